@@ -1,0 +1,47 @@
+"""Builds the operator library with the package; everything else is in pyproject.toml."""
+
+import glob
+import os
+
+from setuptools import Extension, setup
+from setuptools.command.build_ext import build_ext
+
+_PARTS = ("core", "tflm", "litert", "host")
+
+
+class BuildOperators(build_ext):
+    """build_ext that says what to install when there is no compiler."""
+
+    def build_extensions(self) -> None:
+        """Compiles the library."""
+        try:
+            super().build_extensions()
+        except Exception as error:
+            raise SystemExit(
+                f"tfmot_mltq: the C operators could not be compiled: {error}\n"
+                "The package builds them with the machine's C compiler. Install one "
+                "(Debian, Ubuntu: apt-get install build-essential; macOS: xcode-select --install) "
+                "and run pip install again."
+            ) from error
+
+
+setup(
+    ext_modules=[
+        # No Python module: a plain shared library that TensorFlow Lite Micro's and LiteRT's
+        # Python packages load. As an extension it is compiled and shipped for each platform.
+        Extension(
+            "tfmot_mltq.runtime._mltq_ops",
+            sources=sorted(
+                source for part in _PARTS for source in glob.glob(f"tflite_ops/{part}/*.c")
+            ),
+            depends=sorted(
+                header for part in _PARTS for header in glob.glob(f"tflite_ops/{part}/*.h")
+            ),
+            extra_compile_args=[
+                "-std=c99", "-O3", "-fvisibility=hidden", "-Wall", "-Wextra", "-Wconversion",
+                *(["-Werror"] if os.environ.get("MLTQ_WERROR") else []),
+            ],  # fmt: skip
+        )
+    ],
+    cmdclass={"build_ext": BuildOperators},
+)

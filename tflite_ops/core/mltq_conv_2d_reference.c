@@ -1,0 +1,92 @@
+#include <stdbool.h>
+
+#include "mltq_kernels.h"
+
+/* Reference convolutions: the oracle for every faster kernel, so plain rather than fast.
+ *
+ * An entry is decoded once and used for all outputs of a row. The cost of decoding then does not
+ * depend on the width, and the scratch is two sums per output of one row, not a feature map.
+ *
+ * Filter entries run over (filter_h, filter_w, input channels), the order of a TFLite OHWI filter.
+ * A depthwise filter has one input channel per output channel: channel / depth_multiplier. */
+
+/* Where the filter window of an output row lies. */
+typedef struct {
+  const int8_t* input;    /* one image */
+  int32_t origin_y;       /* input row under the first filter row; negative in the padding */
+  uint32_t first_channel; /* input channels that a filter tap covers */
+  uint32_t channel_count;
+} RowWindow;
+
+/* Adds sign * (x - z) of one filter entry to the sums of a row; padding adds nothing. */
+static void add_entry(const MltqLayer* layer, const MltqShape* shape, const RowWindow* window,
+                      uint32_t index, int32_t sign, int32_t* sums) {
+  const uint32_t tap = index / window->channel_count;
+  const uint32_t channel = window->first_channel + index % window->channel_count;
+  const int32_t y = window->origin_y + (int32_t)(tap / layer->filter_w * layer->dilation_h);
+  if (y < 0 || y >= shape->input_h) return;
+  const int8_t* line = window->input + (size_t)y * (size_t)shape->input_w * layer->input_channels;
+  int32_t x = (int32_t)(tap % layer->filter_w * layer->dilation_w) - shape->pad_left;
+  for (int32_t column = 0; column < shape->output_w; column++, x += layer->stride_w) {
+    if (x < 0 || x >= shape->input_w) continue;
+    const int32_t value = line[(size_t)x * layer->input_channels + channel];
+    sums[column] += sign * (value - layer->input_zero_point);
+  }
+}
+
+/* Reads the planes of `channel` and writes its output row, output_channels apart. */
+static void filter_row(const MltqLayer* layer, const MltqShape* shape, const RowWindow* window,
+                       MltqPlaneReader* reader, uint32_t channel, int32_t* scratch,
+                       int8_t* output) {
+  int32_t* accumulators = scratch;
+  int32_t* sums = scratch + shape->output_w;
+  const int32_t bias = mltq_layer_bias(layer, channel);
+  for (int32_t column = 0; column < shape->output_w; column++) accumulators[column] = bias;
+
+  for (uint32_t level = 0; level < layer->levels; level++) {
+    uint32_t index;
+    int32_t sign;
+    for (int32_t column = 0; column < shape->output_w; column++) sums[column] = 0;
+    mltq_plane_reader_begin_row(reader, layer->encoding[level]);
+    while (mltq_plane_reader_next(reader, &index, &sign)) {
+      add_entry(layer, shape, window, index, sign, sums);
+    }
+    const int32_t multiplier = mltq_layer_multiplier(layer, channel, level);
+    for (int32_t column = 0; column < shape->output_w; column++) {
+      accumulators[column] += multiplier * sums[column];
+    }
+  }
+  for (int32_t column = 0; column < shape->output_w; column++) {
+    output[(size_t)column * layer->output_channels] =
+        mltq_layer_requantize(layer, channel, accumulators[column]);
+  }
+}
+
+static void convolve(const MltqLayer* layer, const MltqShape* shape, bool depthwise,
+                     const int8_t* input, int8_t* output, int32_t* scratch) {
+  const uint32_t depth_multiplier = layer->output_channels / layer->input_channels;
+  for (int32_t batch = 0; batch < shape->batches; batch++) {
+    for (int32_t y = 0; y < shape->output_h; y++) {
+      MltqPlaneReader reader;
+      mltq_plane_reader_init(&reader, layer->planes, layer->end, layer->row_size);
+      RowWindow window = {input, y * layer->stride_h - shape->pad_top, 0,
+                          depthwise ? 1 : layer->input_channels};
+      for (uint32_t channel = 0; channel < layer->output_channels; channel++) {
+        if (depthwise) window.first_channel = channel / depth_multiplier;
+        filter_row(layer, shape, &window, &reader, channel, scratch, output + channel);
+      }
+      output += (size_t)shape->output_w * layer->output_channels;
+    }
+    input += (size_t)shape->input_h * (size_t)shape->input_w * layer->input_channels;
+  }
+}
+
+void mltq_conv_2d_s8_reference(const MltqLayer* layer, const MltqShape* shape, const int8_t* input,
+                               int8_t* output, void* scratch) {
+  convolve(layer, shape, false, input, output, scratch);
+}
+
+void mltq_depthwise_conv_2d_s8_reference(const MltqLayer* layer, const MltqShape* shape,
+                                         const int8_t* input, int8_t* output, void* scratch) {
+  convolve(layer, shape, true, input, output, scratch);
+}

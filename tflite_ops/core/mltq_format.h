@@ -1,0 +1,52 @@
+/* Constants of the packed format, version 1.
+ *
+ * The byte-by-byte description is in docs/packed_format.md. The Python codec has the same
+ * constants in tfmot_mltq/packing/format.py; tests/test_format_constants.py compares the two.
+ */
+#ifndef TFLITE_OPS_CORE_MLTQ_FORMAT_H_
+#define TFLITE_OPS_CORE_MLTQ_FORMAT_H_
+
+#define MLTQ_FORMAT_VERSION 1
+#define MLTQ_MAX_LEVELS 4
+#define MLTQ_MAX_SHIFT 24
+#define MLTQ_MAX_GAP_BITS 8
+#define MLTQ_TRITS_PER_BYTE 5
+
+#define MLTQ_MAGIC_0 0x4D /* M */
+#define MLTQ_MAGIC_1 0x4C /* L */
+#define MLTQ_MAGIC_2 0x54 /* T */
+#define MLTQ_MAGIC_3 0x51 /* Q */
+
+/* Byte offsets of the header fields. */
+#define MLTQ_OFFSET_MAGIC 0
+#define MLTQ_OFFSET_VERSION 4
+#define MLTQ_OFFSET_KIND 5
+#define MLTQ_OFFSET_LEVELS 6
+#define MLTQ_OFFSET_ACTIVATION_LEVELS 7
+#define MLTQ_OFFSET_ENCODING 8
+#define MLTQ_OFFSET_TOTAL_BYTES 12
+#define MLTQ_OFFSET_INPUT_CHANNELS 16
+#define MLTQ_OFFSET_OUTPUT_CHANNELS 20
+#define MLTQ_OFFSET_FILTER_H 24
+#define MLTQ_OFFSET_FILTER_W 26
+#define MLTQ_OFFSET_STRIDE_H 28
+#define MLTQ_OFFSET_STRIDE_W 30
+#define MLTQ_OFFSET_DILATION_H 32
+#define MLTQ_OFFSET_DILATION_W 34
+#define MLTQ_OFFSET_PADDING 36
+#define MLTQ_OFFSET_INPUT_ZERO_POINT 37
+#define MLTQ_OFFSET_ACTIVATION_MIN 38
+#define MLTQ_OFFSET_ACTIVATION_MAX 39
+#define MLTQ_HEADER_BYTES 40
+
+#define MLTQ_KIND_CONV_2D 0
+#define MLTQ_KIND_DEPTHWISE_CONV_2D 1
+#define MLTQ_KIND_FULLY_CONNECTED 2
+
+#define MLTQ_PADDING_VALID 0
+#define MLTQ_PADDING_SAME 1
+
+/* Encoding of one level: 0 is dense trits, 1 to 8 is a gap code of that many bits. */
+#define MLTQ_ENCODING_TRITS 0
+
+#endif /* TFLITE_OPS_CORE_MLTQ_FORMAT_H_ */

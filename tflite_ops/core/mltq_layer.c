@@ -1,0 +1,220 @@
+#include "mltq_layer.h"
+
+#include <stdbool.h>
+
+#include "mltq_kernels.h"
+
+static uint32_t load_u16(const uint8_t* bytes) {
+  return (uint32_t)bytes[0] | ((uint32_t)bytes[1] << 8);
+}
+
+static uint32_t load_u32(const uint8_t* bytes) {
+  return load_u16(bytes) | (load_u16(bytes + 2) << 16);
+}
+
+/* Largest number of entries whose sum of |x - z| <= 255 stays below 2^31. */
+#define MAX_ROW_SIZE (INT32_MAX / 255)
+/* Keep every product of sizes and positions inside 32 bits, also where size_t has 32. */
+#define MAX_CHANNELS (1u << 24)
+#define MAX_EXTENT (1 << 24)
+
+static MltqStatus parse_header(const uint8_t* packed, size_t packed_bytes, uint8_t kind,
+                               MltqLayer* layer) {
+  if (packed_bytes < MLTQ_HEADER_BYTES) return MLTQ_ERROR_TRUNCATED;
+  if (packed[0] != MLTQ_MAGIC_0 || packed[1] != MLTQ_MAGIC_1 || packed[2] != MLTQ_MAGIC_2 ||
+      packed[3] != MLTQ_MAGIC_3) {
+    return MLTQ_ERROR_MAGIC;
+  }
+  if (packed[MLTQ_OFFSET_VERSION] != MLTQ_FORMAT_VERSION) return MLTQ_ERROR_VERSION;
+  if (packed[MLTQ_OFFSET_KIND] != kind) return MLTQ_ERROR_KIND;
+  if (packed[MLTQ_OFFSET_ACTIVATION_LEVELS] != 0) return MLTQ_ERROR_ACTIVATION_LEVELS;
+  if (load_u32(packed + MLTQ_OFFSET_TOTAL_BYTES) != packed_bytes) return MLTQ_ERROR_TOTAL_BYTES;
+
+  layer->kind = kind;
+  layer->levels = packed[MLTQ_OFFSET_LEVELS];
+  layer->input_channels = load_u32(packed + MLTQ_OFFSET_INPUT_CHANNELS);
+  layer->output_channels = load_u32(packed + MLTQ_OFFSET_OUTPUT_CHANNELS);
+  layer->filter_h = (uint16_t)load_u16(packed + MLTQ_OFFSET_FILTER_H);
+  layer->filter_w = (uint16_t)load_u16(packed + MLTQ_OFFSET_FILTER_W);
+  layer->stride_h = (uint16_t)load_u16(packed + MLTQ_OFFSET_STRIDE_H);
+  layer->stride_w = (uint16_t)load_u16(packed + MLTQ_OFFSET_STRIDE_W);
+  layer->dilation_h = (uint16_t)load_u16(packed + MLTQ_OFFSET_DILATION_H);
+  layer->dilation_w = (uint16_t)load_u16(packed + MLTQ_OFFSET_DILATION_W);
+  layer->padding = packed[MLTQ_OFFSET_PADDING];
+  layer->input_zero_point = (int8_t)packed[MLTQ_OFFSET_INPUT_ZERO_POINT];
+  layer->activation_min = (int8_t)packed[MLTQ_OFFSET_ACTIVATION_MIN];
+  layer->activation_max = (int8_t)packed[MLTQ_OFFSET_ACTIVATION_MAX];
+
+  if (layer->levels < 1 || layer->levels > MLTQ_MAX_LEVELS) return MLTQ_ERROR_LEVELS;
+  for (uint32_t level = 0; level < MLTQ_MAX_LEVELS; level++) {
+    layer->encoding[level] = packed[MLTQ_OFFSET_ENCODING + level];
+    if (layer->encoding[level] > MLTQ_MAX_GAP_BITS) return MLTQ_ERROR_ENCODING;
+  }
+  if (layer->input_channels == 0 || layer->input_channels > MAX_CHANNELS ||
+      layer->output_channels == 0 || layer->output_channels > MAX_CHANNELS) {
+    return MLTQ_ERROR_CHANNELS;
+  }
+  if (kind == MLTQ_KIND_DEPTHWISE_CONV_2D && layer->output_channels % layer->input_channels != 0) {
+    return MLTQ_ERROR_CHANNELS;
+  }
+  const uint64_t taps = (uint64_t)layer->filter_h * layer->filter_w;
+  const uint64_t row_size =
+      kind == MLTQ_KIND_DEPTHWISE_CONV_2D ? taps : taps * layer->input_channels;
+  if (taps == 0 || row_size > MAX_ROW_SIZE) return MLTQ_ERROR_FILTER;
+  if (kind == MLTQ_KIND_FULLY_CONNECTED && taps != 1) return MLTQ_ERROR_FILTER;
+  layer->row_size = (uint32_t)row_size;
+  if (layer->stride_h == 0 || layer->stride_w == 0) return MLTQ_ERROR_STRIDE;
+  if (layer->dilation_h == 0 || layer->dilation_w == 0) return MLTQ_ERROR_DILATION;
+  if ((uint64_t)layer->filter_h * layer->dilation_h > MAX_EXTENT ||
+      (uint64_t)layer->filter_w * layer->dilation_w > MAX_EXTENT) {
+    return MLTQ_ERROR_DILATION;
+  }
+  if (layer->padding > MLTQ_PADDING_SAME) return MLTQ_ERROR_PADDING;
+  if (layer->activation_min > layer->activation_max) return MLTQ_ERROR_ACTIVATION_RANGE;
+  return MLTQ_OK;
+}
+
+static void locate_tables(const uint8_t* packed, size_t packed_bytes, MltqLayer* layer) {
+  const size_t channels = layer->output_channels;
+  layer->biases = packed + MLTQ_HEADER_BYTES;
+  layer->multipliers = layer->biases + 4u * channels;
+  layer->shifts = layer->multipliers + 2u * channels * layer->levels;
+  layer->planes = layer->shifts + channels;
+  layer->end = packed + packed_bytes;
+}
+
+static int64_t magnitude(int64_t value) { return value < 0 ? -value : value; }
+
+/* Decodes every row and bounds the accumulator of its channel. */
+static MltqStatus check_planes(const MltqLayer* layer) {
+  const int64_t above = 127 - (int64_t)layer->input_zero_point; /* x - z is at most this */
+  const int64_t below = 128 + (int64_t)layer->input_zero_point; /* and at least minus this */
+  MltqPlaneReader reader;
+  mltq_plane_reader_init(&reader, layer->planes, layer->end, layer->row_size);
+  for (uint32_t channel = 0; channel < layer->output_channels; channel++) {
+    if (layer->shifts[channel] > MLTQ_MAX_SHIFT) return MLTQ_ERROR_SHIFT;
+    int64_t bound = magnitude(mltq_layer_bias(layer, channel));
+    for (uint32_t level = 0; level < layer->levels; level++) {
+      int64_t positive = 0;
+      int64_t negative = 0;
+      uint32_t index;
+      int32_t sign;
+      mltq_plane_reader_begin_row(&reader, layer->encoding[level]);
+      while (mltq_plane_reader_next(&reader, &index, &sign)) {
+        if (sign > 0) {
+          positive++;
+        } else {
+          negative++;
+        }
+      }
+      if (!reader.valid) return MLTQ_ERROR_PLANES;
+      const int64_t largest = positive * above + negative * below;
+      const int64_t smallest = positive * below + negative * above;
+      bound += magnitude(mltq_layer_multiplier(layer, channel, level)) *
+               (largest > smallest ? largest : smallest);
+    }
+    if (bound > INT32_MAX) return MLTQ_ERROR_ACCUMULATOR;
+  }
+  return reader.cursor == layer->end ? MLTQ_OK : MLTQ_ERROR_PLANES;
+}
+
+MltqStatus mltq_layer_parse(const uint8_t* packed, size_t packed_bytes, uint8_t kind,
+                            MltqLayer* layer) {
+  const MltqStatus status = parse_header(packed, packed_bytes, kind, layer);
+  if (status != MLTQ_OK) return status;
+  const uint64_t tables = (uint64_t)layer->output_channels * (4u + 2u * layer->levels + 1u);
+  if (tables > packed_bytes - MLTQ_HEADER_BYTES) return MLTQ_ERROR_TRUNCATED;
+  locate_tables(packed, packed_bytes, layer);
+  return check_planes(layer);
+}
+
+/* Output size and padding before the first element, as TensorFlow defines SAME and VALID. Returns
+ * false where the filter does not fit. */
+static bool axis_geometry(int32_t input, uint32_t filter, uint32_t stride, uint32_t dilation,
+                          uint8_t padding, int32_t* output, int32_t* pad_before) {
+  const int64_t extent = (int64_t)(filter - 1u) * dilation + 1;
+  if (padding == MLTQ_PADDING_VALID) {
+    if (extent > input) return false;
+    *output = (int32_t)((input - extent) / stride + 1);
+    *pad_before = 0;
+    return true;
+  }
+  const int64_t size = ((int64_t)input + stride - 1) / stride;
+  const int64_t pad = (size - 1) * stride + extent - input;
+  *output = (int32_t)size;
+  *pad_before = pad > 0 ? (int32_t)(pad / 2) : 0;
+  return true;
+}
+
+static MltqStatus bind_fully_connected(const MltqLayer* layer, const int* input_dims,
+                                       int input_rank, const int* output_dims, int output_rank,
+                                       MltqShape* shape) {
+  int64_t input_values = 1;
+  int64_t output_values = 1;
+  for (int i = 0; i < input_rank; i++) {
+    if (input_dims[i] <= 0) return MLTQ_ERROR_INPUT_SHAPE;
+    input_values *= input_dims[i];
+    if (input_values > INT32_MAX) return MLTQ_ERROR_INPUT_SHAPE;
+  }
+  if (input_rank < 1 || input_values % layer->input_channels != 0) return MLTQ_ERROR_INPUT_SHAPE;
+  for (int i = 0; i < output_rank; i++) {
+    if (output_dims[i] <= 0) return MLTQ_ERROR_OUTPUT_SHAPE;
+    output_values *= output_dims[i];
+    if (output_values > INT32_MAX) return MLTQ_ERROR_OUTPUT_SHAPE;
+  }
+  const int64_t batches = input_values / layer->input_channels;
+  if (output_rank < 1 || output_values != batches * (int64_t)layer->output_channels) {
+    return MLTQ_ERROR_OUTPUT_SHAPE;
+  }
+  shape->batches = (int32_t)batches;
+  shape->input_h = shape->input_w = shape->output_h = shape->output_w = 1;
+  shape->pad_top = shape->pad_left = 0;
+  return MLTQ_OK;
+}
+
+MltqStatus mltq_layer_bind_shape(const MltqLayer* layer, const int* input_dims, int input_rank,
+                                 const int* output_dims, int output_rank, MltqShape* shape) {
+  if (layer->kind == MLTQ_KIND_FULLY_CONNECTED) {
+    return bind_fully_connected(layer, input_dims, input_rank, output_dims, output_rank, shape);
+  }
+  if (input_rank != 4 || input_dims[0] <= 0 || input_dims[1] <= 0 || input_dims[1] > MAX_EXTENT ||
+      input_dims[2] <= 0 || input_dims[2] > MAX_EXTENT || input_dims[3] < 0 ||
+      (uint32_t)input_dims[3] != layer->input_channels) {
+    return MLTQ_ERROR_INPUT_SHAPE;
+  }
+  shape->batches = input_dims[0];
+  shape->input_h = input_dims[1];
+  shape->input_w = input_dims[2];
+  if (!axis_geometry(shape->input_h, layer->filter_h, layer->stride_h, layer->dilation_h,
+                     layer->padding, &shape->output_h, &shape->pad_top) ||
+      !axis_geometry(shape->input_w, layer->filter_w, layer->stride_w, layer->dilation_w,
+                     layer->padding, &shape->output_w, &shape->pad_left)) {
+    return MLTQ_ERROR_INPUT_SHAPE;
+  }
+  if (output_rank != 4 || output_dims[0] != shape->batches || output_dims[1] != shape->output_h ||
+      output_dims[2] != shape->output_w || output_dims[3] < 0 ||
+      (uint32_t)output_dims[3] != layer->output_channels) {
+    return MLTQ_ERROR_OUTPUT_SHAPE;
+  }
+  return MLTQ_OK;
+}
+
+size_t mltq_layer_scratch_bytes(const MltqLayer* layer, const MltqShape* shape) {
+  if (layer->kind == MLTQ_KIND_FULLY_CONNECTED) return 0;
+  return 2u * sizeof(int32_t) * (size_t)shape->output_w;
+}
+
+void mltq_layer_eval_s8(const MltqLayer* layer, const MltqShape* shape, const int8_t* input,
+                        int8_t* output, void* scratch) {
+  switch (layer->kind) {
+    case MLTQ_KIND_CONV_2D:
+      mltq_conv_2d_s8_reference(layer, shape, input, output, scratch);
+      break;
+    case MLTQ_KIND_DEPTHWISE_CONV_2D:
+      mltq_depthwise_conv_2d_s8_reference(layer, shape, input, output, scratch);
+      break;
+    default:
+      mltq_fully_connected_s8_reference(layer, shape, input, output, scratch);
+      break;
+  }
+}

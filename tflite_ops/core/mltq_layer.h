@@ -1,0 +1,113 @@
+/* A packed layer: header fields, channel tables and planes, checked once.
+ *
+ * Arithmetic. With x the int8 input, z the input zero point, T[c,m] the planes, and positions
+ * outside the input counting as z, an output value of channel c is
+ *
+ *     S[m]   = sum over i of T[c,m][i] * (x[i] - z)                 exact, 32 bits
+ *     acc    = bias[c] + sum over m of multiplier[c,m] * S[m]       exact, 32 bits
+ *     output = clamp(floor(acc / 2^shift[c]), activation_min, activation_max)
+ *
+ * With s_in and s_out the tensor scales, z_out the output zero point, alpha[c,m] the scale of a
+ * plane and b[c] the real bias, the converter sets
+ *
+ *     multiplier[c,m] = round(alpha[c,m] * s_in / s_out * 2^shift[c])           at most 16 bits
+ *     bias[c]         = round((b[c] / s_out + z_out + 1/2) * 2^shift[c])
+ *
+ * so that the output zero point and the rounding to nearest cost nothing at run time.
+ * |x - z| is at most 255, which bounds S by the number of entries of each sign; mltq_layer_parse
+ * refuses a channel whose acc could leave 32 bits, so no kernel needs a wider type.
+ * tfmot_mltq/reference/ops.py is the same arithmetic in NumPy.
+ */
+#ifndef TFLITE_OPS_CORE_MLTQ_LAYER_H_
+#define TFLITE_OPS_CORE_MLTQ_LAYER_H_
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "mltq_format.h"
+#include "mltq_plane_reader.h"
+#include "mltq_status.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+typedef struct {
+  const uint8_t* biases;      /* int32 little-endian, one a channel, unaligned */
+  const uint8_t* multipliers; /* int16 little-endian, levels a channel, unaligned */
+  const uint8_t* shifts;      /* uint8, one a channel */
+  const uint8_t* planes;
+  const uint8_t* end;
+  uint32_t input_channels;
+  uint32_t output_channels;
+  uint32_t row_size; /* entries of one plane of one output channel */
+  uint16_t filter_h;
+  uint16_t filter_w;
+  uint16_t stride_h;
+  uint16_t stride_w;
+  uint16_t dilation_h;
+  uint16_t dilation_w;
+  uint8_t encoding[MLTQ_MAX_LEVELS];
+  uint8_t kind;
+  uint8_t levels;
+  uint8_t padding;
+  int8_t input_zero_point;
+  int8_t activation_min;
+  int8_t activation_max;
+} MltqLayer;
+
+/* Shapes of one call, NHWC. A fully connected layer has height and width 1. */
+typedef struct {
+  int32_t batches;
+  int32_t input_h;
+  int32_t input_w;
+  int32_t output_h;
+  int32_t output_w;
+  int32_t pad_top;
+  int32_t pad_left;
+} MltqShape;
+
+/* Reads and checks all bytes of a packed tensor. `layer` points into `packed` afterwards. */
+MltqStatus mltq_layer_parse(const uint8_t* packed, size_t packed_bytes, uint8_t kind,
+                            MltqLayer* layer);
+
+/* Checks the tensor shapes against the layer and derives the padding. */
+MltqStatus mltq_layer_bind_shape(const MltqLayer* layer, const int* input_dims, int input_rank,
+                                 const int* output_dims, int output_rank, MltqShape* shape);
+
+/* Scratch that mltq_layer_eval_s8 needs, in bytes. */
+size_t mltq_layer_scratch_bytes(const MltqLayer* layer, const MltqShape* shape);
+
+/* Runs the layer. `scratch` is aligned for int32_t. */
+void mltq_layer_eval_s8(const MltqLayer* layer, const MltqShape* shape, const int8_t* input,
+                        int8_t* output, void* scratch);
+
+static inline int32_t mltq_layer_bias(const MltqLayer* layer, uint32_t channel) {
+  const uint8_t* bytes = layer->biases + 4u * (size_t)channel;
+  return (int32_t)((uint32_t)bytes[0] | ((uint32_t)bytes[1] << 8) | ((uint32_t)bytes[2] << 16) |
+                   ((uint32_t)bytes[3] << 24));
+}
+
+static inline int32_t mltq_layer_multiplier(const MltqLayer* layer, uint32_t channel,
+                                            uint32_t level) {
+  const uint8_t* bytes = layer->multipliers + 2u * ((size_t)channel * layer->levels + level);
+  return (int16_t)(uint16_t)((uint32_t)bytes[0] | ((uint32_t)bytes[1] << 8));
+}
+
+static inline int8_t mltq_layer_requantize(const MltqLayer* layer, uint32_t channel,
+                                           int32_t accumulator) {
+  const int32_t value = accumulator >> layer->shifts[channel];
+  if (value < layer->activation_min) return layer->activation_min;
+  if (value > layer->activation_max) return layer->activation_max;
+  return (int8_t)value;
+}
+
+/* The specification divides rounding down, which is an arithmetic shift; C leaves the right shift
+ * of negative values to the compiler, so a compiler that does otherwise must fail to build. */
+typedef char MltqRequiresArithmeticShift[((-1) >> 1) == -1 ? 1 : -1];
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif /* TFLITE_OPS_CORE_MLTQ_LAYER_H_ */

@@ -1,0 +1,55 @@
+#include "mltq_status.h"
+
+const char* mltq_status_message(MltqStatus status) {
+  switch (status) {
+    case MLTQ_OK:
+      return "ok";
+    case MLTQ_ERROR_TRUNCATED:
+      return "packed tensor: shorter than its header and channel tables";
+    case MLTQ_ERROR_MAGIC:
+      return "packed tensor: magic is not 'MLTQ'";
+    case MLTQ_ERROR_VERSION:
+      return "packed tensor: version is not 1; use the library that matches the converter";
+    case MLTQ_ERROR_KIND:
+      return "packed tensor: kind does not belong to this operator";
+    case MLTQ_ERROR_LEVELS:
+      return "packed tensor: levels is not 1 to 4";
+    case MLTQ_ERROR_ACTIVATION_LEVELS:
+      return "packed tensor: activation_levels is not 0";
+    case MLTQ_ERROR_ENCODING:
+      return "packed tensor: encoding is unknown";
+    case MLTQ_ERROR_TOTAL_BYTES:
+      return "packed tensor: total_bytes differs from the tensor size";
+    case MLTQ_ERROR_CHANNELS:
+      return "packed tensor: input_channels or output_channels is out of range";
+    case MLTQ_ERROR_FILTER:
+      return "packed tensor: filter_h or filter_w is out of range";
+    case MLTQ_ERROR_STRIDE:
+      return "packed tensor: stride_h or stride_w is 0";
+    case MLTQ_ERROR_DILATION:
+      return "packed tensor: dilation_h or dilation_w is out of range";
+    case MLTQ_ERROR_PADDING:
+      return "packed tensor: padding is neither VALID nor SAME";
+    case MLTQ_ERROR_ACTIVATION_RANGE:
+      return "packed tensor: activation_min is above activation_max";
+    case MLTQ_ERROR_SHIFT:
+      return "packed tensor: shift is above 24";
+    case MLTQ_ERROR_PLANES:
+      return "packed tensor: planes do not decode to the rows of the filter";
+    case MLTQ_ERROR_ACCUMULATOR:
+      return "packed tensor: multiplier and bias can overflow 32 bits";
+    case MLTQ_ERROR_INPUT_SHAPE:
+      return "input tensor: shape does not fit the packed filter";
+    case MLTQ_ERROR_OUTPUT_SHAPE:
+      return "output tensor: shape does not follow from the input and the packed filter";
+    case MLTQ_ERROR_TENSOR_TYPE:
+      return "tensors: input and output must be int8 and the packed planes uint8";
+    case MLTQ_ERROR_TENSOR_COUNT:
+      return "tensors: the operator takes two inputs and one output";
+    case MLTQ_ERROR_NOT_CONSTANT:
+      return "packed tensor: must be constant";
+    case MLTQ_STATUS_COUNT:
+      break;
+  }
+  return "unknown status";
+}

@@ -1,0 +1,43 @@
+/* Why a packed tensor or a tensor shape was refused. */
+#ifndef TFLITE_OPS_CORE_MLTQ_STATUS_H_
+#define TFLITE_OPS_CORE_MLTQ_STATUS_H_
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+typedef enum {
+  MLTQ_OK = 0,
+  MLTQ_ERROR_TRUNCATED,
+  MLTQ_ERROR_MAGIC,
+  MLTQ_ERROR_VERSION,
+  MLTQ_ERROR_KIND,
+  MLTQ_ERROR_LEVELS,
+  MLTQ_ERROR_ACTIVATION_LEVELS,
+  MLTQ_ERROR_ENCODING,
+  MLTQ_ERROR_TOTAL_BYTES,
+  MLTQ_ERROR_CHANNELS,
+  MLTQ_ERROR_FILTER,
+  MLTQ_ERROR_STRIDE,
+  MLTQ_ERROR_DILATION,
+  MLTQ_ERROR_PADDING,
+  MLTQ_ERROR_ACTIVATION_RANGE,
+  MLTQ_ERROR_SHIFT,
+  MLTQ_ERROR_PLANES,
+  MLTQ_ERROR_ACCUMULATOR,
+  MLTQ_ERROR_INPUT_SHAPE,
+  MLTQ_ERROR_OUTPUT_SHAPE,
+  MLTQ_ERROR_TENSOR_TYPE,
+  MLTQ_ERROR_TENSOR_COUNT,
+  MLTQ_ERROR_NOT_CONSTANT,
+  MLTQ_STATUS_COUNT
+} MltqStatus;
+
+/* A static text that names the field and the rule that it breaks. */
+const char* mltq_status_message(MltqStatus status);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif /* TFLITE_OPS_CORE_MLTQ_STATUS_H_ */

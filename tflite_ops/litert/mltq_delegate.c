@@ -1,0 +1,185 @@
+/* LiteRT external delegate: claims the MLTQ_* custom operators, which no stock runtime knows, and
+ * runs them on the C core. Everything else stays with the runtime's own kernels. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "../core/mltq_layer.h"
+#include "litert_abi.h"
+
+typedef struct {
+  MltqLayer layer;
+  MltqShape shape;
+  const char* name;
+  void* scratch;
+  int input_index;
+  int planes_index;
+  int output_index;
+  uint8_t kind;
+  bool well_formed;
+} OpData;
+
+static const struct {
+  const char* name;
+  uint8_t kind;
+} kOperators[] = {
+    {"MLTQ_CONV_2D", MLTQ_KIND_CONV_2D},
+    {"MLTQ_DEPTHWISE_CONV_2D", MLTQ_KIND_DEPTHWISE_CONV_2D},
+    {"MLTQ_FULLY_CONNECTED", MLTQ_KIND_FULLY_CONNECTED},
+};
+#define OPERATOR_COUNT ((int)(sizeof(kOperators) / sizeof(kOperators[0])))
+
+/* Index into kOperators, or -1 for an operator that is not ours. */
+static int find_operator(const TfLiteRegistration* registration) {
+  if (registration->builtin_code != kTfLiteBuiltinCustom || registration->custom_name == NULL) {
+    return -1;
+  }
+  for (int i = 0; i < OPERATOR_COUNT; i++) {
+    if (strcmp(registration->custom_name, kOperators[i].name) == 0) return i;
+  }
+  return -1;
+}
+
+static void* kernel_init(TfLiteContext* context, const char* buffer, size_t length) {
+  (void)length;
+  const TfLiteDelegateParams* params = (const TfLiteDelegateParams*)(const void*)buffer;
+  TfLiteNode* node;
+  TfLiteRegistration* registration;
+  OpData* data = calloc(1, sizeof(OpData));
+  if (data == NULL || params->nodes_to_replace->size != 1 ||
+      context->GetNodeAndRegistration(context, params->nodes_to_replace->data[0], &node,
+                                      &registration) != kTfLiteOk) {
+    return data;
+  }
+  const int operator_index = find_operator(registration);
+  if (operator_index < 0) return data;
+  data->name = kOperators[operator_index].name;
+  data->kind = kOperators[operator_index].kind;
+  if (node->inputs->size == 2 && node->outputs->size == 1) {
+    data->input_index = node->inputs->data[0];
+    data->planes_index = node->inputs->data[1];
+    data->output_index = node->outputs->data[0];
+    data->well_formed = true;
+  }
+  return data;
+}
+
+static void kernel_free(TfLiteContext* context, void* buffer) {
+  (void)context;
+  OpData* data = buffer;
+  if (data == NULL) return;
+  free(data->scratch);
+  free(data);
+}
+
+static MltqStatus check_tensors(const TfLiteContext* context, OpData* data) {
+  if (!data->well_formed) return MLTQ_ERROR_TENSOR_COUNT;
+  const TfLiteTensor* input = &context->tensors[data->input_index];
+  const TfLiteTensor* planes = &context->tensors[data->planes_index];
+  const TfLiteTensor* output = &context->tensors[data->output_index];
+  if (input->type != kTfLiteInt8 || planes->type != kTfLiteUInt8 || output->type != kTfLiteInt8) {
+    return MLTQ_ERROR_TENSOR_TYPE;
+  }
+  if (planes->allocation_type != kTfLiteMmapRo || planes->data == NULL) {
+    return MLTQ_ERROR_NOT_CONSTANT;
+  }
+  const MltqStatus status = mltq_layer_parse(planes->data, planes->bytes, data->kind, &data->layer);
+  if (status != MLTQ_OK) return status;
+  return mltq_layer_bind_shape(&data->layer, input->dims->data, input->dims->size,
+                               output->dims->data, output->dims->size, &data->shape);
+}
+
+static TfLiteStatus kernel_prepare(TfLiteContext* context, TfLiteNode* node) {
+  OpData* data = node->user_data;
+  if (data == NULL || data->name == NULL) return kTfLiteError;
+  const MltqStatus status = check_tensors(context, data);
+  if (status != MLTQ_OK) {
+    context->ReportError(context, "%s: %s", data->name, mltq_status_message(status));
+    return kTfLiteError;
+  }
+  /* Prepare runs again when a tensor is resized. */
+  free(data->scratch);
+  data->scratch = NULL;
+  const size_t scratch_bytes = mltq_layer_scratch_bytes(&data->layer, &data->shape);
+  if (scratch_bytes == 0) return kTfLiteOk;
+  data->scratch = malloc(scratch_bytes);
+  if (data->scratch == NULL) {
+    context->ReportError(context, "%s: out of memory", data->name);
+    return kTfLiteError;
+  }
+  return kTfLiteOk;
+}
+
+static TfLiteStatus kernel_invoke(TfLiteContext* context, TfLiteNode* node) {
+  const OpData* data = node->user_data;
+  mltq_layer_eval_s8(&data->layer, &data->shape, context->tensors[data->input_index].data,
+                     context->tensors[data->output_index].data, data->scratch);
+  return kTfLiteOk;
+}
+
+/* One call a node: nodes replaced in one call may be merged into one kernel, and the tensors
+ * between them would then be nobody's to allocate. */
+static TfLiteStatus claim_node(TfLiteContext* context, TfLiteDelegate* delegate, int node_index) {
+  TfLiteRegistration kernel;
+  memset(&kernel, 0, sizeof(kernel));
+  kernel.init = kernel_init;
+  kernel.free = kernel_free;
+  kernel.prepare = kernel_prepare;
+  kernel.invoke = kernel_invoke;
+  kernel.builtin_code = kTfLiteBuiltinDelegate;
+  kernel.custom_name = "MltqDelegate";
+  kernel.version = 1;
+  TfLiteIntArray* nodes = malloc(sizeof(TfLiteIntArray) + sizeof(int));
+  if (nodes == NULL) return kTfLiteError;
+  nodes->size = 1;
+  nodes->data[0] = node_index;
+  const TfLiteStatus status =
+      context->ReplaceNodeSubsetsWithDelegateKernels(context, kernel, nodes, delegate);
+  free(nodes);
+  return status;
+}
+
+static TfLiteStatus delegate_prepare(TfLiteContext* context, TfLiteDelegate* delegate) {
+  TfLiteIntArray* plan;
+  if (context->GetExecutionPlan(context, &plan) != kTfLiteOk) return kTfLiteError;
+  if (plan->size == 0) return kTfLiteOk;
+  /* Claiming a node changes the plan, so the nodes are collected first. */
+  const int plan_size = plan->size;
+  int* nodes = malloc((size_t)plan_size * sizeof(int));
+  if (nodes == NULL) return kTfLiteError;
+  memcpy(nodes, plan->data, (size_t)plan_size * sizeof(int));
+
+  TfLiteStatus status = kTfLiteOk;
+  for (int i = 0; i < plan_size && status == kTfLiteOk; i++) {
+    TfLiteNode* node;
+    TfLiteRegistration* registration;
+    status = context->GetNodeAndRegistration(context, nodes[i], &node, &registration);
+    if (status == kTfLiteOk && find_operator(registration) >= 0) {
+      status = claim_node(context, delegate, nodes[i]);
+    }
+  }
+  free(nodes);
+  return status;
+}
+
+__attribute__((visibility("default"))) TfLiteDelegate* tflite_plugin_create_delegate(
+    char** option_keys, char** option_values, size_t option_count,
+    void (*report_error)(const char*)) {
+  (void)option_keys;
+  (void)option_values;
+  TfLiteDelegate* delegate = calloc(1, sizeof(TfLiteDelegate));
+  if (option_count != 0 || delegate == NULL) {
+    if (report_error != NULL) report_error("the MLTQ delegate takes no options");
+    free(delegate);
+    return NULL;
+  }
+  delegate->Prepare = delegate_prepare;
+  /* Without this flag the runtime stops at the operators nobody registered before it asks the
+   * delegates. */
+  delegate->flags = kTfLiteDelegateFlagsAllowDynamicTensors;
+  return delegate;
+}
+
+__attribute__((visibility("default"))) void tflite_plugin_destroy_delegate(
+    TfLiteDelegate* delegate) {
+  free(delegate);
+}

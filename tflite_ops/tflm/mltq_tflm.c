@@ -1,0 +1,93 @@
+#include "mltq_tflm.h"
+
+#include "../core/mltq_layer.h"
+
+typedef struct {
+  MltqLayer layer;
+  MltqShape shape;
+  int scratch_index; /* -1 where the kernel needs no scratch */
+} OpData;
+
+enum { kInputTensor = 0, kPlanesTensor = 1, kOutputTensor = 0 };
+
+static void* op_init(TfLiteContext* context, const char* buffer, size_t length) {
+  (void)buffer;
+  (void)length;
+  return context->AllocatePersistentBuffer(context, sizeof(OpData));
+}
+
+static TfLiteStatus refuse(TfLiteContext* context, const char* name, MltqStatus status) {
+  context->ReportError(context, "%s: %s", name, mltq_status_message(status));
+  return kTfLiteError;
+}
+
+static MltqStatus check_tensors(TfLiteContext* context, const TfLiteNode* node, uint8_t kind,
+                                OpData* data) {
+  if (node->inputs->size != 2 || node->outputs->size != 1) return MLTQ_ERROR_TENSOR_COUNT;
+  const TfLiteEvalTensor* input = context->GetEvalTensor(context, node->inputs->data[kInputTensor]);
+  const TfLiteEvalTensor* planes =
+      context->GetEvalTensor(context, node->inputs->data[kPlanesTensor]);
+  const TfLiteEvalTensor* output =
+      context->GetEvalTensor(context, node->outputs->data[kOutputTensor]);
+  if (input->type != kTfLiteInt8 || planes->type != kTfLiteUInt8 || output->type != kTfLiteInt8) {
+    return MLTQ_ERROR_TENSOR_TYPE;
+  }
+  /* Only a constant has its data before the memory is planned. */
+  if (planes->data.data == NULL) return MLTQ_ERROR_NOT_CONSTANT;
+  if (planes->dims->size != 1 || planes->dims->data[0] < 0) return MLTQ_ERROR_TOTAL_BYTES;
+  const MltqStatus status =
+      mltq_layer_parse(planes->data.uint8, (size_t)planes->dims->data[0], kind, &data->layer);
+  if (status != MLTQ_OK) return status;
+  return mltq_layer_bind_shape(&data->layer, input->dims->data, input->dims->size,
+                               output->dims->data, output->dims->size, &data->shape);
+}
+
+static TfLiteStatus prepare(TfLiteContext* context, TfLiteNode* node, uint8_t kind,
+                            const char* name) {
+  OpData* data = node->user_data;
+  if (data == NULL) return kTfLiteError; /* the arena is full, and TFLM has said so */
+  const MltqStatus status = check_tensors(context, node, kind, data);
+  if (status != MLTQ_OK) return refuse(context, name, status);
+  const size_t scratch_bytes = mltq_layer_scratch_bytes(&data->layer, &data->shape);
+  data->scratch_index = -1;
+  if (scratch_bytes == 0) return kTfLiteOk;
+  return context->RequestScratchBufferInArena(context, scratch_bytes, &data->scratch_index);
+}
+
+static TfLiteStatus prepare_conv_2d(TfLiteContext* context, TfLiteNode* node) {
+  return prepare(context, node, MLTQ_KIND_CONV_2D, MLTQ_CONV_2D_NAME);
+}
+
+static TfLiteStatus prepare_depthwise_conv_2d(TfLiteContext* context, TfLiteNode* node) {
+  return prepare(context, node, MLTQ_KIND_DEPTHWISE_CONV_2D, MLTQ_DEPTHWISE_CONV_2D_NAME);
+}
+
+static TfLiteStatus prepare_fully_connected(TfLiteContext* context, TfLiteNode* node) {
+  return prepare(context, node, MLTQ_KIND_FULLY_CONNECTED, MLTQ_FULLY_CONNECTED_NAME);
+}
+
+static TfLiteStatus op_invoke(TfLiteContext* context, TfLiteNode* node) {
+  const OpData* data = node->user_data;
+  const TfLiteEvalTensor* input = context->GetEvalTensor(context, node->inputs->data[kInputTensor]);
+  TfLiteEvalTensor* output = context->GetEvalTensor(context, node->outputs->data[kOutputTensor]);
+  void* scratch = NULL;
+  if (data->scratch_index >= 0) scratch = context->GetScratchBuffer(context, data->scratch_index);
+  mltq_layer_eval_s8(&data->layer, &data->shape, input->data.int8, output->data.data, scratch);
+  return kTfLiteOk;
+}
+
+/* BuiltinOperator_CUSTOM of the TFLite schema. */
+#define BUILTIN_CUSTOM 32
+
+static const struct TFLMRegistration kConv2D = {
+    op_init, NULL, prepare_conv_2d, op_invoke, NULL, BUILTIN_CUSTOM, MLTQ_CONV_2D_NAME};
+static const struct TFLMRegistration kDepthwiseConv2D = {
+    op_init, NULL,           prepare_depthwise_conv_2d,  op_invoke,
+    NULL,    BUILTIN_CUSTOM, MLTQ_DEPTHWISE_CONV_2D_NAME};
+static const struct TFLMRegistration kFullyConnected = {
+    op_init, NULL,           prepare_fully_connected,  op_invoke,
+    NULL,    BUILTIN_CUSTOM, MLTQ_FULLY_CONNECTED_NAME};
+
+const struct TFLMRegistration* mltq_tflm_conv_2d(void) { return &kConv2D; }
+const struct TFLMRegistration* mltq_tflm_depthwise_conv_2d(void) { return &kDepthwiseConv2D; }
+const struct TFLMRegistration* mltq_tflm_fully_connected(void) { return &kFullyConnected; }

@@ -1,0 +1,47 @@
+"""Multi-level ternary quantization and pruning for Keras, down to the microcontroller.
+
+    import tfmot_mltq as mltq
+
+    q = mltq.quantize_model(model, levels=2)
+    q.compile(...); q.fit(...)
+    mltq.summary(q)
+    tflite = mltq.convert(q, representative_dataset=samples)
+    mltq.Interpreter(tflite, runtime="tflm").predict(x)
+"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+from typing import Any
+
+# Where each public name lives. They are imported on first use: TensorFlow takes seconds to import.
+_PUBLIC = {
+    "quantize_model": "tfmot_mltq.tfmot.quantize",
+    "quantize_annotate_layer": "tfmot_mltq.tfmot.quantize",
+    "quantize_apply": "tfmot_mltq.tfmot.quantize",
+    "ternary_weights": "tfmot_mltq.tfmot.quantize",
+    "strip": "tfmot_mltq.tfmot.quantize",
+    "quantize_scope": "tfmot_mltq.tfmot.custom_objects",
+    "MultiLevelQuantizeScheme": "tfmot_mltq.tfmot.quantize_scheme",
+    "calibrate": "tfmot_mltq.tfmot.calibration",
+    "summary": "tfmot_mltq.report.summary",
+    "convert": "tfmot_mltq.converter.convert",
+    "Interpreter": "tfmot_mltq.runtime.interpreter",
+    "Decomposition": "tfmot_mltq.decomposition",
+    "UnsupportedModelError": "tfmot_mltq.errors",
+    "ConversionError": "tfmot_mltq.errors",
+    "RuntimeUnavailableError": "tfmot_mltq.errors",
+}
+
+__all__ = list(_PUBLIC)  # noqa: PLE0604
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _PUBLIC:
+        raise AttributeError(f"module 'tfmot_mltq' has no attribute '{name}'")
+    return getattr(importlib.import_module(_PUBLIC[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *_PUBLIC])

@@ -1,0 +1,70 @@
+"""mltq.convert."""
+
+from __future__ import annotations
+
+import warnings
+from typing import Any
+
+from tfmot_mltq.converter import flatbuffer, rewrite
+from tfmot_mltq.converter.match import filter_operators, match
+from tfmot_mltq.errors import ConversionError
+from tfmot_mltq.packing.format import ENCODINGS
+
+
+def convert(
+    model: Any, representative_dataset: Any = None, *, encoding: int | None = None
+) -> bytes:
+    """Writes a quantized model as a .tflite whose layers run on the MLTQ operators.
+
+    Everything else is TensorFlow's own int8 conversion: inputs and outputs are int8, the batch size
+    is 1.
+
+    Args:
+      model: Model that ``quantize_model`` or ``quantize_apply`` returned, trained or not.
+      representative_dataset: Some hundred typical inputs, for the int8 ranges of a model that was
+        not trained after ``quantize_model``; see ``calibrate``, which is called with it. A model
+        that has its ranges does not need it, and ignores it.
+      encoding: Forces the encoding of all planes: 0 for dense trits, 1 to 8 for a gap code of that
+        many bits. By default each level of each layer gets the smallest.
+
+    Returns:
+      The bytes of the .tflite file.
+
+    Raises:
+      UnsupportedModelError: The model is not quantized by this package.
+      TypeError, ValueError: The dataset has a wrong form, shape or content, or is missing.
+      ConversionError: A quantized layer could not be found in TensorFlow's result, or does not fit
+        the operators; nothing is left as a silent int8 layer.
+    """
+    from tfmot_mltq.tfmot import calibration, export
+    from tfmot_mltq.tfmot.quantize import check_quantized
+
+    check_quantized(model)
+    if encoding is not None and encoding not in ENCODINGS:
+        raise ValueError(f"encoding must be one of {ENCODINGS}, got {encoding!r}.")
+    if not calibration.is_calibrated(model):
+        if representative_dataset is None:
+            raise ValueError(
+                "The model has no int8 activation ranges yet: it was not trained after "
+                "quantize_model. Pass representative_dataset, some hundred typical inputs."
+            )
+        calibration.calibrate(model, representative_dataset)
+    layers = export.export_layers(model)
+    stock = flatbuffer.load(export.stock_int8(model))
+    for operator, layer in match(layers, filter_operators(stock)):
+        levels = layer.planes.shape[0]
+        rewrite.replace_operator(
+            stock, operator, layer, None if encoding is None else [encoding] * levels
+        )
+    flatbuffer.drop_unused(stock)
+    left_float = rewrite.float_operators(stock)
+    if left_float:
+        warnings.warn(
+            "TFLite has no int8 form for some operators, which stay float: "
+            + ", ".join(left_float),
+            stacklevel=2,
+        )
+    return flatbuffer.save(stock)
+
+
+__all__ = ["ConversionError", "convert"]

@@ -1,0 +1,134 @@
+"""Reading and writing .tflite flatbuffers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import flatbuffers
+import numpy as np
+from ai_edge_litert import schema_py_generated as schema
+
+_FILE_IDENTIFIER = b"TFL3"
+# TensorFlow Lite Micro reads constants in place and wants them aligned like this.
+_BUFFER_ALIGNMENT = 16
+
+
+class _AligningBuilder(flatbuffers.Builder):
+    """The schema asks for aligned buffers; the generated Python code forgets it."""
+
+    def CreateNumpyVector(self, x: np.ndarray) -> int:  # noqa: N802 (flatbuffers' name)
+        if x.dtype == np.uint8:
+            self.Prep(_BUFFER_ALIGNMENT, x.size)
+        return super().CreateNumpyVector(x)
+
+
+def load(tflite: bytes) -> Any:
+    """Parses a model to schema objects (``ModelT``).
+
+    Raises:
+      ValueError: The bytes are no TFLite model.
+    """
+    if len(tflite) < 8 or tflite[4:8] != _FILE_IDENTIFIER:
+        raise ValueError("This is no .tflite file: the identifier 'TFL3' is missing.")
+    return schema.ModelT.InitFromPackedBuf(bytearray(tflite), 0)
+
+
+def save(model: Any) -> bytes:
+    """Serialises schema objects, with constants aligned."""
+    builder = _AligningBuilder(1 << 16)
+    builder.Finish(model.Pack(builder), _FILE_IDENTIFIER)
+    return bytes(builder.Output())
+
+
+def operator_name(model: Any, operator: Any) -> str:
+    """Name of an operator: its custom name, or the schema's name of the builtin."""
+    code = model.operatorCodes[operator.opcodeIndex]
+    if code.customCode:
+        name = code.customCode
+        return name.decode() if isinstance(name, bytes) else name
+    return _BUILTIN_NAMES[max(code.builtinCode, code.deprecatedBuiltinCode)]
+
+
+_BUILTIN_NAMES = {
+    value: name for name, value in vars(schema.BuiltinOperator).items() if isinstance(value, int)
+}
+
+
+def tensor_name(tensor: Any) -> str:
+    """Name of a tensor as text."""
+    name = tensor.name or b""
+    return name.decode(errors="replace") if isinstance(name, bytes) else name
+
+
+def constant(model: Any, tensor: Any) -> np.ndarray | None:
+    """Value of a constant tensor; None for other tensors.
+
+    Raises:
+      ValueError: The constant has a type that is not a plain number.
+    """
+    data = model.buffers[tensor.buffer].data
+    if data is None or len(data) == 0:
+        return None
+    dtypes = {
+        schema.TensorType.FLOAT32: np.float32,
+        schema.TensorType.INT8: np.int8,
+        schema.TensorType.UINT8: np.uint8,
+        schema.TensorType.INT32: np.int32,
+        schema.TensorType.INT64: np.int64,
+    }
+    if tensor.type not in dtypes:
+        raise ValueError(f"Tensor '{tensor_name(tensor)}' has the unsupported type {tensor.type}.")
+    values = np.frombuffer(np.asarray(data, np.uint8).tobytes(), dtypes[tensor.type])
+    return values.reshape([] if tensor.shape is None else tensor.shape)
+
+
+def drop_unused(model: Any) -> None:
+    """Removes tensors, buffers and operator codes that nothing refers to, in place.
+
+    A tensor costs RAM on the device even when no operator uses it.
+    """
+    for subgraph in model.subgraphs:
+        _drop_unused_tensors(model, subgraph)
+    codes = [op.opcodeIndex for subgraph in model.subgraphs for op in subgraph.operators]
+    new_code = _renumbering(codes)
+    model.operatorCodes = [model.operatorCodes[old] for old in new_code]
+    # Buffer 0 is the empty one by convention.
+    buffers = [0, *(t.buffer for subgraph in model.subgraphs for t in subgraph.tensors)]
+    buffers += [entry.buffer for entry in model.metadata or []]
+    new_buffer = _renumbering(buffers)
+    model.buffers = [model.buffers[old] for old in new_buffer]
+    for subgraph in model.subgraphs:
+        for op in subgraph.operators:
+            op.opcodeIndex = new_code[op.opcodeIndex]
+        for tensor in subgraph.tensors:
+            tensor.buffer = new_buffer[tensor.buffer]
+    for entry in model.metadata or []:
+        entry.buffer = new_buffer[entry.buffer]
+
+
+def _renumbering(used: Iterable[int]) -> dict[int, int]:
+    return {old: new for new, old in enumerate(sorted(set(used)))}
+
+
+def _drop_unused_tensors(model: Any, subgraph: Any) -> None:
+    used = [*subgraph.inputs, *subgraph.outputs]
+    for op in subgraph.operators:
+        for indices in (op.inputs, op.outputs, op.intermediates):
+            used.extend(() if indices is None else indices)
+    new_index = _renumbering(index for index in used if index >= 0)
+    new_index[-1] = -1  # an optional input that is absent
+
+    def renumber(indices: Any) -> Any:
+        return None if indices is None else [new_index[index] for index in indices]
+
+    subgraph.tensors = [subgraph.tensors[old] for old in new_index if old >= 0]
+    subgraph.inputs = renumber(subgraph.inputs)
+    subgraph.outputs = renumber(subgraph.outputs)
+    for op in subgraph.operators:
+        op.inputs = renumber(op.inputs)
+        op.outputs = renumber(op.outputs)
+        op.intermediates = renumber(op.intermediates)
+    for signature in model.signatureDefs or []:
+        for entry in [*(signature.inputs or []), *(signature.outputs or [])]:
+            entry.tensorIndex = new_index[entry.tensorIndex]

@@ -1,0 +1,186 @@
+"""A packed layer: what one operator call needs, as fields and as bytes."""
+
+from __future__ import annotations
+
+import dataclasses
+import struct
+from collections.abc import Sequence
+
+import numpy as np
+
+from tfmot_mltq.packing import format as fmt
+from tfmot_mltq.packing import plane_codec
+
+
+@dataclasses.dataclass(frozen=True)
+class Geometry:
+    """Filter and window of a layer. A fully connected layer keeps the defaults.
+
+    Attributes:
+      kind: Operator.
+      input_channels, output_channels: Channels of the tensors.
+      filter_size, stride, dilation: (height, width).
+      padding: SAME or VALID.
+    """
+
+    kind: fmt.Kind
+    input_channels: int
+    output_channels: int
+    filter_size: tuple[int, int] = (1, 1)
+    stride: tuple[int, int] = (1, 1)
+    dilation: tuple[int, int] = (1, 1)
+    padding: fmt.Padding = fmt.Padding.VALID
+
+    @property
+    def row_size(self) -> int:
+        """Entries of one plane of one output channel."""
+        taps = self.filter_size[0] * self.filter_size[1]
+        return taps if self.kind == fmt.Kind.DEPTHWISE_CONV_2D else taps * self.input_channels
+
+
+@dataclasses.dataclass(frozen=True)
+class PackedLayer:
+    """Integers of one operator call; the arithmetic is in ``tfmot_mltq.reference.ops``.
+
+    Attributes:
+      geometry: Filter and window.
+      planes: int8, shape (levels, output_channels, row_size), values -1, 0, +1.
+      multipliers: int16, shape (output_channels, levels).
+      biases: int32, shape (output_channels,).
+      shifts: uint8, shape (output_channels,).
+      input_zero_point: Zero point of the int8 input.
+      activation_min, activation_max: Clamp of the int8 output.
+    """
+
+    geometry: Geometry
+    planes: np.ndarray
+    multipliers: np.ndarray
+    biases: np.ndarray
+    shifts: np.ndarray
+    input_zero_point: int
+    activation_min: int
+    activation_max: int
+
+    @property
+    def levels(self) -> int:
+        """Number of planes."""
+        return int(self.planes.shape[0])
+
+
+def table_bytes(output_channels: int, levels: int) -> int:
+    """Bytes of the header and the channel tables."""
+    return struct.calcsize(fmt.HEADER_STRUCT) + output_channels * (4 + 2 * levels + 1)
+
+
+def packed_bytes(planes: np.ndarray) -> int:
+    """Bytes of a packed layer with ``planes`` of shape (levels, output_channels, row_size), each
+    level in its smallest encoding."""
+    streams = (
+        plane_codec.plane_bytes(plane, plane_codec.best_encoding(plane)) for plane in planes
+    )
+    return table_bytes(planes.shape[1], planes.shape[0]) + sum(streams)
+
+
+def encode(layer: PackedLayer, encodings: Sequence[int] | None = None) -> bytes:
+    """Packs a layer.
+
+    Args:
+      layer: The integers.
+      encodings: Forces the encoding of each level; by default the smallest is taken.
+
+    Raises:
+      ValueError: A field does not fit the format.
+    """
+    geometry = layer.geometry
+    expected = (layer.levels, geometry.output_channels, geometry.row_size)
+    if layer.planes.shape != expected or not 1 <= layer.levels <= fmt.MAX_LEVELS:
+        raise ValueError(f"planes have shape {layer.planes.shape}, the geometry wants {expected}.")
+    if encodings is None:
+        encodings = [plane_codec.best_encoding(plane) for plane in layer.planes]
+    if len(encodings) != layer.levels or not set(encodings) <= set(fmt.ENCODINGS):
+        raise ValueError(f"encodings must be {layer.levels} of {fmt.ENCODINGS}, got {encodings}.")
+    rows = b"".join(
+        plane_codec.encode_row(layer.planes[level, channel], encodings[level])
+        for channel in range(geometry.output_channels)
+        for level in range(layer.levels)
+    )
+    tables = (
+        layer.biases.astype("<i4").tobytes()
+        + layer.multipliers.astype("<i2").tobytes()
+        + layer.shifts.astype("u1").tobytes()
+    )
+    try:
+        header = struct.pack(
+            fmt.HEADER_STRUCT,
+            fmt.MAGIC,
+            fmt.FORMAT_VERSION,
+            geometry.kind,
+            layer.levels,
+            0,
+            bytes(encodings),
+            struct.calcsize(fmt.HEADER_STRUCT) + len(tables) + len(rows),
+            geometry.input_channels,
+            geometry.output_channels,
+            *geometry.filter_size,
+            *geometry.stride,
+            *geometry.dilation,
+            geometry.padding,
+            layer.input_zero_point,
+            layer.activation_min,
+            layer.activation_max,
+        )
+    except struct.error as error:
+        raise ValueError(f"The layer does not fit the packed format: {error}. {geometry}") from error
+    return header + tables + rows
+
+
+def decode(data: bytes) -> PackedLayer:
+    """Unpacks a layer.
+
+    Raises:
+      ValueError: The bytes are no packed layer of this version.
+    """
+    header_bytes = struct.calcsize(fmt.HEADER_STRUCT)
+    if len(data) < header_bytes:
+        raise ValueError("A packed layer is shorter than its header.")
+    values = iter(struct.unpack_from(fmt.HEADER_STRUCT, data))
+    header = {name: next(values) for name, _ in fmt.HEADER_FIELDS}
+    if header["magic"] != fmt.MAGIC or header["version"] != fmt.FORMAT_VERSION:
+        raise ValueError("No packed layer of version 1: the magic or the version is another.")
+    levels, channels = header["levels"], header["output_channels"]
+    if not 1 <= levels <= fmt.MAX_LEVELS or header["total_bytes"] != len(data):
+        raise ValueError("A packed layer has a wrong number of levels or of bytes.")
+    geometry = Geometry(
+        kind=fmt.Kind(header["kind"]),
+        input_channels=header["input_channels"],
+        output_channels=channels,
+        filter_size=(header["filter_h"], header["filter_w"]),
+        stride=(header["stride_h"], header["stride_w"]),
+        dilation=(header["dilation_h"], header["dilation_w"]),
+        padding=fmt.Padding(header["padding"]),
+    )
+    offset = table_bytes(channels, levels)
+    if offset > len(data):
+        raise ValueError("A packed layer is shorter than its channel tables.")
+    multipliers_at = header_bytes + 4 * channels
+    shifts_at = multipliers_at + 2 * channels * levels
+    planes = np.zeros((levels, channels, geometry.row_size), np.int8)
+    for channel in range(channels):
+        for level in range(levels):
+            planes[level, channel], offset = plane_codec.decode_row(
+                data, offset, geometry.row_size, header["encoding"][level]
+            )
+    if offset != len(data):
+        raise ValueError("A packed layer has bytes behind its planes.")
+    return PackedLayer(
+        geometry=geometry,
+        planes=planes,
+        multipliers=np.frombuffer(data, "<i2", channels * levels, multipliers_at)
+        .reshape(channels, levels)
+        .astype(np.int16),
+        biases=np.frombuffer(data, "<i4", channels, header_bytes).astype(np.int32),
+        shifts=np.frombuffer(data, "u1", channels, shifts_at).copy(),
+        input_zero_point=header["input_zero_point"],
+        activation_min=header["activation_min"],
+        activation_max=header["activation_max"],
+    )

@@ -1,0 +1,1 @@
+"""The arithmetic of the operators in NumPy: the same bits as the C core."""

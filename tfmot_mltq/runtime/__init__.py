@@ -1,0 +1,1 @@
+"""Running converted models on this machine: TensorFlow Lite Micro and LiteRT."""

@@ -1,0 +1,75 @@
+"""TensorFlow Lite Micro, the real interpreter of the tflite-micro wheel, with the C operators."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import re
+from typing import Any
+
+import numpy as np
+
+from tfmot_mltq.errors import RuntimeUnavailableError
+from tfmot_mltq.runtime.native_output import capture_stderr
+from tfmot_mltq.runtime.operator_library import load_library
+from tfmot_mltq.runtime.tensor_details import ModelDetails
+
+_REGISTERER = "MltqRegisterTflmPythonOps"
+_ARENA_TOTAL = re.compile(r"Arena allocation total (\d+) bytes")
+
+
+def _import_tflm() -> Any:
+    try:
+        from tflite_micro import runtime
+    except ImportError as error:
+        raise RuntimeUnavailableError(
+            "TensorFlow Lite Micro's Python package is missing. Its wheels are for x86-64 Linux and "
+            "Python 3.10 to 3.13: pip install 'tfmot-mltq[tflm]'. On other machines use "
+            "runtime='litert', which runs the same C operators."
+        ) from error
+    return runtime
+
+
+class TflmRuntime:
+    """One model in TensorFlow Lite Micro.
+
+    Raises:
+      RuntimeUnavailableError: The package is missing, or is a version whose structures differ.
+      RuntimeError: TensorFlow Lite Micro refused the model; with its messages.
+    """
+
+    def __init__(self, tflite: bytes, details: ModelDetails) -> None:
+        runtime = _import_tflm()
+        load_library()
+        self._outputs = len(details.outputs)
+        with capture_stderr() as messages, contextlib.redirect_stdout(io.StringIO()):
+            try:
+                self._interpreter = runtime.Interpreter.from_bytes(
+                    tflite, custom_op_registerers=[_REGISTERER], arena_size=details.arena_bound
+                )
+                error = None
+            except RuntimeError as caught:
+                error = caught
+        if error is not None:
+            if "could not register custom op" in str(error):
+                raise RuntimeUnavailableError(
+                    "The installed tflite-micro keeps its operators in another layout than the "
+                    "version that this package is built for: pip install 'tfmot-mltq[tflm]'."
+                ) from error
+            raise RuntimeError(f"{error}. {messages.text.strip()}") from error
+
+    def run(self, inputs: list[np.ndarray]) -> list[np.ndarray]:
+        """One inference on integer tensors with the shapes of the model."""
+        for index, value in enumerate(inputs):
+            self._interpreter.set_input(value, index)
+        self._interpreter.invoke()
+        return [self._interpreter.get_output(index) for index in range(self._outputs)]
+
+    def arena_bytes(self) -> int:
+        """Arena that the model takes, as TensorFlow Lite Micro reports it."""
+        with capture_stderr() as messages:
+            self._interpreter.print_allocations()
+        found = _ARENA_TOTAL.search(messages.text)
+        if found is None:
+            raise RuntimeError(f"TensorFlow Lite Micro reported no arena: {messages.text!r}")
+        return int(found[1])

@@ -1,0 +1,1 @@
+"""Adapter to TensorFlow Model Optimization, for tf_keras models."""

@@ -1,0 +1,44 @@
+"""Names that tf_keras needs to load a quantized model."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import tensorflow_model_optimization as tfmot
+import tf_keras
+
+from tfmot_mltq.tfmot import quantize_configs, quantize_layer, quantize_wrapper, quantizers
+
+
+def _own_objects() -> dict[str, Any]:
+    classes = (
+        quantize_configs.OutputQuantizeConfig,
+        quantize_configs.Int8QuantizeConfig,
+        quantize_configs.Int8DepthwiseConv2DQuantizeConfig,
+        quantize_configs.MultiLevelConv2DQuantizeConfig,
+        quantize_configs.MultiLevelConv1DQuantizeConfig,
+        quantize_configs.MultiLevelDenseQuantizeConfig,
+        quantize_configs.MultiLevelDepthwiseConv2DQuantizeConfig,
+        quantize_configs.SeparableConv2DQuantizeConfig,
+        quantize_layer.QuantizeActivation,
+        quantize_wrapper.MltqQuantizeWrapper,
+        quantizers.MultiLevelQuantizer,
+        quantizers.Int8WeightQuantizer,
+        quantizers.ActivationRangeQuantizer,
+    )
+    return {cls.__name__: cls for cls in classes}
+
+
+def quantize_scope(*custom_objects: dict[str, Any]) -> Any:
+    """Context in which tf_keras knows the objects of this package and of TFMOT.
+
+    ``import tfmot_mltq`` registers them for the whole process, so this is only needed to add
+    ``custom_objects`` (dicts of name to class) of your own, as with TFMOT's function.
+    """
+    return tfmot.quantization.keras.quantize_scope(*custom_objects, _own_objects())
+
+
+def register() -> None:
+    """Makes a plain ``tf_keras.models.load_model`` work for quantized models."""
+    for objects in quantize_scope().custom_objects:
+        tf_keras.utils.get_custom_objects().update(objects)

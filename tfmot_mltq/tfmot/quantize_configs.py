@@ -1,0 +1,189 @@
+"""QuantizeConfigs, one per layer kind: which weights and outputs are quantized, and how."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import tf_keras
+from tensorflow_model_optimization.quantization.keras import QuantizeConfig
+
+from tfmot_mltq.decomposition import Decomposition
+from tfmot_mltq.tfmot.quantizers import (
+    ActivationRangeQuantizer,
+    Int8WeightQuantizer,
+    MultiLevelQuantizer,
+)
+
+# TFLite runs these as operators of their own, so their input is an int8 tensor; their output has a
+# fixed range. TFMOT's QuantizeAwareActivation quantizes the input of such an activation.
+SEPARATE_ACTIVATIONS = frozenset({"softmax", "sigmoid", "tanh"})
+FUSED_ACTIVATIONS = frozenset({"linear", "relu", "relu6"})
+
+
+def activation_name(layer: Any) -> str:
+    """Name of a layer's activation; "linear" for layers without."""
+    activation = getattr(layer, "activation", None)
+    # A layer that was called holds TFMOT's wrapper of its activation.
+    activation = getattr(activation, "activation", activation)
+    return getattr(activation, "__name__", type(activation).__name__) if activation else "linear"
+
+
+class OutputQuantizeConfig(QuantizeConfig):
+    """Quantizes the output of a layer without weights.
+
+    Args:
+      quantize_output: False where the next layer is fused into this one by TFLite, and for layers
+        whose output keeps the quantization of their input.
+    """
+
+    def __init__(self, quantize_output: bool = True) -> None:
+        self.quantize_output = quantize_output
+
+    def get_weights_and_quantizers(self, layer: Any) -> list[tuple[Any, Any]]:
+        """No weights."""
+        return []
+
+    def set_quantize_weights(self, layer: Any, quantize_weights: list[Any]) -> None:
+        """No weights."""
+        del layer, quantize_weights  # AutoGraph cannot read a body that is only a docstring
+
+    def get_activations_and_quantizers(self, layer: Any) -> list[tuple[Any, Any]]:
+        """The activation, where TFLite runs it as an operator of its own."""
+        name = activation_name(layer)
+        is_activation_layer = isinstance(layer, tf_keras.layers.Activation)
+        if name in FUSED_ACTIVATIONS or is_activation_layer or not self.quantize_output:
+            return []
+        return [(layer.activation, ActivationRangeQuantizer())]
+
+    def set_quantize_activations(self, layer: Any, quantize_activations: list[Any]) -> None:
+        """Puts TFMOT's quantizing activation in place."""
+        for activation in quantize_activations:
+            layer.activation = activation
+
+    def get_output_quantizers(self, layer: Any) -> list[Any]:
+        """The range quantizer, unless the activation has it or nothing is to be quantized."""
+        name = activation_name(layer)
+        if isinstance(layer, tf_keras.layers.Activation):
+            wanted = name not in SEPARATE_ACTIVATIONS
+        else:
+            wanted = name in FUSED_ACTIVATIONS
+        return [ActivationRangeQuantizer()] if self.quantize_output and wanted else []
+
+    def without_output(self) -> OutputQuantizeConfig:
+        """The same configuration, leaving the output to the layer that follows."""
+        return type(self)(**{**self.get_config(), "quantize_output": False})
+
+    def get_config(self) -> dict[str, Any]:
+        """Keras configuration."""
+        return {"quantize_output": self.quantize_output}
+
+
+class WeightsQuantizeConfig(OutputQuantizeConfig):
+    """Base of the layers with a kernel. Subclasses name the kernel and its channel axes."""
+
+    weight_attr = "kernel"
+    channel_axes = 1
+    weight_quantizer: Any
+
+    def get_weights_and_quantizers(self, layer: Any) -> list[tuple[Any, Any]]:
+        """The kernel and its quantizer."""
+        return [(getattr(layer, self.weight_attr), self.weight_quantizer)]
+
+    def set_quantize_weights(self, layer: Any, quantize_weights: list[Any]) -> None:
+        """Puts the quantized kernel in place for a call."""
+        setattr(layer, self.weight_attr, quantize_weights[0])
+
+
+class Int8QuantizeConfig(WeightsQuantizeConfig):
+    """Stock int8 weights: Conv2D, Conv1D, Dense."""
+
+    def __init__(self, quantize_output: bool = True) -> None:
+        super().__init__(quantize_output)
+        self.weight_quantizer = Int8WeightQuantizer(self.channel_axes)
+
+
+class Int8DepthwiseConv2DQuantizeConfig(Int8QuantizeConfig):
+    """Stock int8 weights: DepthwiseConv2D."""
+
+    weight_attr = "depthwise_kernel"
+    channel_axes = 2
+
+
+class MultiLevelQuantizeConfig(WeightsQuantizeConfig):
+    """Base of the multi-level configurations.
+
+    Args:
+      decomposition: ``Decomposition`` or its fields as a dict.
+      quantize_output: See ``OutputQuantizeConfig``.
+    """
+
+    def __init__(
+        self, decomposition: Decomposition | dict[str, Any], quantize_output: bool = True
+    ) -> None:
+        super().__init__(quantize_output)
+        self.weight_quantizer = MultiLevelQuantizer(decomposition, self.channel_axes)
+
+    @property
+    def decomposition(self) -> Decomposition:
+        """How the kernel is decomposed."""
+        return self.weight_quantizer.spec
+
+    def get_config(self) -> dict[str, Any]:
+        """Keras configuration."""
+        spec = self.weight_quantizer.get_config()["decomposition_spec"]
+        return {"decomposition": spec, **super().get_config()}
+
+
+class MultiLevelConv2DQuantizeConfig(MultiLevelQuantizeConfig):
+    """Conv2D: kernel (height, width, input channels, output channels)."""
+
+
+class MultiLevelConv1DQuantizeConfig(MultiLevelQuantizeConfig):
+    """Conv1D: kernel (width, input channels, output channels)."""
+
+
+class MultiLevelDenseQuantizeConfig(MultiLevelQuantizeConfig):
+    """Dense: kernel (inputs, outputs)."""
+
+
+class MultiLevelDepthwiseConv2DQuantizeConfig(MultiLevelQuantizeConfig):
+    """DepthwiseConv2D: kernel (height, width, channels, multiplier)."""
+
+    weight_attr = "depthwise_kernel"
+    channel_axes = 2
+
+
+class SeparableConv2DQuantizeConfig(OutputQuantizeConfig):
+    """SeparableConv2D: the layout transform splits it, and takes the parts' configurations.
+
+    Args:
+      decomposition: ``Decomposition``, its fields as a dict, or None for int8 weights.
+      quantize_output: See ``OutputQuantizeConfig``.
+    """
+
+    def __init__(
+        self,
+        decomposition: Decomposition | dict[str, Any] | None,
+        quantize_output: bool = True,
+    ) -> None:
+        super().__init__(quantize_output)
+        self.decomposition = decomposition
+
+    def split(self) -> tuple[WeightsQuantizeConfig, WeightsQuantizeConfig]:
+        """Configurations of the depthwise and of the pointwise convolution."""
+        if self.decomposition is None:
+            return (
+                Int8DepthwiseConv2DQuantizeConfig(),
+                Int8QuantizeConfig(self.quantize_output),
+            )
+        return (
+            MultiLevelDepthwiseConv2DQuantizeConfig(self.decomposition),
+            MultiLevelConv2DQuantizeConfig(self.decomposition, self.quantize_output),
+        )
+
+    def get_config(self) -> dict[str, Any]:
+        """Keras configuration."""
+        spec = self.decomposition
+        if isinstance(spec, Decomposition):
+            spec = MultiLevelQuantizer(spec).get_config()["decomposition_spec"]
+        return {"decomposition": spec, **super().get_config()}
