@@ -37,6 +37,7 @@ setup(
             depends=sorted(
                 header for part in _PARTS for header in glob.glob(f"tflite_ops/{part}/*.h")
             ),
+            libraries=["m"],
             extra_compile_args=[
                 "-std=c99", "-O3", "-fvisibility=hidden", "-Wall", "-Wextra", "-Wconversion",
                 *(["-Werror"] if os.environ.get("MLTQ_WERROR") else []),

@@ -11,10 +11,11 @@
 #include <stdint.h>
 
 typedef enum { kTfLiteOk = 0, kTfLiteError = 1 } TfLiteStatus;
-typedef enum { kTfLiteUInt8 = 3, kTfLiteInt8 = 9 } TfLiteType;
+typedef enum { kTfLiteInt32 = 2, kTfLiteUInt8 = 3, kTfLiteInt8 = 9 } TfLiteType;
 typedef enum { kTfLiteMmapRo = 1 } TfLiteAllocationType;
 
-enum { kTfLiteBuiltinCustom = 32, kTfLiteBuiltinDelegate = 51 };
+enum { kTfLiteBuiltinFullyConnected = 9, kTfLiteBuiltinCustom = 32, kTfLiteBuiltinDelegate = 51 };
+enum { kTfLiteAffineQuantization = 1 };
 enum { kTfLiteDelegateFlagsAllowDynamicTensors = 1 };
 
 typedef struct {
@@ -23,12 +24,22 @@ typedef struct {
 } TfLiteIntArray;
 
 typedef struct {
+  int size;
+  float data[];
+} TfLiteFloatArray;
+
+typedef struct {
   float scale;
   int32_t zero_point;
 } TfLiteQuantizationParams;
 
-/* The fields after `bytes` are not used; tensors are only reached through GetTensor-like pointers
- * of the runtime, so the size of the real structure comes from its own array stride below. */
+typedef struct {
+  TfLiteFloatArray* scale;
+  TfLiteIntArray* zero_point;
+  int32_t quantized_dimension;
+} TfLiteAffineQuantization;
+
+/* Complete, although few fields are used: the runtime keeps its tensors in an array. */
 typedef struct {
   TfLiteType type;
   void* data;
@@ -56,7 +67,13 @@ typedef struct {
   TfLiteIntArray* intermediates;
   TfLiteIntArray* temporaries;
   void* user_data;
+  void* builtin_data;
 } TfLiteNode;
+
+/* The first field of TfLiteFullyConnectedParams is all that is read of it. */
+typedef struct {
+  int activation;
+} TfLiteFullyConnectedParams;
 
 struct TfLiteContext;
 struct TfLiteDelegate;

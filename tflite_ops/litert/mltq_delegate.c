@@ -1,10 +1,19 @@
 /* LiteRT external delegate: claims the MLTQ_* custom operators, which no stock runtime knows, and
- * runs them on the C core. Everything else stays with the runtime's own kernels. */
+ * runs them on the C core. Everything else stays with the runtime's own kernels, unless the option
+ * "tflm_fully_connected" is "1": see fully_connected_tflm.h. */
 #include <stdlib.h>
 #include <string.h>
 
 #include "../core/mltq_layer.h"
+#include "fully_connected_tflm.h"
 #include "litert_abi.h"
+
+#define OPTION_TFLM_FULLY_CONNECTED "tflm_fully_connected"
+
+typedef struct {
+  TfLiteDelegate base; /* first, so that a TfLiteDelegate* is one of these */
+  bool tflm_fully_connected;
+} MltqDelegate;
 
 typedef struct {
   MltqLayer layer;
@@ -111,20 +120,54 @@ static TfLiteStatus kernel_prepare(TfLiteContext* context, TfLiteNode* node) {
 
 static TfLiteStatus kernel_invoke(TfLiteContext* context, TfLiteNode* node) {
   const OpData* data = node->user_data;
-  mltq_layer_eval_s8(&data->layer, &data->shape, context->tensors[data->input_index].data,
-                     context->tensors[data->output_index].data, data->scratch);
+  const int8_t* input = context->tensors[data->input_index].data;
+  int8_t* output = context->tensors[data->output_index].data;
+  /* The runtime allocates no output that nothing reads. */
+  if (output == NULL) return kTfLiteOk;
+  if (input == NULL) return kTfLiteError;
+  mltq_layer_eval_s8(&data->layer, &data->shape, input, output, data->scratch);
   return kTfLiteOk;
+}
+
+/* The replaced node is all that the kernel needs. Its struct moves when the graph grows, so it is
+ * copied; the arrays that it points to stay. */
+static void* fully_connected_init(TfLiteContext* context, const char* buffer, size_t length) {
+  (void)length;
+  const TfLiteDelegateParams* params = (const TfLiteDelegateParams*)(const void*)buffer;
+  TfLiteNode* node;
+  TfLiteRegistration* registration;
+  if (params->nodes_to_replace->size != 1 ||
+      context->GetNodeAndRegistration(context, params->nodes_to_replace->data[0], &node,
+                                      &registration) != kTfLiteOk) {
+    return NULL;
+  }
+  TfLiteNode* copy = malloc(sizeof(TfLiteNode));
+  if (copy != NULL) *copy = *node;
+  return copy;
+}
+
+static void fully_connected_free(TfLiteContext* context, void* buffer) {
+  (void)context;
+  free(buffer);
+}
+
+static TfLiteStatus fully_connected_invoke(TfLiteContext* context, TfLiteNode* node) {
+  const TfLiteNode* replaced = node->user_data;
+  if (replaced == NULL || replaced->builtin_data == NULL) return kTfLiteError;
+  const TfLiteFullyConnectedParams* params = replaced->builtin_data;
+  return mltq_fully_connected_tflm(context, replaced, params->activation);
 }
 
 /* One call a node: nodes replaced in one call may be merged into one kernel, and the tensors
  * between them would then be nobody's to allocate. */
-static TfLiteStatus claim_node(TfLiteContext* context, TfLiteDelegate* delegate, int node_index) {
+static TfLiteStatus claim_node(TfLiteContext* context, TfLiteDelegate* delegate, int node_index,
+                               bool is_mltq) {
   TfLiteRegistration kernel;
   memset(&kernel, 0, sizeof(kernel));
-  kernel.init = kernel_init;
-  kernel.free = kernel_free;
-  kernel.prepare = kernel_prepare;
-  kernel.invoke = kernel_invoke;
+  kernel.init = is_mltq ? kernel_init : fully_connected_init;
+  kernel.free = is_mltq ? kernel_free : fully_connected_free;
+  kernel.prepare = is_mltq ? kernel_prepare : NULL;
+  kernel.invoke = is_mltq ? kernel_invoke : fully_connected_invoke;
   kernel.builtin_code = kTfLiteBuiltinDelegate;
   kernel.custom_name = "MltqDelegate";
   kernel.version = 1;
@@ -153,8 +196,12 @@ static TfLiteStatus delegate_prepare(TfLiteContext* context, TfLiteDelegate* del
     TfLiteNode* node;
     TfLiteRegistration* registration;
     status = context->GetNodeAndRegistration(context, nodes[i], &node, &registration);
-    if (status == kTfLiteOk && find_operator(registration) >= 0) {
-      status = claim_node(context, delegate, nodes[i]);
+    if (status != kTfLiteOk) break;
+    if (find_operator(registration) >= 0) {
+      status = claim_node(context, delegate, nodes[i], true);
+    } else if (((MltqDelegate*)delegate)->tflm_fully_connected &&
+               mltq_is_int8_fully_connected(context, node, registration)) {
+      status = claim_node(context, delegate, nodes[i], false);
     }
   }
   free(nodes);
@@ -164,19 +211,23 @@ static TfLiteStatus delegate_prepare(TfLiteContext* context, TfLiteDelegate* del
 __attribute__((visibility("default"))) TfLiteDelegate* tflite_plugin_create_delegate(
     char** option_keys, char** option_values, size_t option_count,
     void (*report_error)(const char*)) {
-  (void)option_keys;
-  (void)option_values;
-  TfLiteDelegate* delegate = calloc(1, sizeof(TfLiteDelegate));
-  if (option_count != 0 || delegate == NULL) {
-    if (report_error != NULL) report_error("the MLTQ delegate takes no options");
-    free(delegate);
-    return NULL;
+  MltqDelegate* delegate = calloc(1, sizeof(MltqDelegate));
+  if (delegate == NULL) return NULL;
+  for (size_t i = 0; i < option_count; i++) {
+    if (strcmp(option_keys[i], OPTION_TFLM_FULLY_CONNECTED) != 0) {
+      if (report_error != NULL) {
+        report_error("the MLTQ delegate has one option, " OPTION_TFLM_FULLY_CONNECTED);
+      }
+      free(delegate);
+      return NULL;
+    }
+    delegate->tflm_fully_connected = strcmp(option_values[i], "1") == 0;
   }
-  delegate->Prepare = delegate_prepare;
+  delegate->base.Prepare = delegate_prepare;
   /* Without this flag the runtime stops at the operators nobody registered before it asks the
    * delegates. */
-  delegate->flags = kTfLiteDelegateFlagsAllowDynamicTensors;
-  return delegate;
+  delegate->base.flags = kTfLiteDelegateFlagsAllowDynamicTensors;
+  return &delegate->base;
 }
 
 __attribute__((visibility("default"))) void tflite_plugin_destroy_delegate(

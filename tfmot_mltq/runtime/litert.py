@@ -15,9 +15,10 @@ class LiteRtRuntime:
     Args:
       tflite: The model.
       details: Its inputs and outputs.
-      reference_kernels: Run the other operators on LiteRT's reference kernels, whose bytes are
-        those of TensorFlow Lite Micro; otherwise on its optimised ones (XNNPACK), which may differ
-        by one step.
+      reference_kernels: Run the other operators on LiteRT's reference kernels; otherwise on its
+        optimised ones (XNNPACK), which may differ by one step. The reference kernels give the bytes
+        of TensorFlow Lite Micro, except int8 FULLY_CONNECTED, which LiteRT rounds in double
+        precision: that one the delegate runs in TensorFlow Lite Micro's arithmetic.
 
     Raises:
       RuntimeError: LiteRT refused the model; with its messages.
@@ -28,12 +29,13 @@ class LiteRtRuntime:
 
         resolver = litert.OpResolverType
         self._outputs = len(details.outputs)
+        options = {"tflm_fully_connected": "1"} if reference_kernels else {}
         with capture_stderr() as messages:
             try:
                 self._interpreter = litert.Interpreter(
                     model_content=tflite,
                     num_threads=1,
-                    experimental_delegates=[litert.load_delegate(library_path())],
+                    experimental_delegates=[litert.load_delegate(library_path(), options)],
                     experimental_op_resolver_type=(
                         resolver.BUILTIN_REF if reference_kernels else resolver.AUTO
                     ),

@@ -14,6 +14,7 @@ def _own_objects() -> dict[str, Any]:
     classes = (
         quantize_configs.OutputQuantizeConfig,
         quantize_configs.Int8QuantizeConfig,
+        quantize_configs.Int8DenseQuantizeConfig,
         quantize_configs.Int8DepthwiseConv2DQuantizeConfig,
         quantize_configs.MultiLevelConv2DQuantizeConfig,
         quantize_configs.MultiLevelConv1DQuantizeConfig,

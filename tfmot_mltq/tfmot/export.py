@@ -101,6 +101,9 @@ def stock_int8(model: Any) -> bytes:
     converter.optimizations = [tf.lite.Optimize.DEFAULT]
     converter.inference_input_type = tf.int8
     converter.inference_output_type = tf.int8
+    # TensorFlow Lite Micro and LiteRT round fully connected layers with per-channel scales
+    # differently; with one scale their bytes are the same.
+    converter._experimental_disable_per_channel_quantization_for_dense_layers = True
     try:
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", message="Statistics for quantized inputs")

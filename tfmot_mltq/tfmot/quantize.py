@@ -153,7 +153,12 @@ def _apply(flat: Any, scheme: MultiLevelQuantizeScheme) -> Any:
     with quantize_scope():
         annotated = rebuild(flat, annotate)
         annotated.set_weights(flat.get_weights())
-        return tfmot.quantization.keras.quantize_apply(annotated, scheme)
+        quantized = tfmot.quantization.keras.quantize_apply(annotated, scheme)
+        # TFMOT leaves its layers connected to the model of an intermediate step as well, which
+        # makes `layer.output` ambiguous; in a copy they belong to one model.
+        copy = rebuild(quantized, lambda layer: [clone_layer(layer)])
+        copy.set_weights(quantized.get_weights())
+        return copy
 
 
 def _int8_layers(flat: Any, include_first: bool, include_last: bool) -> set[str]:

@@ -95,11 +95,17 @@ class WeightsQuantizeConfig(OutputQuantizeConfig):
 
 
 class Int8QuantizeConfig(WeightsQuantizeConfig):
-    """Stock int8 weights: Conv2D, Conv1D, Dense."""
+    """Stock int8 weights, one scale per output channel: Conv2D, Conv1D."""
 
     def __init__(self, quantize_output: bool = True) -> None:
         super().__init__(quantize_output)
         self.weight_quantizer = Int8WeightQuantizer(self.channel_axes)
+
+
+class Int8DenseQuantizeConfig(Int8QuantizeConfig):
+    """Stock int8 weights, one scale per tensor: Dense."""
+
+    channel_axes = 0
 
 
 class Int8DepthwiseConv2DQuantizeConfig(Int8QuantizeConfig):

@@ -27,7 +27,7 @@ MULTI_LEVEL_CONFIGS: dict[type, type] = {
 _INT8_CONFIGS: dict[type, type] = {
     layers.Conv2D: configs.Int8QuantizeConfig,
     layers.Conv1D: configs.Int8QuantizeConfig,
-    layers.Dense: configs.Int8QuantizeConfig,
+    layers.Dense: configs.Int8DenseQuantizeConfig,
     layers.DepthwiseConv2D: configs.Int8DepthwiseConv2DQuantizeConfig,
 }
 

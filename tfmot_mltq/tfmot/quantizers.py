@@ -19,8 +19,8 @@ def as_matrix(kernel: Any, channel_axes: int) -> Any:
 
     Args:
       kernel: Keras kernel.
-      channel_axes: How many trailing axes make up the output channels: 1, or 2 for a depthwise
-        kernel (height, width, channels, multiplier).
+      channel_axes: How many trailing axes make up the output channels: 1, 2 for a depthwise kernel
+        (height, width, channels, multiplier), or 0 to treat the kernel as one channel.
     """
     channels = int(np.prod(kernel.shape[len(kernel.shape) - channel_axes :]))
     return tf.reshape(kernel, (-1, channels))
@@ -86,13 +86,14 @@ class MultiLevelQuantizer(tfmot_quantizers.Quantizer):
 
 
 class Int8WeightQuantizer(tfmot_quantizers.Quantizer):
-    """Symmetric int8 weights with one scale per output channel, as TFLite stores them.
+    """Symmetric int8 weights, as TFLite stores them.
 
     TFMOT's own weight quantizer remembers the range of the last training step, which is wrong for
     a model that is converted without training; here the range always is that of the weights.
 
     Args:
-      channel_axes: Trailing axes of the kernel that make up the output channels.
+      channel_axes: Trailing axes of the kernel that make up the output channels, each with a scale
+        of its own; 0 for one scale per tensor.
     """
 
     def __init__(self, channel_axes: int = 1) -> None:
