@@ -39,9 +39,14 @@ setup(
             ),
             libraries=["m"],
             extra_compile_args=[
-                "-std=c99", "-O3", "-fvisibility=hidden", "-Wall", "-Wextra", "-Wconversion",
+                "-std=c99",
+                "-O3",
+                "-fvisibility=hidden",
+                "-Wall",
+                "-Wextra",
+                "-Wconversion",
                 *(["-Werror"] if os.environ.get("MLTQ_WERROR") else []),
-            ],  # fmt: skip
+            ],
         )
     ],
     cmdclass={"build_ext": BuildOperators},

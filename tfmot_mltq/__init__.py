@@ -1,12 +1,12 @@
 """Multi-level ternary quantization and pruning for Keras, down to the microcontroller.
 
-    import tfmot_mltq as mltq
+import tfmot_mltq as mltq
 
-    q = mltq.quantize_model(model, levels=2)
-    q.compile(...); q.fit(...)
-    mltq.summary(q)
-    tflite = mltq.convert(q, representative_dataset=samples)
-    mltq.Interpreter(tflite, runtime="tflm").predict(x)
+q = mltq.quantize_model(model, levels=2)
+q.compile(...); q.fit(...)
+mltq.summary(q)
+tflite = mltq.convert(q, representative_dataset=samples)
+mltq.Interpreter(tflite, runtime="tflm").predict(x)
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import importlib
 import importlib.util
 from typing import Any
 
-# Where each public name lives. They are imported on first use: TensorFlow takes seconds to import.
+# Where each public name lives; imported on first use, as not all users have every dependency.
 _PUBLIC = {
     "quantize_model": "tfmot_mltq.tfmot.quantize",
     "quantize_annotate_layer": "tfmot_mltq.tfmot.quantize",
@@ -34,7 +34,16 @@ _PUBLIC = {
     "RuntimeUnavailableError": "tfmot_mltq.errors",
 }
 
-__all__ = list(_PUBLIC)  # noqa: PLE0604
+__all__ = list(_PUBLIC)
+
+
+def _register_keras_objects() -> None:
+    """Lets a plain ``load_model`` know the classes of quantized models."""
+    if all(map(importlib.util.find_spec, ("tf_keras", "tensorflow_model_optimization"))):
+        importlib.import_module("tfmot_mltq.tfmot.custom_objects").register()
+
+
+_register_keras_objects()
 
 
 def __getattr__(name: str) -> Any:

@@ -53,7 +53,9 @@ class Decomposition:
 
     def __post_init__(self) -> None:
         if isinstance(self.levels, bool) or not isinstance(self.levels, (int, np.integer)):
-            raise ValueError(f"levels must be an integer from 1 to {MAX_LEVELS}, got {self.levels!r}.")
+            raise ValueError(
+                f"levels must be an integer from 1 to {MAX_LEVELS}, got {self.levels!r}."
+            )
         if not 1 <= self.levels <= MAX_LEVELS:
             raise ValueError(f"levels must be from 1 to {MAX_LEVELS}, got {self.levels}.")
         if self.kind not in KINDS:
@@ -63,7 +65,7 @@ class Decomposition:
 
 
 def _divide_or_zero(xp: Any, numerator: Array, denominator: Array) -> Array:
-    """numerator / denominator, and 0 where the denominator is not above 0."""
+    """Numerator / denominator, and 0 where the denominator is not above 0."""
     positive = denominator > 0
     safe = xp.where(positive, denominator, xp.ones_like(denominator))
     return xp.where(positive, numerator / safe, xp.zeros_like(numerator))
@@ -180,8 +182,7 @@ def decompose(weights: Array, spec: Decomposition, xp: Any = np) -> tuple[Array,
         scales = [xp.where(better, new, old) for new, old in zip(refitted, scales, strict=True)]
         # A scale that came out negative is the mirrored plane with a positive scale.
         planes = [
-            xp.where(scale < 0, -plane, plane)
-            for plane, scale in zip(planes, scales, strict=True)
+            xp.where(scale < 0, -plane, plane) for plane, scale in zip(planes, scales, strict=True)
         ]
         scales = [xp.abs(scale) for scale in scales]
     stacked_planes = xp.reshape(xp.stack(planes), (spec.levels, *shape))

@@ -5,7 +5,8 @@ from __future__ import annotations
 import warnings
 from typing import Any
 
-from tfmot_mltq.converter import flatbuffer, rewrite
+from tfmot_mltq import flatbuffer
+from tfmot_mltq.converter import rewrite
 from tfmot_mltq.converter.match import filter_operators, match
 from tfmot_mltq.errors import ConversionError
 from tfmot_mltq.packing.format import ENCODINGS

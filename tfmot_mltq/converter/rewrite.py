@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
-from tfmot_mltq.converter import flatbuffer
+from tfmot_mltq import flatbuffer
 from tfmot_mltq.converter.export_layer import ExportLayer
 from tfmot_mltq.converter.match import FilterOperator
 from tfmot_mltq.errors import ConversionError
@@ -144,7 +144,7 @@ def _geometry(subgraph: Any, operator: Any, layer: ExportLayer) -> packed_layer.
 
 
 def float_operators(model: Any) -> list[str]:
-    """Operators that compute on floats, as "NAME (tensor)"; conversions at the edges do not count."""
+    """Operators with a float result, as "NAME (tensor)"; conversions do not count."""
     edges = ("QUANTIZE", "DEQUANTIZE")
     return [
         f"{flatbuffer.operator_name(model, operator)} ({flatbuffer.tensor_name(tensor)})"

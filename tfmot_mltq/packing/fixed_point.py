@@ -58,7 +58,10 @@ def quantize_channels(
       planes: Shape (levels, output_channels, row_size).
       scales: Real scale of each plane, not negative, shape (levels, output_channels).
       biases: Real bias, shape (output_channels,).
-      input_scale, input_zero_point, output_scale, output_zero_point: Of the int8 tensors.
+      input_scale: Step of the int8 input in real units.
+      input_zero_point: Integer of the input that stands for 0.
+      output_scale: Step of the int8 output in real units.
+      output_zero_point: Integer of the output that stands for 0.
 
     Raises:
       ValueError: A channel's largest possible output is so many output steps that the sum does

@@ -74,10 +74,9 @@ def table_bytes(output_channels: int, levels: int) -> int:
 
 def packed_bytes(planes: np.ndarray) -> int:
     """Bytes of a packed layer with ``planes`` of shape (levels, output_channels, row_size), each
-    level in its smallest encoding."""
-    streams = (
-        plane_codec.plane_bytes(plane, plane_codec.best_encoding(plane)) for plane in planes
-    )
+    level in its smallest encoding.
+    """
+    streams = (plane_codec.plane_bytes(plane, plane_codec.best_encoding(plane)) for plane in planes)
     return table_bytes(planes.shape[1], planes.shape[0]) + sum(streams)
 
 
@@ -130,7 +129,9 @@ def encode(layer: PackedLayer, encodings: Sequence[int] | None = None) -> bytes:
             layer.activation_max,
         )
     except struct.error as error:
-        raise ValueError(f"The layer does not fit the packed format: {error}. {geometry}") from error
+        raise ValueError(
+            f"The layer does not fit the packed format: {error}. {geometry}"
+        ) from error
     return header + tables + rows
 
 

@@ -21,10 +21,7 @@ def output_shape(layer: PackedLayer, input_shape: tuple[int, ...]) -> tuple[int,
     geometry = layer.geometry
     if geometry.kind == fmt.Kind.FULLY_CONNECTED:
         return (int(np.prod(input_shape)) // geometry.input_channels, geometry.output_channels)
-    sizes = [
-        _window(input_shape[1 + axis], layer, axis)[0]
-        for axis in range(2)
-    ]
+    sizes = [_window(input_shape[1 + axis], layer, axis)[0] for axis in range(2)]
     return (input_shape[0], *sizes, geometry.output_channels)
 
 
@@ -67,9 +64,7 @@ def _patches(layer: PackedLayer, centered: np.ndarray) -> np.ndarray:
         for kx in range(geometry.filter_size[1]):
             rows = np.arange(out_h) * geometry.stride[0] + ky * geometry.dilation[0] - top
             columns = np.arange(out_w) * geometry.stride[1] + kx * geometry.dilation[1] - left
-            inside = ((rows >= 0) & (rows < height))[:, None] & (
-                (columns >= 0) & (columns < width)
-            )
+            inside = ((rows >= 0) & (rows < height))[:, None] & ((columns >= 0) & (columns < width))
             tap = centered[:, np.clip(rows, 0, height - 1)][:, :, np.clip(columns, 0, width - 1)]
             taps.append(np.where(inside[None, :, :, None], tap, 0))
     stacked = np.stack(taps, axis=3).reshape(batch * out_h * out_w, len(taps), channels)

@@ -115,10 +115,12 @@ class Interpreter:
         ]
         results: list[list[np.ndarray]] = [[] for _ in self._outputs]
         for sample in range(len(arrays[0])):
-            outputs = self._runtime.run([
-                np.ascontiguousarray(array[sample : sample + 1]).reshape(details.shape)
-                for array, details in zip(arrays, self._inputs, strict=True)
-            ])
+            outputs = self._runtime.run(
+                [
+                    np.ascontiguousarray(array[sample : sample + 1]).reshape(details.shape)
+                    for array, details in zip(arrays, self._inputs, strict=True)
+                ]
+            )
             for collected, value in zip(results, outputs, strict=True):
                 collected.append(value)
         batches = [

@@ -30,7 +30,7 @@ def library_path() -> str:
 
 @functools.cache
 def load_library() -> ctypes.CDLL:
-    """The library, visible to the whole process: TensorFlow Lite Micro looks its symbol up there."""
+    """The library, visible to the whole process, where TensorFlow Lite Micro looks for it."""
     library = ctypes.CDLL(library_path(), mode=ctypes.RTLD_GLOBAL)
     library.MltqRunLayer.restype = ctypes.c_int
     library.MltqStatusMessage.restype = ctypes.c_char_p

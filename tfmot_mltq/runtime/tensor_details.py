@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
-from tfmot_mltq.converter import flatbuffer
+from tfmot_mltq import flatbuffer
 
 _DTYPES = {
     schema.TensorType.FLOAT32: np.dtype(np.float32),

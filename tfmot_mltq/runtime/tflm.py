@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import contextlib
+import importlib
+import importlib.util
 import io
 import re
+import sys
+import types
 from typing import Any
 
 import numpy as np
 
 from tfmot_mltq.errors import RuntimeUnavailableError
-from tfmot_mltq.runtime.native_output import capture_stderr
+from tfmot_mltq.native_output import capture_stderr
 from tfmot_mltq.runtime.operator_library import load_library
 from tfmot_mltq.runtime.tensor_details import ModelDetails
 
@@ -19,14 +23,26 @@ _ARENA_TOTAL = re.compile(r"Arena allocation total (\d+) bytes")
 
 
 def _import_tflm() -> Any:
+    name = "tflite_micro"
+    spec = importlib.util.find_spec(name)
+    shell = None
+    if spec is not None and name not in sys.modules:
+        # Importing the package itself runs its command-line tools, which define absl flags as
+        # common as --output and so collide with the caller's. Only its interpreter is wanted.
+        shell = types.ModuleType(name)
+        shell.__path__ = list(spec.submodule_search_locations or ())
+        sys.modules[name] = shell
     try:
-        from tflite_micro import runtime
+        runtime = importlib.import_module(f"{name}.python.{name}.runtime")
     except ImportError as error:
         raise RuntimeUnavailableError(
-            "TensorFlow Lite Micro's Python package is missing. Its wheels are for x86-64 Linux and "
-            "Python 3.10 to 3.13: pip install 'tfmot-mltq[tflm]'. On other machines use "
+            "TensorFlow Lite Micro's Python package is missing. Its wheels are for x86-64 Linux "
+            "and Python 3.10 to 3.13: pip install 'tfmot-mltq[tflm]'. On other machines use "
             "runtime='litert', which runs the same C operators."
         ) from error
+    finally:
+        if shell is not None:
+            del sys.modules[name]
     return runtime
 
 

@@ -37,13 +37,13 @@ def calibrate(model: Any, representative_dataset: Any) -> None:
             flag.assign(0.0)
         with simulation_mode(SimulationMode.CALIBRATE):
             run = tf.function(lambda *inputs: model(_pack(model, inputs), training=False))
-            for batch in representative.batches(
-                representative_dataset, model.input_names, shapes
-            ):
-                run(*[
-                    tf.cast(tf.constant(array), tensor.dtype)
-                    for array, tensor in zip(batch, model.inputs, strict=True)
-                ])
+            for batch in representative.batches(representative_dataset, model.input_names, shapes):
+                run(
+                    *[
+                        tf.cast(tf.constant(array), tensor.dtype)
+                        for array, tensor in zip(batch, model.inputs, strict=True)
+                    ]
+                )
     except BaseException:
         model.set_weights(before)
         raise

@@ -11,11 +11,10 @@ import tf_keras
 
 from tfmot_mltq.converter.export_layer import ExportLayer, export_layer
 from tfmot_mltq.errors import ConversionError
+from tfmot_mltq.native_output import capture_stderr
 from tfmot_mltq.packing.format import Kind
 from tfmot_mltq.tfmot.model_graph import Consumers, nodes_in_order
 from tfmot_mltq.tfmot.quantize import multi_level_config, ternary_weights
-from tfmot_mltq.tfmot.quantize_layout_transform import fuses
-from tfmot_mltq.tfmot.quantize_wrapper import MltqQuantizeWrapper
 from tfmot_mltq.tfmot.simulation_mode import SimulationMode, simulation_mode
 
 _KINDS = {
@@ -35,11 +34,10 @@ def export_layers(model: Any) -> list[ExportLayer]:
             continue
         reader = consumers.only_reader(node)
         batch_norm = None
-        if reader is not None and isinstance(reader.layer, MltqQuantizeWrapper):
-            inner = reader.layer.layer
-            if isinstance(inner, tf_keras.layers.BatchNormalization) and fuses(
-                node.layer.layer, inner
-            ):
+        # The output of such a layer is only left unquantized where TFLite fuses its reader.
+        if reader is not None and not node.layer.quantize_config.quantize_output:
+            inner = getattr(reader.layer, "layer", None)
+            if isinstance(inner, tf_keras.layers.BatchNormalization):
                 batch_norm = reader.layer
         exported.append(_export_call(node.layer, batch_norm))
     return exported
@@ -66,8 +64,7 @@ def _export_call(wrapper: Any, batch_norm: Any | None) -> ExportLayer:
 def _batch_norm_affine(wrapper: Any) -> tuple[np.ndarray, np.ndarray]:
     """Inference-time batch normalisation as y -> gain * y + offset."""
     weights = {
-        name: weight.numpy().astype(np.float64)
-        for name, weight in wrapper.named_weights().items()
+        name: weight.numpy().astype(np.float64) for name, weight in wrapper.named_weights().items()
     }
     gain = 1.0 / np.sqrt(weights["moving_variance"] + wrapper.layer.epsilon)
     if "gamma" in weights:
@@ -87,8 +84,8 @@ def stock_int8(model: Any) -> bytes:
     for tensor, name in zip(model.inputs, model.input_names, strict=True):
         if None in tensor.shape[1:]:
             raise ConversionError(
-                f"Input '{name}' has shape {tuple(tensor.shape)}. A microcontroller plans its memory "
-                "ahead: build the model with fixed sizes."
+                f"Input '{name}' has shape {tuple(tensor.shape)}. A microcontroller plans its "
+                "memory ahead: build the model with fixed sizes."
             )
         specs.append(tf.TensorSpec((1, *tensor.shape[1:]), tensor.dtype, name=name))
 
@@ -105,8 +102,11 @@ def stock_int8(model: Any) -> bytes:
     # differently; with one scale their bytes are the same.
     converter._experimental_disable_per_channel_quantization_for_dense_layers = True
     try:
-        with warnings.catch_warnings():
+        # The converter's native part logs its settings; what matters comes in the exception.
+        with capture_stderr(), warnings.catch_warnings():
             warnings.filterwarnings("ignore", message="Statistics for quantized inputs")
             return bytes(converter.convert())
     except Exception as error:  # the converter raises many kinds, all with the cause in the text
-        raise ConversionError(f"TensorFlow's converter failed on '{model.name}': {error}") from error
+        raise ConversionError(
+            f"TensorFlow's converter failed on '{model.name}': {error}"
+        ) from error

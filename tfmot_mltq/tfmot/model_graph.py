@@ -47,7 +47,8 @@ def _is_keras_3(model: Any) -> bool:
 
 def op_function(layer: Any) -> str | None:
     """TensorFlow function that a layer made from a call such as `x + y` runs, for example
-    "__operators__.add"; None for layers that were written as such."""
+    "__operators__.add"; None for layers that were written as such.
+    """
     return layer.get_config()["function"] if "OpLambda" in type(layer).__name__ else None
 
 
@@ -69,7 +70,8 @@ class Consumers:
 
     def only_reader(self, node: Any) -> Any | None:
         """The one node that reads the outputs of ``node``; None if there are more, or if an output
-        of the model is among them."""
+        of the model is among them.
+        """
         tensors = tf.nest.flatten(node.outputs)
         if any(id(tensor) in self._outputs for tensor in tensors):
             return None
@@ -153,7 +155,8 @@ def rebuild(
 
 def clone_layer(layer: Any, **changes: Any) -> Any:
     """A new layer of the same configuration, with ``changes`` applied to it; weights are not
-    copied, the layer is not built."""
+    copied, the layer is not built.
+    """
     return type(layer).from_config({**layer.get_config(), **changes})
 
 

@@ -96,7 +96,11 @@ def quantize_annotate_layer(
 
     Args:
       layer: Conv2D, DepthwiseConv2D, SeparableConv2D, Conv1D or Dense layer, built or not.
-      levels, kind, threshold, per_channel, refit: See ``quantize_model``.
+      levels: As in ``quantize_model``.
+      kind: As in ``quantize_model``.
+      threshold: As in ``quantize_model``.
+      per_channel: As in ``quantize_model``.
+      refit: As in ``quantize_model``.
 
     Returns:
       The annotated layer, to be used in the model in the layer's place.
@@ -235,8 +239,8 @@ def ternary_weights(layer: Any) -> tuple[np.ndarray, np.ndarray]:
     config = multi_level_config(layer)
     if config is None:
         raise ValueError(
-            f"Layer '{getattr(layer, 'name', layer)}' has no multi-level weights. mltq.summary(model) "
-            "lists the layers that have."
+            f"Layer '{getattr(layer, 'name', layer)}' has no multi-level weights. "
+            "mltq.summary(model) lists the layers that have."
         )
     kernel = layer.float_kernel
     check_finite(kernel.numpy(), kernel.name)

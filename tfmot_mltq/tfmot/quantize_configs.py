@@ -73,6 +73,10 @@ class OutputQuantizeConfig(QuantizeConfig):
         """The same configuration, leaving the output to the layer that follows."""
         return type(self)(**{**self.get_config(), "quantize_output": False})
 
+    def parts(self) -> list[OutputQuantizeConfig]:
+        """Configurations of the layers that the layout transform puts in the layer's place."""
+        return [self]
+
     def get_config(self) -> dict[str, Any]:
         """Keras configuration."""
         return {"quantize_output": self.quantize_output}
@@ -175,17 +179,17 @@ class SeparableConv2DQuantizeConfig(OutputQuantizeConfig):
         super().__init__(quantize_output)
         self.decomposition = decomposition
 
-    def split(self) -> tuple[WeightsQuantizeConfig, WeightsQuantizeConfig]:
+    def parts(self) -> list[OutputQuantizeConfig]:
         """Configurations of the depthwise and of the pointwise convolution."""
         if self.decomposition is None:
-            return (
+            return [
                 Int8DepthwiseConv2DQuantizeConfig(),
                 Int8QuantizeConfig(self.quantize_output),
-            )
-        return (
+            ]
+        return [
             MultiLevelDepthwiseConv2DQuantizeConfig(self.decomposition),
             MultiLevelConv2DQuantizeConfig(self.decomposition, self.quantize_output),
-        )
+        ]
 
     def get_config(self) -> dict[str, Any]:
         """Keras configuration."""

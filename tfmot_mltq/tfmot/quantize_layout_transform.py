@@ -41,9 +41,7 @@ _RELU_FUSING_OPS = ("__operators__.add", "math.add", "math.subtract", "math.mult
 
 def _is_fusable_relu(layer: Any) -> bool:
     if isinstance(layer, layers.ReLU):
-        return (
-            layer.max_value in (None, 6.0) and not layer.negative_slope and not layer.threshold
-        )
+        return layer.max_value in (None, 6.0) and not layer.negative_slope and not layer.threshold
     if isinstance(layer, layers.Activation):
         return configs.activation_name(layer) in ("relu", "relu6")
     return op_function(layer) in ("nn.relu", "nn.relu6")
@@ -91,12 +89,35 @@ def _split_separable(layer: Any) -> list[Any]:
     return [depthwise, pointwise]
 
 
+def _as_tflite_runs_it(layer: Any) -> list[Any]:
+    """The layers that stand for ``layer`` in the quantized model."""
+    if type(layer) is layers.SeparableConv2D:
+        return _split_separable(layer)
+    if type(layer) is layers.AveragePooling2D and _covers_input(layer):
+        # TFLite's AVERAGE_POOL_2D has to round to the step of its input; MEAN has a step of its
+        # own, which is finer by as much as averaging narrows the range.
+        return [
+            layers.GlobalAveragePooling2D(
+                name=layer.name, data_format=layer.data_format, keepdims=True
+            )
+        ]
+    return [clone_layer(layer)]
+
+
+def _covers_input(layer: Any) -> bool:
+    if layer.data_format != "channels_last" or layer.padding != "valid":
+        return False
+    return len(layer._inbound_nodes) == 1 and tuple(layer.input_shape[1:3]) == layer.pool_size
+
+
 def _quantize_input(tensor: Any, name: str) -> Any:
-    return QuantizeActivation(name=f"quantize_{name}")(tensor) if tensor.dtype.is_floating else tensor
+    return (
+        QuantizeActivation(name=f"quantize_{name}")(tensor) if tensor.dtype.is_floating else tensor
+    )
 
 
 class MultiLevelQuantizeLayoutTransform(tfmot_quantize_layout_transform.QuantizeLayoutTransform):
-    """Splits separable convolutions, quantizes inputs, and configures every layer.
+    """Replaces layers by what TFLite runs, quantizes inputs, and wraps every layer.
 
     Args:
       registry: Gives the configuration of layers that were not annotated with one.
@@ -110,71 +131,79 @@ class MultiLevelQuantizeLayoutTransform(tfmot_quantize_layout_transform.Quantize
     ) -> tuple[Any, dict[str, dict[str, Any]]]:
         """TFMOT's interface: the changed model, and the layers that are still to be wrapped."""
         configured: dict[str, configs.OutputQuantizeConfig] = {}
-        split_model = self._split(model, layer_quantize_map, configured)
-        consumers = Consumers(split_model)
-        deferred: set[str] = set()
-        kept: set[str] = set()
-        unwrappable: set[str] = set()
-        for node in nodes_in_order(split_model):
-            if node.is_input:
-                continue
-            reader = consumers.only_reader(node)
-            is_fused = reader is not None and fuses(node.layer, reader.layer)
-            (deferred if is_fused else kept).add(node.layer.name)
-            # TFMOT's wrapper passes one positional argument; operators written as `x + y` have
-            # other signatures, and get a quantizing layer behind them.
-            if len(node.call_args) != 1 or op_function(node.layer):
-                unwrappable.add(node.layer.name)
-
-        copies: list[tuple[Any, Any]] = []
-
-        def place_quantizers(layer: Any) -> list[Any]:
-            copy = clone_layer(layer)
-            is_deferred = layer.name in deferred and layer.name not in kept
-            if layer.name in unwrappable:
-                return [copy] if is_deferred else [copy, QuantizeActivation(name=f"quantize_{layer.name}")]
-            config = configured[layer.name]
-            wrapper = MltqQuantizeWrapper(
-                copy, config.without_output() if is_deferred else config, name_prefix="quant_"
-            )
-            copies.append((layer, wrapper))
-            return [wrapper]
-
-        placed = rebuild(split_model, place_quantizers, on_input=_quantize_input)
-        for layer, wrapper in copies:
-            weights = wrapper.named_weights()
-            for weight, value in zip(layer.weights, layer.get_weights(), strict=True):
-                weights[local_name(weight)].assign(value)
+        simplified = self._replace_layers(model, layer_quantize_map, configured)
         # Nothing is left for TFMOT to wrap.
-        return placed, {}
+        return _place_quantizers(simplified, configured), {}
 
-    def _split(
+    def _replace_layers(
         self,
         model: Any,
         layer_quantize_map: dict[str, dict[str, Any]],
         configured: dict[str, configs.OutputQuantizeConfig],
     ) -> Any:
-        """A copy of the model without separable convolutions; fills ``configured``."""
+        """A copy of the model with the layers that TFLite runs; fills ``configured``."""
         copies: list[tuple[Any, list[Any]]] = []
 
-        def split(layer: Any) -> list[Any]:
+        def replace(layer: Any) -> list[Any]:
             config = layer_quantize_map.get(layer.name, {}).get("quantize_config")
             config = config or self._registry.get_quantize_config(layer)
-            if type(layer) is layers.SeparableConv2D:
-                parts = _split_separable(layer)
-                for part, part_config in zip(parts, config.split(), strict=True):
-                    configured[part.name] = part_config
-            else:
-                parts = [clone_layer(layer)]
-                configured[layer.name] = config
+            parts = _as_tflite_runs_it(layer)
+            for part, part_config in zip(parts, config.parts(), strict=True):
+                configured[part.name] = part_config
             copies.append((layer, parts))
             return parts
 
-        split_model = rebuild(model, split)
+        replaced = rebuild(model, replace)
         for layer, parts in copies:
             weights = layer.get_weights()
             for part in parts:
                 count = len(part.weights)
                 part.set_weights(weights[:count])
                 weights = weights[count:]
-        return split_model
+        return replaced
+
+
+def _place_quantizers(model: Any, configured: dict[str, configs.OutputQuantizeConfig]) -> Any:
+    """A copy of the model with every layer wrapped, or followed by a quantizing layer."""
+    deferred = _layers_that_defer(model)
+    unwrappable = {
+        node.layer.name
+        for node in nodes_in_order(model)
+        # TFMOT's wrapper passes one positional argument; `x + y` and the like take others.
+        if len(node.call_args) != 1 or op_function(node.layer)
+    }
+    copies: list[tuple[Any, Any]] = []
+
+    def place(layer: Any) -> list[Any]:
+        copy = clone_layer(layer)
+        if layer.name in unwrappable:
+            copies.append((layer, copy))
+            quantize = QuantizeActivation(name=f"quantize_{layer.name}")
+            return [copy] if layer.name in deferred else [copy, quantize]
+        config = configured[layer.name]
+        if layer.name in deferred:
+            config = config.without_output()
+        copies.append((layer, MltqQuantizeWrapper(copy, config, name_prefix="quant_")))
+        return [copies[-1][1]]
+
+    placed = rebuild(model, place, on_input=_quantize_input)
+    for layer, copy in copies:
+        if isinstance(copy, MltqQuantizeWrapper):
+            weights = copy.named_weights()
+            for weight, value in zip(layer.weights, layer.get_weights(), strict=True):
+                weights[local_name(weight)].assign(value)
+        else:
+            copy.set_weights(layer.get_weights())
+    return placed
+
+
+def _layers_that_defer(model: Any) -> set[str]:
+    """Layers whose output TFLite never stores, because every call is fused with its reader."""
+    consumers = Consumers(model)
+    fused: set[str] = set()
+    stored: set[str] = set()
+    for node in nodes_in_order(model):
+        reader = consumers.only_reader(node)
+        is_fused = reader is not None and not node.is_input and fuses(node.layer, reader.layer)
+        (fused if is_fused else stored).add(node.layer.name)
+    return fused - stored

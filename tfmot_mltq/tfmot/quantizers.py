@@ -13,6 +13,10 @@ from tensorflow_model_optimization.quantization.keras import quantizers as tfmot
 from tfmot_mltq import decomposition
 from tfmot_mltq.tfmot.simulation_mode import SimulationMode, current_mode
 
+# TFLite's softmax aborts the process when a step of its input is below 2^-26. Ranges that small
+# come from layers whose output has died out, as in deep models with random weights.
+_SMALLEST_RANGE = 256 * 2.0**-25
+
 
 def as_matrix(kernel: Any, channel_axes: int) -> Any:
     """A kernel as (entries per output channel, output channels).
@@ -41,7 +45,9 @@ class MultiLevelQuantizer(tfmot_quantizers.Quantizer):
     """
 
     def __init__(
-        self, decomposition_spec: decomposition.Decomposition | dict[str, Any], channel_axes: int = 1
+        self,
+        decomposition_spec: decomposition.Decomposition | dict[str, Any],
+        channel_axes: int = 1,
     ) -> None:
         if isinstance(decomposition_spec, dict):
             decomposition_spec = decomposition.Decomposition(**decomposition_spec)
@@ -185,7 +191,7 @@ class ActivationRangeQuantizer(tfmot_quantizers.MovingAverageQuantizer):
     @staticmethod
     def _set_range(weights: Any, low: tf.Tensor, high: tf.Tensor) -> None:
         weights["min_var"].assign(low)
-        weights["max_var"].assign(high)
+        weights["max_var"].assign(tf.maximum(high, low + _SMALLEST_RANGE))
         weights["initialized_var"].assign(1.0)
 
     def get_config(self) -> dict[str, Any]:

@@ -14,7 +14,8 @@ from collections.abc import Iterator
 
 class SimulationMode(enum.Enum):
     """SIMULATE: fake quantization. CALIBRATE: float activations, ranges are recorded. EXPORT:
-    quantized weights and ranges become constants, for the TFLite converter."""
+    quantized weights and ranges become constants, for the TFLite converter.
+    """
 
     SIMULATE = enum.auto()
     CALIBRATE = enum.auto()

@@ -18,7 +18,8 @@ class NativeOutput:
 @contextlib.contextmanager
 def capture_stderr() -> Iterator[NativeOutput]:
     """Collects standard error at the level of the file descriptor: TensorFlow Lite Micro reports
-    errors and its memory use there, and gives Python neither."""
+    errors and its memory use there, and gives Python neither.
+    """
     output = NativeOutput()
     sys.stderr.flush()
     saved = os.dup(2)

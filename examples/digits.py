@@ -1,0 +1,203 @@
+"""Quick start: trains a digit classifier, makes it ternary, and runs it on TensorFlow Lite Micro.
+
+    python examples/digits.py --levels=2
+
+Uses the 1,797 handwritten digits that scikit-learn ships, so nothing is downloaded. Prints one
+table and writes result.json, the models and the table to --output.
+"""
+
+import json
+import os
+import pathlib
+import tempfile
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+
+import numpy as np
+import tensorflow as tf
+import tf_keras as keras
+from absl import app, flags, logging
+from rich.console import Console
+from rich.progress import track
+from rich.table import Table
+from sklearn.datasets import load_digits
+from sklearn.model_selection import train_test_split
+
+import tfmot_mltq as mltq
+
+FLAGS = flags.FLAGS
+flags.DEFINE_string("output", "build/demo", "Folder for the models and the results.")
+flags.DEFINE_integer("levels", 2, "Levels M of the weights.", lower_bound=1, upper_bound=4)
+flags.DEFINE_integer("epochs", 30, "Epochs of the float training.", lower_bound=1)
+flags.DEFINE_integer("fine_tune_epochs", 20, "Epochs of the ternary fine-tuning.", lower_bound=0)
+flags.DEFINE_integer("seed", 7, "Random seed.")
+
+layers = keras.layers
+
+
+def load_data():
+    """Images (n, 8, 8, 1) in 0..1 and labels, for training and for testing."""
+    digits = load_digits()
+    images = (digits.images / 16.0).astype(np.float32)[..., None]
+    return train_test_split(
+        images, digits.target, test_size=0.25, random_state=0, stratify=digits.target
+    )
+
+
+def build_model():
+    """A small convolutional network with a residual connection."""
+    inputs = keras.Input((8, 8, 1))
+    x = layers.Conv2D(16, 3, padding="same", use_bias=False)(inputs)
+    x = layers.ReLU()(layers.BatchNormalization()(x))
+    y = layers.Conv2D(16, 3, padding="same", use_bias=False)(x)
+    x = layers.ReLU()(layers.add([x, layers.BatchNormalization()(y)]))
+    x = layers.Conv2D(32, 3, strides=2, padding="same", use_bias=False)(x)
+    x = layers.ReLU()(layers.BatchNormalization()(x))
+    x = layers.SeparableConv2D(48, 3, padding="same", use_bias=False)(x)
+    x = layers.ReLU()(layers.BatchNormalization()(x))
+    x = layers.GlobalAveragePooling2D()(x)
+    return keras.Model(inputs, layers.Dense(10, activation="softmax")(x), name="digits")
+
+
+class ShowEpochs(keras.callbacks.Callback):
+    """Prints a line every few epochs."""
+
+    def __init__(self, console, title, every=5):
+        super().__init__()
+        self.console, self.title, self.every = console, title, every
+
+    def on_epoch_end(self, epoch, logs=None):
+        """Keras' hook."""
+        if (epoch + 1) % self.every == 0 or epoch + 1 == self.params["epochs"]:
+            self.console.print(
+                f"  {self.title}: epoch {epoch + 1}/{self.params['epochs']}, "
+                f"loss {logs['loss']:.4f}, accuracy {logs['accuracy']:.4f}"
+            )
+
+
+def train(model, data, epochs, learning_rate, console, title):
+    """Trains with a cosine schedule."""
+    x, y = data
+    batch = 32
+    schedule = keras.optimizers.schedules.CosineDecay(learning_rate, epochs * -(-len(x) // batch))
+    model.compile(
+        keras.optimizers.Adam(schedule), "sparse_categorical_crossentropy", metrics=["accuracy"]
+    )
+    model.fit(x, y, batch, epochs, verbose=0, shuffle=True, callbacks=[ShowEpochs(console, title)])
+
+
+def stock_tflite(model, samples=None):
+    """TensorFlow's own conversion: float, or full int8 if samples are given."""
+    function = tf.function(lambda x: model(x, training=False)).get_concrete_function(
+        tf.TensorSpec((1, *model.input_shape[1:]), tf.float32)
+    )
+    converter = tf.lite.TFLiteConverter.from_concrete_functions([function], model)
+    if samples is not None:
+        converter.optimizations = [tf.lite.Optimize.DEFAULT]
+        converter.representative_dataset = lambda: ([sample[None]] for sample in samples)
+        converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
+        converter.inference_input_type = converter.inference_output_type = tf.int8
+    return converter.convert()
+
+
+def classify(interpreter, images, title):
+    """Class of every image, with a progress bar."""
+    chunks = np.array_split(images, 20)
+    return np.concatenate(
+        [np.argmax(interpreter.predict(chunk), 1) for chunk in track(chunks, f"  {title}")]
+    )
+
+
+def write_file(path, content):
+    """Writes a file under another name and moves it, so that no half of one is ever seen."""
+    with tempfile.NamedTemporaryFile(dir=path.parent, delete=False) as file:
+        file.write(content)
+    os.replace(file.name, path)
+
+
+def results_table(result):
+    """The figures, for people."""
+    table = Table(title=f"Digits, {FLAGS.levels} ternary levels", show_header=False)
+    table.add_column("figure")
+    table.add_column("value", justify="right")
+    for key, title, form in (
+        ("float_accuracy", "accuracy: float", "{:.2%}"),
+        ("keras_accuracy", "accuracy: quantized, in Keras", "{:.2%}"),
+        ("tflm_accuracy", "accuracy: TensorFlow Lite Micro", "{:.2%}"),
+        ("litert_accuracy", "accuracy: LiteRT", "{:.2%}"),
+        ("float_tflite_bytes", "float .tflite, bytes", "{:,}"),
+        ("int8_tflite_bytes", "int8 .tflite, bytes", "{:,}"),
+        ("mltq_tflite_bytes", "MLTQ .tflite, bytes", "{:,}"),
+        ("zero_bits", "zero bits", "{:.1%}"),
+        ("zero_words", "zero words", "{:.1%}"),
+        ("potential_speedup_bit", "potential speed-up, bit level (one-sided)", "{:.2f}x"),
+        ("potential_speedup_word", "potential speed-up, word level (one-sided)", "{:.2f}x"),
+        ("arena_bytes", "arena in TensorFlow Lite Micro, bytes", "{:,}"),
+    ):
+        values = {
+            **result,
+            "zero_bits": 1 - result["bit_density"],
+            "zero_words": 1 - result["word_density"],
+        }
+        table.add_row(title, form.format(values[key]))
+    return table
+
+
+def main(_):
+    """Runs the demo."""
+    console = Console()
+    logging.set_verbosity(logging.ERROR)
+    tf.get_logger().setLevel("ERROR")
+    keras.utils.set_random_seed(FLAGS.seed)
+    output = pathlib.Path(FLAGS.output)
+    output.mkdir(parents=True, exist_ok=True)
+    x_train, x_test, y_train, y_test = load_data()
+
+    console.rule("1. float training")
+    model = build_model()
+    train(model, (x_train, y_train), FLAGS.epochs, 3e-3, console, "float")
+
+    console.rule(f"2. quantization to {FLAGS.levels} ternary levels and fine-tuning")
+    q = mltq.quantize_model(model, levels=FLAGS.levels)
+    if FLAGS.fine_tune_epochs:
+        train(q, (x_train, y_train), FLAGS.fine_tune_epochs, 1e-3, console, "ternary")
+    else:
+        mltq.calibrate(q, x_train)
+    total = mltq.summary(q, console=console)["total"]
+
+    console.rule("3. conversion")
+    tflite = mltq.convert(q)
+    stock_float, stock_int8 = stock_tflite(model), stock_tflite(model, x_train[:200])
+    write_file(output / "digits.tflite", tflite)
+    q.save(output / "digits.keras")
+    console.print(f"  wrote {output / 'digits.tflite'} and {output / 'digits.keras'}")
+
+    console.rule(f"4. all {len(x_test)} test images on both runtimes")
+    tflm = mltq.Interpreter(tflite, runtime="tflm")
+    on_tflm = classify(tflm, x_test, "TensorFlow Lite Micro")
+    on_litert = classify(mltq.Interpreter(tflite, runtime="litert"), x_test, "LiteRT")
+
+    def keras_accuracy(net):
+        return float(np.mean(np.argmax(net.predict(x_test, verbose=0), 1) == y_test))
+
+    result = {
+        "float_accuracy": keras_accuracy(model),
+        "keras_accuracy": keras_accuracy(q),
+        "tflm_accuracy": float(np.mean(on_tflm == y_test)),
+        "litert_accuracy": float(np.mean(on_litert == y_test)),
+        "float_tflite_bytes": len(stock_float),
+        "int8_tflite_bytes": len(stock_int8),
+        "mltq_tflite_bytes": len(tflite),
+        "bit_density": total["bit_density"],
+        "word_density": total["word_density"],
+        "potential_speedup_bit": total["potential_speedup_bit"],
+        "potential_speedup_word": total["potential_speedup_word"],
+        "arena_bytes": tflm.arena_bytes,
+    }
+    write_file(output / "result.json", (json.dumps(result, indent=2) + "\n").encode())
+    console.print(results_table(result))
+    console.print(f"Figures in {output / 'result.json'}.")
+
+
+if __name__ == "__main__":
+    app.run(main)

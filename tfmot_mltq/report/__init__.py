@@ -1,0 +1,1 @@
+"""What a quantized model costs, and what its sparsity can save."""

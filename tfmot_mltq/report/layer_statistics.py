@@ -1,0 +1,120 @@
+"""Counts and sizes of a quantized layer, from its planes."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from tfmot_mltq.packing import packed_layer, plane_codec
+
+# One-sided potential speed-up (weights only), each weight counted as often as it is used. The full
+# text of the method's paper was not available; the definitions are inferred.
+SPEEDUP_NOTE = (
+    "Potential speed-ups are one-sided (weights only), against the multi-level binary network of "
+    "the same shape. The definitions are inferred from the method's abstract: bit level "
+    "M*N / sum nb(w), word level M*N / #(w != 0)."
+)
+
+
+@dataclasses.dataclass(frozen=True)
+class LayerStatistics:
+    """Counts of one layer.
+
+    Attributes:
+      name: Layer name.
+      kind: Keras class of the layer.
+      levels: Planes M.
+      weights: Entries of the kernel.
+      nonzero_bits: Non-zero entries of all planes.
+      nonzero_words: Weights with at least one non-zero bit.
+      level_densities: Fraction of non-zero bits, per level.
+      positions: How often each weight is used for one sample (output positions, over all calls).
+      flash_bytes: Packed layer: header, channel tables and planes, in the smallest encodings.
+      entropy_bytes: Entropy bound of the planes.
+      int8_bytes: Bytes of the stock int8 weights and biases.
+    """
+
+    name: str
+    kind: str
+    levels: int
+    weights: int
+    nonzero_bits: int
+    nonzero_words: int
+    level_densities: tuple[float, ...]
+    positions: int
+    flash_bytes: int
+    entropy_bytes: float
+    int8_bytes: int
+
+    @property
+    def macs(self) -> int:
+        """Multiply-accumulates N of the layer for one sample."""
+        return self.weights * self.positions
+
+
+def layer_statistics(name: str, kind: str, planes: np.ndarray, positions: int) -> LayerStatistics:
+    """Counts of a layer.
+
+    Args:
+      name: Layer name.
+      kind: Keras class of the layer.
+      planes: Shape (levels, output_channels, row_size).
+      positions: How often each weight is used for one sample.
+    """
+    return LayerStatistics(
+        name=name,
+        kind=kind,
+        levels=planes.shape[0],
+        weights=planes[0].size,
+        nonzero_bits=int(np.count_nonzero(planes)),
+        nonzero_words=int(np.count_nonzero(np.any(planes != 0, axis=0))),
+        level_densities=tuple(float(np.mean(plane != 0)) for plane in planes),
+        positions=positions,
+        flash_bytes=packed_layer.packed_bytes(planes),
+        entropy_bytes=plane_codec.entropy_bytes(planes),
+        int8_bytes=planes[0].size + 4 * planes.shape[1],
+    )
+
+
+def layer_dict(layer: LayerStatistics) -> dict[str, Any]:
+    """A layer as plain data: its counts and the ratios that follow from them."""
+    return {
+        **dataclasses.asdict(layer),
+        "level_densities": list(layer.level_densities),
+        "macs": layer.macs,
+        **_ratios([layer]),
+    }
+
+
+def total_dict(layers: Sequence[LayerStatistics]) -> dict[str, Any]:
+    """Sums over layers and the ratios that follow from them."""
+    names = (
+        "weights",
+        "nonzero_bits",
+        "nonzero_words",
+        "flash_bytes",
+        "entropy_bytes",
+        "int8_bytes",
+    )
+    sums = {name: sum(getattr(layer, name) for layer in layers) for name in (*names, "macs")}
+    return {**sums, **_ratios(layers)}
+
+
+def _ratios(layers: Sequence[LayerStatistics]) -> dict[str, float | None]:
+    """Densities over stored bits and words; speed-ups over used ones. None where nothing is left
+    to compute.
+    """
+    bits = sum(layer.levels * layer.weights for layer in layers)
+    words = sum(layer.weights for layer in layers)
+    work = sum(layer.levels * layer.macs for layer in layers)
+    bit_work = sum(layer.nonzero_bits * layer.positions for layer in layers)
+    word_work = sum(layer.nonzero_words * layer.positions for layer in layers)
+    return {
+        "bit_density": sum(layer.nonzero_bits for layer in layers) / bits if bits else None,
+        "word_density": sum(layer.nonzero_words for layer in layers) / words if words else None,
+        "potential_speedup_bit": work / bit_work if bit_work else None,
+        "potential_speedup_word": work / word_work if word_work else None,
+    }

@@ -1,0 +1,93 @@
+"""mltq.summary."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from rich import box
+from rich.console import Console
+from rich.table import Table
+
+from tfmot_mltq.report.layer_statistics import (
+    SPEEDUP_NOTE,
+    LayerStatistics,
+    layer_dict,
+    total_dict,
+)
+
+
+def summary(
+    model: Any, *, print_table: bool = True, console: Console | None = None
+) -> dict[str, Any]:
+    """Prints and returns what the quantized layers of a model hold and cost.
+
+    Args:
+      model: Model that ``quantize_model`` or ``quantize_apply`` returned.
+      print_table: False only returns the figures.
+      console: Where to print; standard output by default.
+
+    Returns:
+      {"layers": [...], "total": {...}, "note": ...}, ready for ``json.dumps``. Per layer and in
+      total: weights, non-zero bits and words, their densities, the potential speed-ups (one-sided,
+      bit and word level), multiply-accumulates per sample, and bytes: packed (``flash_bytes``),
+      entropy bound of the planes, and stock int8. The layers that stay int8 are not counted.
+
+    Raises:
+      UnsupportedModelError: The model is not quantized.
+    """
+    from tfmot_mltq.tfmot.statistics import model_statistics
+
+    layers = model_statistics(model)
+    result = {
+        "layers": [layer_dict(layer) for layer in layers],
+        "total": total_dict(layers),
+        "note": SPEEDUP_NOTE,
+    }
+    if print_table:
+        console = console or Console()
+        console.print(_table(model.name, layers, result))
+        console.print(SPEEDUP_NOTE, style="dim")
+    return result
+
+
+def _table(name: str, layers: list[LayerStatistics], result: dict[str, Any]) -> Table:
+    table = Table(
+        title=f"Multi-level layers of '{name}'", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0)
+    )
+    table.add_column("layer", overflow="fold")
+    for heading in (
+        "M",
+        "weights",
+        "non-0\nbits",
+        "non-0\nwords",
+        "bit\nspeed",
+        "word\nspeed",
+        "flash\nbytes",
+        "entropy\nbytes",
+        "int8\nbytes",
+    ):
+        table.add_column(heading, justify="right", no_wrap=True)
+    for layer, figures in zip(layers, result["layers"], strict=True):
+        table.add_row(layer.name, str(layer.levels), *_cells(figures))
+    table.add_section()
+    table.add_row("total", "", *_cells(result["total"]), style="bold")
+    return table
+
+
+def _cells(figures: dict[str, Any]) -> list[str]:
+    def percent(value: float | None) -> str:
+        return "-" if value is None else f"{value:.1%}"
+
+    def times(value: float | None) -> str:
+        return "-" if value is None else f"{value:.2f}x"
+
+    return [
+        f"{figures['weights']:,}",
+        percent(figures["bit_density"]),
+        percent(figures["word_density"]),
+        times(figures["potential_speedup_bit"]),
+        times(figures["potential_speedup_word"]),
+        f"{figures['flash_bytes']:,}",
+        f"{figures['entropy_bytes']:,.0f}",
+        f"{figures['int8_bytes']:,}",
+    ]
