@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import flatbuffers
@@ -81,6 +81,35 @@ def constant(model: Any, tensor: Any) -> np.ndarray | None:
         raise ValueError(f"Tensor '{tensor_name(tensor)}' has the unsupported type {tensor.type}.")
     values = np.frombuffer(np.asarray(data, np.uint8).tobytes(), dtypes[tensor.type])
     return values.reshape([] if tensor.shape is None else tensor.shape)
+
+
+def name_interface(model: Any, input_names: Sequence[str]) -> None:
+    """Gives the inputs, and the outputs, the order and the inputs the names of the Keras model.
+
+    TensorFlow's converter keeps neither; what it keeps is the signature, with the names of the
+    inputs, and ``output_0``, ``output_1``, ... for the outputs. In place.
+
+    Raises:
+      ValueError: The model has no such signature.
+    """
+    subgraph = model.subgraphs[0]
+    if not model.signatureDefs:
+        raise ValueError("The converted model has no signature.")
+    signature = model.signatureDefs[0]
+
+    def by_name(entries: Any) -> dict[str, int]:
+        return {
+            entry.name.decode() if isinstance(entry.name, bytes) else entry.name: entry.tensorIndex
+            for entry in entries
+        }
+
+    inputs, outputs = by_name(signature.inputs), by_name(signature.outputs)
+    if set(inputs) != set(input_names):
+        raise ValueError(f"The inputs are {sorted(inputs)}, expected {sorted(input_names)}.")
+    subgraph.inputs = [inputs[name] for name in input_names]
+    for name in input_names:
+        subgraph.tensors[inputs[name]].name = name
+    subgraph.outputs = [outputs[f"output_{index}"] for index in range(len(outputs))]
 
 
 def drop_unused(model: Any) -> None:

@@ -57,6 +57,7 @@ def convert(
         rewrite.replace_operator(
             stock, operator, layer, None if encoding is None else [encoding] * levels
         )
+    flatbuffer.name_interface(stock, model.input_names)
     flatbuffer.drop_unused(stock)
     left_float = rewrite.float_operators(stock)
     if left_float:

@@ -86,7 +86,9 @@ def _details(tensor: Any) -> TensorDetails:
     quantization = tensor.quantization
     if quantization is not None and quantization.scale is not None and len(quantization.scale) == 1:
         scale, zero_point = float(quantization.scale[0]), int(quantization.zeroPoint[0])
-    return TensorDetails(name, tuple(tensor.shape), _DTYPES[tensor.type], scale, zero_point)
+    return TensorDetails(
+        name, tuple(map(int, tensor.shape)), _DTYPES[tensor.type], scale, zero_point
+    )
 
 
 def _arena_bound(model: Any) -> int:

@@ -1,0 +1,206 @@
+"""The C core against its NumPy twin, and against hostile bytes."""
+
+import dataclasses
+import struct
+
+import numpy as np
+import pytest
+from packed_layers import random_geometry, random_input, random_layer
+
+from tfmot_mltq.packing import format as fmt
+from tfmot_mltq.packing import packed_layer
+from tfmot_mltq.packing.packed_layer import Geometry
+from tfmot_mltq.reference import ops
+from tfmot_mltq.runtime.operator_library import run_packed_layer
+
+
+def check_same(layer, x, encodings=None):
+    expected = ops.run_layer(layer, x)
+    data = packed_layer.encode(layer, encodings)
+    actual = run_packed_layer(data, layer.geometry.kind, x, expected.shape)
+    np.testing.assert_array_equal(actual, expected)
+    return expected
+
+
+@pytest.mark.parametrize("kind", fmt.Kind)
+def test_random_layers(kind, rng):
+    distinct = set()
+    for _ in range(150):
+        layer = random_layer(rng, kind)
+        encodings = [int(e) for e in rng.integers(0, 9, layer.levels)]
+        x = random_input(rng, layer.geometry)
+        distinct.update(np.unique(check_same(layer, x, encodings)).tolist())
+    assert len(distinct) > 200  # the outputs do use the int8 range
+
+
+@pytest.mark.parametrize("levels", [1, 2, 3, 4])
+@pytest.mark.parametrize("encoding", fmt.ENCODINGS)
+@pytest.mark.parametrize("density", [0.0, 0.1, 1.0])
+def test_every_encoding(levels, encoding, density, rng):
+    geometry = Geometry(fmt.Kind.CONV_2D, 5, 3, (3, 3), (1, 1), (1, 1), fmt.Padding.SAME)
+    layer = random_layer(rng, None, levels=levels, density=density, geometry=geometry)
+    check_same(layer, random_input(rng, geometry), [encoding] * levels)
+
+
+def test_every_small_window(rng):
+    """All strides, dilations and paddings against sizes where the window just fits or does not."""
+    for padding in fmt.Padding:
+        for size in (1, 2, 3, 4, 5, 6):
+            for filter_size in (1, 2, 3):
+                for stride in (1, 2, 3):
+                    for dilation in (1, 2):
+                        extent = (filter_size - 1) * dilation + 1
+                        if padding == fmt.Padding.VALID and extent > size:
+                            continue
+                        geometry = Geometry(
+                            fmt.Kind.CONV_2D, 2, 2, (filter_size, 1), (stride, 1), (dilation, 1),
+                            padding,
+                        )  # fmt: skip
+                        layer = random_layer(rng, None, levels=1, density=0.8, geometry=geometry)
+                        x = rng.integers(-128, 128, (1, size, 1, 2), dtype=np.int8)
+                        check_same(layer, x)
+
+
+def test_extreme_values(rng):
+    """The largest sums that the accumulator bound allows."""
+    for zero_point in (-128, 0, 127):
+        for value in (-128, 127):
+            layer = random_layer(
+                rng,
+                None,
+                levels=4,
+                density=1.0,
+                geometry=Geometry(fmt.Kind.FULLY_CONNECTED, 3000, 4),
+            )
+            planes = np.ones_like(layer.planes)
+            planes[:, 1] = -1
+            layer = dataclasses.replace(
+                layer,
+                planes=planes,
+                input_zero_point=zero_point,
+                multipliers=np.full_like(layer.multipliers, 600),
+                biases=np.full_like(layer.biases, 2**28),
+                shifts=np.full_like(layer.shifts, 16),
+                activation_min=-128,
+                activation_max=127,
+            )
+            check_same(layer, np.full((1, 3000), value, np.int8))
+
+
+def test_fully_connected_takes_any_rank(rng):
+    layer = random_layer(rng, None, geometry=Geometry(fmt.Kind.FULLY_CONNECTED, 6, 3))
+    x = rng.integers(-128, 128, (2, 5, 6), dtype=np.int8)
+    data = packed_layer.encode(layer)
+    actual = run_packed_layer(data, fmt.Kind.FULLY_CONNECTED, x, (2, 5, 3))
+    np.testing.assert_array_equal(actual.reshape(10, 3), ops.run_layer(layer, x.reshape(10, 6)))
+
+
+def patched(data, field, value):
+    """The packed bytes with one header field changed."""
+    names = [name for name, _ in fmt.HEADER_FIELDS]
+    values = list(struct.unpack_from(fmt.HEADER_STRUCT, data))
+    values[names.index(field)] = value
+    return struct.pack(fmt.HEADER_STRUCT, *values) + data[struct.calcsize(fmt.HEADER_STRUCT) :]
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "message"),
+    [
+        ("magic", b"MLTX", "magic"),
+        ("version", 2, "version"),
+        ("kind", 1, "kind"),
+        ("levels", 0, "levels"),
+        ("levels", 5, "levels"),
+        ("activation_levels", 1, "activation_levels"),
+        ("encoding", bytes([9, 0, 0, 0]), "encoding"),
+        ("total_bytes", 7, "total_bytes"),
+        ("input_channels", 0, "input_channels"),
+        ("output_channels", 2**31, "output_channels"),
+        ("output_channels", 2**20, "shorter"),
+        ("filter_h", 0, "filter_h"),
+        ("filter_w", 0, "filter_w"),
+        ("input_channels", 2**24, "filter_w"),
+        ("stride_h", 0, "stride_h"),
+        ("dilation_w", 0, "dilation_w"),
+        ("padding", 2, "padding"),
+        ("activation_min", 127, "activation_min"),
+    ],
+)
+def test_each_broken_field_is_named(field, value, message, rng):
+    geometry = Geometry(fmt.Kind.CONV_2D, 4, 3, (3, 3), (1, 1), (1, 1), fmt.Padding.SAME)
+    layer = random_layer(rng, None, levels=2, density=0.3, geometry=geometry)
+    layer = dataclasses.replace(layer, activation_min=-128, activation_max=100)
+    data = patched(packed_layer.encode(layer), field, value)
+    x = random_input(rng, geometry)
+    with pytest.raises(ValueError, match=message):
+        run_packed_layer(data, fmt.Kind.CONV_2D, x, (*x.shape[:3], 3))
+
+
+def test_overflowing_tables_are_refused(rng):
+    layer = random_layer(
+        rng, None, levels=1, density=1.0, geometry=Geometry(fmt.Kind.FULLY_CONNECTED, 3000, 1)
+    )
+    layer = dataclasses.replace(layer, multipliers=np.full((1, 1), 32767, np.int16))
+    with pytest.raises(ValueError, match="overflow 32 bits"):
+        run_packed_layer(
+            packed_layer.encode(layer),
+            fmt.Kind.FULLY_CONNECTED,
+            np.zeros((1, 3000), np.int8),
+            (1, 1),
+        )
+
+
+@pytest.mark.parametrize(
+    ("input_shape", "output_shape", "message"),
+    [
+        ((1, 5, 5, 3), (1, 5, 5, 3), "input tensor"),
+        ((1, 5, 5), (1, 5, 5, 3), "input tensor"),
+        ((1, 5, 5, 4), (1, 5, 4, 3), "output tensor"),
+        ((1, 5, 5, 4), (2, 5, 5, 3), "output tensor"),
+        ((1, 5, 5, 4), (1, 5, 5, 4), "output tensor"),
+    ],
+)
+def test_wrong_shapes_are_refused(input_shape, output_shape, message, rng):
+    geometry = Geometry(fmt.Kind.CONV_2D, 4, 3, (3, 3), (1, 1), (1, 1), fmt.Padding.SAME)
+    data = packed_layer.encode(random_layer(rng, None, geometry=geometry))
+    with pytest.raises(ValueError, match=message):
+        run_packed_layer(data, fmt.Kind.CONV_2D, np.zeros(input_shape, np.int8), output_shape)
+
+
+def test_a_filter_larger_than_the_input_is_refused(rng):
+    geometry = Geometry(fmt.Kind.CONV_2D, 1, 1, (4, 4))
+    data = packed_layer.encode(random_layer(rng, None, geometry=geometry))
+    with pytest.raises(ValueError, match="input tensor"):
+        run_packed_layer(data, fmt.Kind.CONV_2D, np.zeros((1, 3, 3, 1), np.int8), (1, 0, 0, 1))
+
+
+@pytest.mark.parametrize("kind", fmt.Kind)
+def test_any_changed_byte_is_refused_or_harmless(kind, rng):
+    """Out-of-bounds accesses are caught by the sanitizer build of the same test, in C."""
+    refused = accepted = 0
+    for _ in range(3):
+        layer = random_layer(rng, kind, density=0.4, geometry=random_geometry(rng, kind))
+        data = packed_layer.encode(layer)
+        x = random_input(rng, layer.geometry)
+        shape = ops.run_layer(layer, x).shape
+        for position in range(len(data)):
+            for value in {0, 255, data[position] ^ 1, data[position] ^ 128} - {data[position]}:
+                changed = bytearray(data)
+                changed[position] = value
+                try:
+                    run_packed_layer(bytes(changed), kind, x, shape)
+                    accepted += 1
+                except ValueError:
+                    refused += 1
+    assert refused > 0
+    assert accepted > 0
+
+
+def test_truncations_are_refused(rng):
+    layer = random_layer(rng, fmt.Kind.CONV_2D, density=0.4)
+    data = packed_layer.encode(layer)
+    x = random_input(rng, layer.geometry)
+    shape = ops.run_layer(layer, x).shape
+    for length in range(len(data)):
+        with pytest.raises(ValueError, match="packed tensor"):
+            run_packed_layer(data[:length], fmt.Kind.CONV_2D, x, shape)

@@ -1,0 +1,388 @@
+"""From Keras to the C operators in both runtimes. Every layer kind inherits one contract."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+import tensorflow as tf
+import tf_keras as keras
+
+import tfmot_mltq as mltq
+from tfmot_mltq import flatbuffer
+from tfmot_mltq.converter.match import filter_operators, match
+from tfmot_mltq.packing import packed_layer
+
+layers = keras.layers
+
+
+def operators(tflite):
+    model = flatbuffer.load(tflite)
+    return [flatbuffer.operator_name(model, op) for op in model.subgraphs[0].operators]
+
+
+def packed_layers(tflite):
+    """The packed layers of a model, in operator order."""
+    model = flatbuffer.load(tflite)
+    subgraph = model.subgraphs[0]
+    return [
+        packed_layer.decode(flatbuffer.constant(model, subgraph.tensors[op.inputs[1]]).tobytes())
+        for op in subgraph.operators
+        if flatbuffer.operator_name(model, op).startswith("MLTQ_")
+    ]
+
+
+def run_everywhere(q, tflite, x):
+    """Checks the runtimes against each other and against Keras; returns TFLM's output."""
+    on_tflm = mltq.Interpreter(tflite, runtime="tflm").predict(x)
+    on_reference = mltq.Interpreter(tflite, runtime="litert", reference_kernels=True).predict(x)
+    on_litert = mltq.Interpreter(tflite, runtime="litert")
+    in_keras = q.predict(x, verbose=0)
+    step = on_litert.output_details[0].scale
+    np.testing.assert_array_equal(on_reference, on_tflm)
+    # Rounding of the stock layers, and of biases and multipliers: a few steps at most.
+    assert np.abs(on_litert.predict(x) - on_tflm).max() <= 2.01 * step
+    assert np.abs(in_keras - on_tflm).max() <= 4.01 * step
+    assert np.abs(in_keras - on_tflm).mean() <= 0.6 * step
+    return on_tflm
+
+
+class LayerContract:
+    """A network around one layer kind trains, saves and loads, and converts bit-exactly."""
+
+    input_shape: tuple[int, ...]
+    levels = 2
+    arguments: dict = {}  # noqa: RUF012
+    custom_ops: list[str]
+
+    @staticmethod
+    def body(x):
+        raise NotImplementedError
+
+    @pytest.fixture(scope="class")
+    @classmethod
+    def data(cls):
+        return np.random.default_rng(5).normal(size=(32, *cls.input_shape)).astype(np.float32)
+
+    @pytest.fixture(scope="class")
+    @classmethod
+    def trained(cls, data):
+        keras.utils.set_random_seed(11)
+        inputs = keras.Input(cls.input_shape)
+        outputs = layers.Dense(4, name="head")(layers.Flatten()(cls.body(inputs)))
+        model = keras.Model(inputs, outputs)
+        q = mltq.quantize_model(model, levels=cls.levels, **cls.arguments)
+        q.compile(keras.optimizers.Adam(3e-3), "mse")
+        target = data.reshape(32, -1)[:, :4]
+        losses = q.fit(data, target, batch_size=8, epochs=4, verbose=0).history["loss"]
+        return q, losses
+
+    @pytest.fixture(scope="class")
+    @classmethod
+    def tflite(cls, trained):
+        return mltq.convert(trained[0])
+
+    def test_trains(self, trained):
+        _, losses = trained
+        assert losses[-1] < losses[0]
+
+    def test_saves_loads_and_converts_to_the_same_bytes(self, trained, tflite, tmp_path):
+        trained[0].save(tmp_path / "model.keras")
+        loaded = keras.models.load_model(tmp_path / "model.keras")
+        ours, theirs = packed_layers(tflite), packed_layers(mltq.convert(loaded))
+        assert [packed_layer.encode(layer) for layer in theirs] == [
+            packed_layer.encode(layer) for layer in ours
+        ]
+
+    def test_runs_bit_exactly(self, trained, tflite, data):
+        out = run_everywhere(trained[0], tflite, data)
+        assert len(np.unique(out)) > 16
+
+    def test_the_layers_are_custom_operators(self, tflite):
+        found = [name for name in operators(tflite) if name.startswith("MLTQ_")]
+        assert found == self.custom_ops
+        assert {layer.levels for layer in packed_layers(tflite)} == {self.levels}
+
+
+class TestConv2D(LayerContract):
+    input_shape = (9, 8, 3)
+    custom_ops = ["MLTQ_CONV_2D"] * 3
+
+    @staticmethod
+    def body(x):
+        x = layers.Conv2D(6, 1)(x)
+        x = layers.Conv2D(8, 3, strides=2, padding="same", use_bias=False)(x)
+        x = layers.ReLU(6.0)(layers.BatchNormalization()(x))
+        x = layers.Conv2D(6, (3, 2), dilation_rate=2, padding="same", activation="relu")(x)
+        return layers.Conv2D(5, (2, 3), activation="relu6")(x)
+
+
+class TestDepthwiseConv2D(LayerContract):
+    input_shape = (8, 9, 3)
+    levels = 3
+    arguments = {"per_channel": False}  # noqa: RUF012
+    custom_ops = ["MLTQ_DEPTHWISE_CONV_2D"] * 2
+
+    @staticmethod
+    def body(x):
+        x = layers.Conv2D(4, 1)(x)
+        x = layers.DepthwiseConv2D(3, depth_multiplier=2, padding="same", use_bias=False)(x)
+        x = layers.Activation("relu")(layers.BatchNormalization(scale=False)(x))
+        return layers.DepthwiseConv2D((3, 2), strides=2, activation="relu6")(x)
+
+
+class TestSeparableConv2D(LayerContract):
+    input_shape = (8, 8, 3)
+    levels = 1
+    custom_ops = ["MLTQ_DEPTHWISE_CONV_2D", "MLTQ_CONV_2D"]  # noqa: RUF012
+
+    @staticmethod
+    def body(x):
+        x = layers.Conv2D(4, 1)(x)
+        x = layers.SeparableConv2D(12, 3, strides=2, padding="same", depth_multiplier=2)(x)
+        return layers.ReLU()(layers.BatchNormalization()(x))
+
+
+class TestConv1D(LayerContract):
+    input_shape = (20, 3)
+    levels = 4
+    custom_ops = ["MLTQ_CONV_2D"] * 3
+
+    @staticmethod
+    def body(x):
+        x = layers.Conv1D(6, 3, activation="relu")(x)
+        x = layers.Conv1D(8, 5, strides=2, padding="same", use_bias=False)(x)
+        x = layers.ReLU()(layers.BatchNormalization(center=False)(x))
+        x = layers.Conv1D(6, 3, padding="causal", dilation_rate=2, activation="relu")(x)
+        return layers.Conv1D(6, 1)(x)
+
+
+class TestDense(LayerContract):
+    input_shape = (4, 6)
+    arguments = {"threshold": "exact", "refit": True}  # noqa: RUF012
+    custom_ops = ["MLTQ_FULLY_CONNECTED"] * 3
+
+    @staticmethod
+    def body(x):
+        x = layers.Dense(16, activation="relu")(x)
+        x = layers.Dense(12, activation="tanh")(x)  # on each of the 4 rows
+        x = layers.Flatten()(x)
+        x = layers.Dense(16, use_bias=False)(x)
+        x = layers.ReLU()(layers.BatchNormalization()(x))
+        return layers.Dense(12, activation="sigmoid")(x)
+
+
+class TestBinary(LayerContract):
+    input_shape = (8, 8, 2)
+    arguments = {"kind": "binary", "include_first_layer": True, "include_last_layer": True}  # noqa: RUF012
+    custom_ops = ["MLTQ_CONV_2D", "MLTQ_CONV_2D", "MLTQ_FULLY_CONNECTED"]  # noqa: RUF012
+
+    @staticmethod
+    def body(x):
+        x = layers.Conv2D(8, 3, activation="relu")(x)
+        return layers.Conv2D(4, 3, activation="relu")(x)
+
+
+@pytest.fixture(scope="module")
+def images():
+    return np.random.default_rng(0).random((40, 10, 10, 3), dtype=np.float32)
+
+
+@pytest.fixture(scope="module")
+def graph():
+    """Residual adds, a nested model, a shared layer, two inputs' worth of operators; untrained."""
+    keras.utils.set_random_seed(2)
+    inputs = keras.Input((10, 10, 3))
+    x = layers.Conv2D(8, 3, padding="same", activation="relu")(inputs)
+    inner_in = keras.Input((10, 10, 8))
+    inner = keras.Model(inner_in, layers.DepthwiseConv2D(3, padding="same", name="dw")(inner_in))
+    shared = layers.Conv2D(8, 3, padding="same", activation="relu")
+    y = layers.ReLU()(layers.Add()([shared(x), inner(x)]))
+    y = layers.Concatenate()([shared(y), layers.AveragePooling2D(3, 1, "same")(y)])
+    y = layers.MaxPooling2D()(layers.Conv2D(8, 1)(layers.ZeroPadding2D()(y)) * 0.5)
+    y = layers.AveragePooling2D(6)(y)
+    return keras.Model(inputs, layers.Dense(4, activation="softmax")(layers.Flatten()(y)))
+
+
+def test_graphs_convert_without_training(graph, images):
+    q = mltq.quantize_model(graph, levels=2)
+    tflite = mltq.convert(q, images)
+    ops = operators(tflite)
+    assert ops.count("MLTQ_CONV_2D") == 3
+    assert ops.count("MLTQ_DEPTHWISE_CONV_2D") == 1
+    run_everywhere(q, tflite, images)
+
+
+def test_conversion_is_repeatable(graph, images):
+    q = mltq.quantize_model(graph, levels=2)
+    assert mltq.convert(q, images) == mltq.convert(q)
+
+
+def test_encodings_can_be_forced(graph, images):
+    q = mltq.quantize_model(graph, levels=2)
+    mltq.calibrate(q, images)
+    results = []
+    for encoding in (0, 4):
+        tflite = mltq.convert(q, encoding=encoding)
+        results.append((len(tflite), mltq.Interpreter(tflite).predict(images[:8])))
+    assert results[0][0] != results[1][0]
+    np.testing.assert_array_equal(results[0][1], results[1][1])
+    with pytest.raises(ValueError, match="encoding must be one of"):
+        mltq.convert(q, encoding=9)
+
+
+def test_planes_come_from_the_keras_layer(graph, images):
+    q = mltq.quantize_model(graph, levels=3)
+    tflite = mltq.convert(q, images)
+    depthwise = next(p for p in packed_layers(tflite) if p.geometry.kind == 1)
+    planes, _ = mltq.ternary_weights(q.get_layer("quant_dw"))
+    np.testing.assert_array_equal(depthwise.planes, planes.reshape(3, 9, 8).swapaxes(1, 2))
+
+
+def test_negative_and_zero_batch_norm_gains(images):
+    inputs = keras.Input((10, 10, 3))
+    x = layers.Conv2D(4, 1)(inputs)
+    x = layers.Conv2D(6, 3, name="folded")(x)
+    x = layers.BatchNormalization(name="bn")(x)
+    model = keras.Model(inputs, layers.Dense(3)(layers.Flatten()(layers.ReLU()(x))))
+    bn = model.get_layer("bn")
+    bn.set_weights([
+        np.array([1.5, -0.7, 0.0, -2.0, 0.1, 1.0]),
+        np.linspace(-1, 1, 6),
+        np.linspace(-0.3, 0.4, 6),
+        np.linspace(0.2, 2, 6),
+    ])  # fmt: skip
+    q = mltq.quantize_model(model)
+    tflite = mltq.convert(q, images)
+    run_everywhere(q, tflite, images)
+    (packed,) = packed_layers(tflite)
+    planes, _ = mltq.ternary_weights(q.get_layer("quant_folded"))
+    rows = planes.reshape(2, -1, 6).swapaxes(1, 2)
+    signs = np.array([1, -1, 0, -1, 1, 1])[None, :, None]
+    np.testing.assert_array_equal(packed.planes, rows * signs)
+    assert (packed.multipliers >= 0).all()
+
+
+def test_several_inputs_and_outputs():
+    # TensorFlow's converter orders inputs and outputs as it likes.
+    a, b = keras.Input((6, 6, 2), name="a"), keras.Input((5,), name="b")
+    x = layers.Conv2D(4, 3, activation="relu")(layers.Conv2D(4, 1)(a))
+    x = layers.concatenate([layers.Flatten()(x), layers.Dense(8)(b)])
+    x = layers.Dense(16, activation="relu")(x)
+    model = keras.Model([a, b], [layers.Dense(3, name="p")(x), layers.Dense(2, name="q")(x)])
+    rng = np.random.default_rng(0)
+    data = [
+        rng.random((20, 6, 6, 2), dtype=np.float32), rng.normal(size=(20, 5)).astype(np.float32)
+    ]  # fmt: skip
+    q = mltq.quantize_model(model)
+    tflite = mltq.convert(q, lambda: ([u[None], v[None]] for u, v in zip(*data, strict=True)))
+    in_keras = q.predict(data, verbose=0)
+    assert [details.name for details in mltq.Interpreter(tflite).input_details] == ["a", "b"]
+    for x in (data, dict(zip("ab", data, strict=True))):
+        for runtime in ("tflm", "litert"):
+            interpreter = mltq.Interpreter(tflite, runtime=runtime)
+            outputs = interpreter.predict(x)
+            assert [value.shape for value in outputs] == [(20, 3), (20, 2)]
+            for value, want, details in zip(
+                outputs, in_keras, interpreter.output_details, strict=True
+            ):
+                assert np.abs(value - want).max() <= 3.01 * details.scale
+
+
+def test_missing_ranges_are_a_clear_error(graph):
+    with pytest.raises(ValueError, match="Pass representative_dataset"):
+        mltq.convert(mltq.quantize_model(graph))
+
+
+def test_free_input_sizes_are_a_clear_error():
+    inputs = keras.Input((None, None, 3))
+    x = layers.Conv2D(4, 3)(layers.Conv2D(4, 3)(inputs))
+    q = mltq.quantize_model(keras.Model(inputs, layers.Conv2D(2, 1)(x)))
+    with pytest.raises(mltq.ConversionError, match="fixed sizes"):
+        mltq.convert(q, np.zeros((2, 8, 8, 3), np.float32))
+
+
+def test_operators_without_int8_form_are_named(images):
+    inputs = keras.Input((10, 10, 3))
+    x = layers.Conv2D(4, 3)(layers.Conv2D(4, 3)(inputs))
+    x = tf.math.erf(x)
+    q = mltq.quantize_model(keras.Model(inputs, layers.Dense(2)(layers.Flatten()(x))))
+    with pytest.raises(mltq.ConversionError, match="Erf"):
+        mltq.convert(q, images)
+    x = layers.Conv2D(4, 3)(layers.Conv2D(4, 3)(inputs))
+    x = tf.math.floor(x)
+    q = mltq.quantize_model(keras.Model(inputs, layers.Dense(2)(layers.Flatten()(x))))
+    with pytest.warns(UserWarning, match="FLOOR"):
+        mltq.convert(q, images)
+
+
+def test_a_layer_that_cannot_be_matched_is_an_error(graph, images):
+    from tfmot_mltq.tfmot import export
+
+    q = mltq.quantize_model(graph)
+    mltq.calibrate(q, images)
+    exported = export.export_layers(q)
+    stock = filter_operators(flatbuffer.load(export.stock_int8(q)))
+    assert len(match(exported, stock)) == len(exported)
+    name = exported[1].name
+    without = [op for op in stock if not op.computes(exported[1])]
+    with pytest.raises(mltq.ConversionError, match=f"computes the quantized layers '{name}'"):
+        match(exported, without)
+
+
+def test_two_layers_that_look_the_same_in_int8_are_an_error(graph, images):
+    from tfmot_mltq.tfmot import export
+
+    q = mltq.quantize_model(graph, levels=2)
+    mltq.calibrate(q, images)
+    exported = export.export_layers(q)
+    stock = filter_operators(flatbuffer.load(export.stock_int8(q)))
+    twin = dataclasses.replace(exported[0], name="twin", biases=exported[0].biases + 1e-9)
+    with pytest.raises(mltq.ConversionError, match="'twin' have different planes"):
+        match([*exported, twin], stock)
+
+
+def test_constants_are_aligned(graph, images):
+    tflite = mltq.convert(mltq.quantize_model(graph), images)
+    model = flatbuffer.load(tflite)
+    contents = [bytes(b.data) for b in model.buffers if b.data is not None and len(b.data) > 16]
+    distinctive = [content for content in contents if tflite.count(content) == 1]
+    assert len(distinctive) >= 8
+    assert [tflite.find(content) % 16 for content in distinctive] == [0] * len(distinctive)
+    used = {
+        int(index) for op in model.subgraphs[0].operators for index in [*op.inputs, *op.outputs]
+    }
+    assert used == set(range(len(model.subgraphs[0].tensors)))
+
+
+MODELS = {
+    "mobilenet": lambda: keras.applications.MobileNet((96, 96, 3), 0.25, weights=None, classes=10),
+    "autoencoder": lambda: keras.Sequential([
+        layers.Input((640,)),
+        *(
+            layer
+            for units in (128, 128, 128, 128, 8, 128, 128, 128, 128)
+            for layer in (layers.Dense(units), layers.BatchNormalization(), layers.ReLU())
+        ),
+        layers.Dense(640),
+    ]),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_reference_models(name):
+    """Random weights; batch statistics of a few batches, so that activations do not die out."""
+    keras.utils.set_random_seed(4)
+    model = MODELS[name]()
+    x = np.random.default_rng(3).normal(size=(32, *model.input_shape[1:])).astype(np.float32)
+    for layer in model.layers:
+        layer.momentum = 0.3  # of batch normalisation
+    for _ in range(8):
+        model(x, training=True)
+    q = mltq.quantize_model(model)
+    tflite = mltq.convert(q, x)
+    on_tflm = mltq.Interpreter(tflite).predict(x[:8])
+    on_litert = mltq.Interpreter(tflite, "litert", reference_kernels=True).predict(x[:8])
+    np.testing.assert_array_equal(on_tflm, on_litert)
+    assert len(np.unique(on_tflm)) > 8
+    stock = {"CONV_2D", "MEAN", "FULLY_CONNECTED", "RESHAPE", "SOFTMAX"}
+    assert {op for op in operators(tflite) if not op.startswith("MLTQ_")} <= stock

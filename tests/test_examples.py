@@ -1,0 +1,76 @@
+"""The examples run as a user runs them; results go to a temporary folder."""
+
+import json
+import pathlib
+import subprocess
+import sys
+
+import numpy as np
+
+ROOT = pathlib.Path(__file__).parent.parent
+KEYS = {
+    "float_accuracy", "keras_accuracy", "tflm_accuracy", "litert_accuracy", "float_tflite_bytes",
+    "int8_tflite_bytes", "mltq_tflite_bytes", "bit_density", "word_density",
+    "potential_speedup_bit", "potential_speedup_word", "arena_bytes",
+}  # fmt: skip
+
+
+def run(script, *arguments):
+    command = [sys.executable, str(ROOT / "examples" / script), *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr[-3000:]
+    return done.stdout
+
+
+def test_digits(tmp_path):
+    output = run("digits.py", f"--output={tmp_path}", "--epochs=8", "--fine_tune_epochs=5")
+    result = json.loads((tmp_path / "result.json").read_text())
+    assert set(result) == KEYS
+    assert result["tflm_accuracy"] > 0.9
+    assert abs(result["tflm_accuracy"] - result["keras_accuracy"]) <= 0.01
+    assert result["mltq_tflite_bytes"] < result["int8_tflite_bytes"] < result["float_tflite_bytes"]
+    for figure in (result["mltq_tflite_bytes"], result["arena_bytes"]):
+        assert f"{figure:,}" in output
+
+    import tf_keras as keras
+    from sklearn.datasets import load_digits
+
+    import tfmot_mltq as mltq
+
+    images = (load_digits().images / 16).astype(np.float32)[..., None]
+    tflite = (tmp_path / "digits.tflite").read_bytes()
+    on_tflm = mltq.Interpreter(tflite).predict(images)
+    on_litert = mltq.Interpreter(tflite, "litert", reference_kernels=True).predict(images)
+    np.testing.assert_array_equal(on_tflm, on_litert)
+    in_keras = keras.models.load_model(tmp_path / "digits.keras").predict(images, verbose=0)
+    assert np.mean(np.argmax(on_tflm, 1) == np.argmax(in_keras, 1)) >= 0.99
+
+
+def test_resnet8_cifar10(tmp_path):
+    """On random images and an untrained model: the path, not the accuracy."""
+    import tf_keras as keras
+
+    rng = np.random.default_rng(0)
+    arrays = {
+        name: rng.integers(0, size, shape, dtype=np.uint8)
+        for name, size, shape in (
+            ("x_train", 256, (300, 32, 32, 3)),
+            ("y_train", 10, (300, 1)),
+            ("x_test", 256, (40, 32, 32, 3)),
+            ("y_test", 10, (40, 1)),
+        )
+    }
+    np.savez(tmp_path / "data.npz", **arrays)
+    inputs = keras.Input((32, 32, 3))
+    x = keras.layers.Conv2D(4, 3, strides=4)(inputs)
+    x = keras.layers.Conv2D(4, 3, strides=2, activation="relu")(x)
+    x = keras.layers.Dense(10, activation="softmax")(keras.layers.Flatten()(x))
+    keras.Model(inputs, x).save(tmp_path / "model.keras")
+    run(
+        "resnet8_cifar10.py", f"--model={tmp_path / 'model.keras'}",
+        f"--data={tmp_path / 'data.npz'}", f"--output={tmp_path}", "--epochs=1", "--tflm_images=20",
+    )  # fmt: skip
+    result = json.loads((tmp_path / "levels2.json").read_text())
+    assert result["tflm_images"] == 20
+    assert 0 <= result["accuracy_fine_tuned"] <= 1
+    assert (tmp_path / "levels2.tflite").stat().st_size == result["tflite_bytes"]

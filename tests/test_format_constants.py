@@ -1,0 +1,71 @@
+"""The constants of the format exist in C and in Python; here they are compared."""
+
+import pathlib
+import re
+import struct
+
+import pytest
+
+from tfmot_mltq import decomposition
+from tfmot_mltq.packing import format as fmt
+
+ROOT = pathlib.Path(__file__).parent.parent
+HEADER = (ROOT / "tflite_ops/core/mltq_format.h").read_text()
+DEFINES = {
+    name: int(value, 0)
+    for name, value in re.findall(r"#define MLTQ_(\w+) (0x[0-9A-Fa-f]+|\d+)\b", HEADER)
+}
+
+
+def test_header_layout():
+    offset = 0
+    seen = set()
+    for name, code in fmt.HEADER_FIELDS:
+        assert DEFINES[f"OFFSET_{name.upper()}"] == offset, name
+        seen.add(f"OFFSET_{name.upper()}")
+        offset += struct.calcsize("<" + code)
+    assert DEFINES["HEADER_BYTES"] == offset == struct.calcsize(fmt.HEADER_STRUCT)
+    assert seen == {name for name in DEFINES if name.startswith("OFFSET_")}
+
+
+def test_enumerations():
+    for prefix, enumeration in (("KIND", fmt.Kind), ("PADDING", fmt.Padding)):
+        in_c = {
+            name.removeprefix(prefix + "_"): value
+            for name, value in DEFINES.items()
+            if name.startswith(prefix + "_")
+        }
+        assert in_c == {member.name: member.value for member in enumeration}
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "FORMAT_VERSION",
+        "MAX_LEVELS",
+        "MAX_SHIFT",
+        "MAX_GAP_BITS",
+        "TRITS_PER_BYTE",
+        "ENCODING_TRITS",
+    ],
+)
+def test_single_constants(name):
+    assert DEFINES[name] == getattr(fmt, name)
+
+
+def test_magic():
+    assert bytes(DEFINES[f"MAGIC_{i}"] for i in range(4)) == fmt.MAGIC
+
+
+def test_levels_of_the_mathematics_fit_the_format():
+    assert decomposition.MAX_LEVELS == fmt.MAX_LEVELS
+
+
+def test_operator_names():
+    names = re.findall(
+        r'#define MLTQ_\w+_NAME "(\w+)"', (ROOT / "tflite_ops/tflm/mltq_tflm.h").read_text()
+    )
+    in_delegate = re.findall(
+        r'\{"(MLTQ_\w+)", MLTQ_KIND', (ROOT / "tflite_ops/litert/mltq_delegate.c").read_text()
+    )
+    assert names == in_delegate == list(fmt.CUSTOM_OP_NAMES.values())

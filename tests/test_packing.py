@@ -1,0 +1,155 @@
+import dataclasses
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from packed_layers import random_geometry, random_layer, random_planes
+
+from tfmot_mltq.packing import fixed_point, packed_layer, plane_codec
+from tfmot_mltq.packing import format as fmt
+
+
+@given(
+    size=st.integers(1, 400),
+    density=st.floats(0, 1),
+    encoding=st.sampled_from(fmt.ENCODINGS),
+    seed=st.integers(0, 2**32 - 1),
+)
+def test_decode_inverts_encode_at_every_density(size, density, encoding, seed):
+    row = random_planes(np.random.default_rng(seed), (size,), density)
+    data = b"xyz" + plane_codec.encode_row(row, encoding) + b"tail"
+    decoded, end = plane_codec.decode_row(data, 3, size, encoding)
+    np.testing.assert_array_equal(decoded, row)
+    assert end == len(data) - 4
+
+
+@pytest.mark.parametrize("encoding", fmt.ENCODINGS)
+def test_long_rows(encoding, rng):
+    for density in (0.0, 0.001, 0.5, 1.0):
+        row = random_planes(rng, (40_000,), density)
+        data = plane_codec.encode_row(row, encoding)
+        decoded, end = plane_codec.decode_row(data, 0, row.size, encoding)
+        np.testing.assert_array_equal(decoded, row)
+        assert end == len(data)
+
+
+@given(
+    rows=st.integers(1, 6),
+    size=st.integers(1, 700),
+    density=st.floats(0, 1),
+    encoding=st.sampled_from(fmt.ENCODINGS),
+    seed=st.integers(0, 2**32 - 1),
+)
+def test_predicted_bytes_are_the_packed_bytes(rows, size, density, encoding, seed):
+    plane = random_planes(np.random.default_rng(seed), (rows, size), density)
+    packed = sum(len(plane_codec.encode_row(row, encoding)) for row in plane)
+    assert plane_codec.plane_bytes(plane, encoding) == packed
+
+
+@pytest.mark.parametrize("density", [0.02, 0.05, 0.1, 0.2, 1 / 3, 0.576])
+def test_best_encoding_is_near_the_entropy_bound(density, rng):
+    plane = random_planes(rng, (64, 576), density)
+    best = plane_codec.plane_bytes(plane, plane_codec.best_encoding(plane))
+    assert best < 1.25 * plane_codec.entropy_bytes(plane[None])
+
+
+def test_entropy_of_known_planes():
+    assert plane_codec.entropy_bytes(np.zeros((1, 8, 100))) == 0
+    assert plane_codec.entropy_bytes(np.ones((1, 8, 100))) == 100
+    half = np.tile(np.array([0, 1]), (1, 8, 50))
+    assert plane_codec.entropy_bytes(half) == pytest.approx((1 + 0.5) * 800 / 8)
+
+
+@pytest.mark.parametrize("kind", fmt.Kind)
+def test_layers_survive_packing(kind, rng):
+    for _ in range(20):
+        layer = random_layer(rng, kind)
+        data = packed_layer.encode(layer)
+        assert len(data) == packed_layer.packed_bytes(layer.planes)
+        decoded = packed_layer.decode(data)
+        for field in dataclasses.fields(layer):
+            np.testing.assert_array_equal(
+                getattr(decoded, field.name), getattr(layer, field.name), err_msg=field.name
+            )
+
+
+def test_encodings_can_be_forced(rng):
+    layer = random_layer(rng, fmt.Kind.CONV_2D, levels=3, density=0.1)
+    for encodings in ([0, 1, 2], [8, 8, 8], [0, 0, 0]):
+        data = packed_layer.encode(layer, encodings)
+        assert list(data[8:11]) == encodings
+        np.testing.assert_array_equal(packed_layer.decode(data).planes, layer.planes)
+    with pytest.raises(ValueError, match="encodings must be 3 of"):
+        packed_layer.encode(layer, [0, 9, 0])
+
+
+def test_what_does_not_fit_is_refused(rng):
+    layer = random_layer(rng, fmt.Kind.CONV_2D)
+    with pytest.raises(ValueError, match="planes have shape"):
+        packed_layer.encode(dataclasses.replace(layer, planes=layer.planes[:, :, :-1]))
+    wide = dataclasses.replace(layer.geometry, stride=(70_000, 1))
+    with pytest.raises(ValueError, match="does not fit the packed format"):
+        packed_layer.encode(dataclasses.replace(layer, geometry=wide))
+    with pytest.raises(ValueError, match="only hold -1, 0"):
+        plane_codec.encode_row(np.array([2]), 0)
+
+
+@pytest.mark.parametrize("kind", fmt.Kind)
+def test_python_refuses_every_truncation(kind, rng):
+    data = packed_layer.encode(random_layer(rng, kind, density=0.3))
+    for length in range(len(data)):
+        with pytest.raises(ValueError, match=r"shorter|wrong number"):
+            packed_layer.decode(data[:length])
+
+
+@given(seed=st.integers(0, 2**32 - 1))
+def test_multipliers_keep_the_promised_bound_and_precision(seed):
+    rng = np.random.default_rng(seed)
+    geometry = random_geometry(rng, fmt.Kind(int(rng.integers(0, 3))))
+    levels = int(rng.integers(1, 5))
+    planes = random_planes(rng, (levels, geometry.output_channels, geometry.row_size), rng.random())
+    scales = rng.uniform(0, 1, (levels, geometry.output_channels))
+    biases = rng.normal(0, 10, geometry.output_channels)
+    output_scale = float(10 ** rng.uniform(-2, 1))
+    zero_point = int(rng.integers(-128, 128))
+    tables = fixed_point.quantize_channels(
+        planes,
+        scales,
+        biases,
+        input_scale=0.02,
+        input_zero_point=zero_point,
+        output_scale=output_scale,
+        output_zero_point=3,
+    )
+    bounds = fixed_point.sum_bounds(planes, zero_point)
+    reach = np.abs(tables.biases.astype(np.int64)) + np.sum(
+        tables.multipliers.astype(np.int64) * bounds, axis=1
+    )
+    assert (reach < 2**31).all()
+    # A shift is as large as the limits allow: one more would break one of them.
+    larger = np.ldexp(1.0, tables.shifts.astype(int) + 1)
+    real = scales.T * 0.02 / output_scale
+    next_reach = (np.abs(biases / output_scale + 3.5) + np.sum(real * bounds, axis=1)) * larger
+    at_limit = (
+        (tables.shifts == fmt.MAX_SHIFT)
+        | (np.rint(real * larger[:, None]) > 32767).any(axis=1)
+        | (next_reach > 2**31 - 1 - 2 * bounds.sum(axis=1))
+    )
+    assert at_limit.all()
+    error = np.abs(np.ldexp(tables.multipliers, -tables.shifts[:, None].astype(int)) - real)
+    assert (error <= np.ldexp(0.5, -tables.shifts[:, None].astype(int)) * (1 + 1e-9)).all()
+
+
+def test_dead_output_is_a_clear_error(rng):
+    planes = random_planes(rng, (1, 2, 50), 1.0)
+    with pytest.raises(ValueError, match="exceed 32 bits"):
+        fixed_point.quantize_channels(
+            planes,
+            np.full((1, 2), 1.0),
+            np.zeros(2),
+            input_scale=1.0,
+            input_zero_point=0,
+            output_scale=1e-9,
+            output_zero_point=0,
+        )
