@@ -68,6 +68,7 @@ class MultiLevelQuantizer(tfmot_quantizers.Quantizer):
         planes, scales = self.decompose(kernel)
         return tf.reshape(decomposition.reconstruct(planes, scales, tnp), kernel.shape)
 
+    @tf.autograph.experimental.do_not_convert
     def __call__(self, inputs: Any, training: Any, weights: Any, **kwargs: Any) -> tf.Tensor:
         """Quantizes a kernel; same shape and dtype out."""
         if current_mode() is SimulationMode.EXPORT:
@@ -116,6 +117,7 @@ class Int8WeightQuantizer(tfmot_quantizers.Quantizer):
         scale = tf.where(largest > 0, largest / 127.0, tf.ones_like(largest))
         return tf.reshape(tf.round(matrix / scale) * scale, kernel.shape)
 
+    @tf.autograph.experimental.do_not_convert
     def __call__(self, inputs: Any, training: Any, weights: Any, **kwargs: Any) -> tf.Tensor:
         """Quantizes a kernel; same shape and dtype out."""
         if current_mode() is SimulationMode.EXPORT:
@@ -155,6 +157,7 @@ class ActivationRangeQuantizer(tfmot_quantizers.MovingAverageQuantizer):
         )
         return variables
 
+    @tf.autograph.experimental.do_not_convert
     def __call__(self, inputs: Any, training: Any, weights: Any, **kwargs: Any) -> tf.Tensor:
         """Quantizes a tensor to 256 steps of the range."""
         low, high, initialized = (
