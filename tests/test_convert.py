@@ -212,6 +212,53 @@ def test_graphs_convert_without_training(graph, images):
     run_everywhere(q, tflite, images)
 
 
+def squeeze_and_excitation():
+    inputs = keras.Input((10, 10, 3))
+    x = layers.Conv2D(8, 1, activation="swish")(inputs)
+    gate = layers.GlobalAveragePooling2D(keepdims=True)(x)
+    x = layers.Multiply()([x, layers.Conv2D(8, 1, activation="sigmoid")(gate)])
+    x = tf.nn.relu6(layers.Conv2D(8, 3)(x) * 0.5 + 1.0) / 6.0
+    first, second = tf.split(x, 2, axis=-1)
+    x = layers.Concatenate()([layers.Conv2D(4, 3, padding="same")(first), second])
+    x = layers.Conv2DTranspose(4, 3, strides=2, activation="relu")(x)
+    return keras.Model(inputs, layers.Dense(3)(layers.Flatten()(layers.Conv2D(4, 3)(x))))
+
+
+def pre_activation():
+    inputs = keras.Input((10, 10, 3))
+    x = layers.Conv2D(6, 1)(inputs)
+    for _ in range(2):
+        y = layers.ReLU()(layers.BatchNormalization()(x))
+        x = layers.add([x, layers.Conv2D(6, 3, padding="same")(y)])
+    x = layers.Conv2D(4, 3)(layers.LeakyReLU()(x))
+    return keras.Model(inputs, layers.Dense(3)(layers.GlobalMaxPooling2D()(x)))
+
+
+def attention():
+    inputs = keras.Input((10, 10, 3))
+    x = layers.Dense(8)(layers.Reshape((10, 30))(inputs))
+    x = layers.LayerNormalization()(layers.MultiHeadAttention(2, 4)(x, x) + x)
+    x = layers.Dense(8, activation="relu")(x)
+    return keras.Model(inputs, layers.Dense(3)(x))
+
+
+@pytest.mark.parametrize(
+    ("build", "layer_count"), [(squeeze_and_excitation, 4), (pre_activation, 3), (attention, 1)]
+)
+@pytest.mark.filterwarnings("ignore:Layer .* stays int8")
+def test_graphs_with_other_layers(build, layer_count, images):
+    keras.utils.set_random_seed(6)
+    q = mltq.quantize_model(build(), levels=3)
+    tflite = mltq.convert(q, images)
+    assert len(packed_layers(tflite)) == layer_count
+    on_tflm = mltq.Interpreter(tflite).predict(images)
+    on_reference = mltq.Interpreter(tflite, "litert", reference_kernels=True).predict(images)
+    np.testing.assert_array_equal(on_reference, on_tflm)
+    step = mltq.Interpreter(tflite).output_details[0].scale
+    # Some twenty roundings to int8 in a row.
+    assert np.abs(q.predict(images, verbose=0) - on_tflm).mean() < 4 * step
+
+
 def test_conversion_is_repeatable(graph, images):
     q = mltq.quantize_model(graph, levels=2)
     assert mltq.convert(q, images) == mltq.convert(q)

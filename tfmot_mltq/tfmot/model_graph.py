@@ -58,6 +58,22 @@ def nodes_in_order(model: Any) -> Iterator[Any]:
         yield from model._nodes_by_depth[depth]
 
 
+def takes_one_tensor(node: Any) -> bool:
+    """Whether TFMOT's wrappers, which pass one argument with tensors, can make this call.
+
+    They cannot call functions such as `x + y`, and layers of several arguments such as attention.
+    """
+    if node.is_input:
+        return True
+    first = tf.nest.flatten(node.call_args[:1])
+    return op_function(node.layer) is None and len(first) == len(node.keras_inputs)
+
+
+def layers_tfmot_cannot_wrap(model: Any) -> set[str]:
+    """Names of the layers with a call that TFMOT's wrappers cannot make."""
+    return {node.layer.name for node in nodes_in_order(model) if not takes_one_tensor(node)}
+
+
 class Consumers:
     """Who reads the outputs of the nodes of a model."""
 

@@ -20,8 +20,8 @@ from tfmot_mltq.tfmot.model_graph import (
     check_model,
     clone_layer,
     inline_nested_models,
+    layers_tfmot_cannot_wrap,
     nodes_in_order,
-    op_function,
     rebuild,
 )
 from tfmot_mltq.tfmot.quantize_configs import MultiLevelQuantizeConfig, WeightsQuantizeConfig
@@ -148,9 +148,11 @@ def _apply(flat: Any, scheme: MultiLevelQuantizeScheme) -> Any:
         for weight, value in zip(layer.weights, layer.get_weights(), strict=True):
             check_finite(value, weight.name)
 
+    unwrappable = layers_tfmot_cannot_wrap(flat)
+
     def annotate(layer: Any) -> list[Any]:
         copy = clone_layer(layer)
-        if isinstance(layer, QuantizeAnnotate) or op_function(layer):
+        if isinstance(layer, QuantizeAnnotate) or layer.name in unwrappable:
             return [copy]
         return [tfmot.quantization.keras.quantize_annotate_layer(copy)]
 
@@ -266,7 +268,8 @@ def strip(model: Any) -> Any:
     """A plain Keras model with the quantized weights baked in.
 
     Multi-level and int8 kernels take their quantized values; the fake quantization of activations
-    is gone. Layers have their original names and classes (a SeparableConv2D is its two parts).
+    is gone. Layers have their original names and classes, except that a SeparableConv2D is its two
+    convolutions, and an activation that TFLite does not fuse is a layer of its own.
 
     Args:
       model: Model that ``quantize_model`` or ``quantize_apply`` returned.

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import tf_keras
 from tensorflow_model_optimization.quantization.keras import QuantizeConfig
 
 from tfmot_mltq.decomposition import Decomposition
@@ -14,17 +13,13 @@ from tfmot_mltq.tfmot.quantizers import (
     MultiLevelQuantizer,
 )
 
-# TFLite runs these as operators of their own, so their input is an int8 tensor; their output has a
-# fixed range. TFMOT's QuantizeAwareActivation quantizes the input of such an activation.
-SEPARATE_ACTIVATIONS = frozenset({"softmax", "sigmoid", "tanh"})
-FUSED_ACTIVATIONS = frozenset({"linear", "relu", "relu6"})
+# The output of these TFLite operators has a fixed range.
+_FIXED_RANGE_ACTIVATIONS = frozenset({"softmax", "sigmoid", "tanh"})
 
 
 def activation_name(layer: Any) -> str:
     """Name of a layer's activation; "linear" for layers without."""
     activation = getattr(layer, "activation", None)
-    # A layer that was called holds TFMOT's wrapper of its activation.
-    activation = getattr(activation, "activation", activation)
     return getattr(activation, "__name__", type(activation).__name__) if activation else "linear"
 
 
@@ -48,33 +43,27 @@ class OutputQuantizeConfig(QuantizeConfig):
         del layer, quantize_weights  # AutoGraph cannot read a body that is only a docstring
 
     def get_activations_and_quantizers(self, layer: Any) -> list[tuple[Any, Any]]:
-        """The activation, where TFLite runs it as an operator of its own."""
-        name = activation_name(layer)
-        is_activation_layer = isinstance(layer, tf_keras.layers.Activation)
-        if name in FUSED_ACTIVATIONS or is_activation_layer or not self.quantize_output:
-            return []
-        return [(layer.activation, ActivationRangeQuantizer())]
+        """None: a fused activation is quantized as the output of its layer, and the layout
+        transform makes layers of the others.
+        """
+        return []
 
     def set_quantize_activations(self, layer: Any, quantize_activations: list[Any]) -> None:
-        """Puts TFMOT's quantizing activation in place."""
-        for activation in quantize_activations:
-            layer.activation = activation
+        """No activations."""
+        del layer, quantize_activations
 
     def get_output_quantizers(self, layer: Any) -> list[Any]:
-        """The range quantizer, unless the activation has it or nothing is to be quantized."""
-        name = activation_name(layer)
-        if isinstance(layer, tf_keras.layers.Activation):
-            wanted = name not in SEPARATE_ACTIVATIONS
-        else:
-            wanted = name in FUSED_ACTIVATIONS
-        return [ActivationRangeQuantizer()] if self.quantize_output and wanted else []
+        """The range quantizer, unless the range is fixed or the output is not to be quantized."""
+        if not self.quantize_output or activation_name(layer) in _FIXED_RANGE_ACTIVATIONS:
+            return []
+        return [ActivationRangeQuantizer()]
 
     def without_output(self) -> OutputQuantizeConfig:
         """The same configuration, leaving the output to the layer that follows."""
         return type(self)(**{**self.get_config(), "quantize_output": False})
 
     def parts(self) -> list[OutputQuantizeConfig]:
-        """Configurations of the layers that the layout transform puts in the layer's place."""
+        """Configurations of the layers that stand for one layer, its activation apart."""
         return [self]
 
     def get_config(self) -> dict[str, Any]:

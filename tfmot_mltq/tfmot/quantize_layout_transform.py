@@ -18,6 +18,7 @@ from tfmot_mltq.tfmot import quantize_configs as configs
 from tfmot_mltq.tfmot.model_graph import (
     Consumers,
     clone_layer,
+    layers_tfmot_cannot_wrap,
     nodes_in_order,
     op_function,
     rebuild,
@@ -28,14 +29,17 @@ from tfmot_mltq.tfmot.quantize_wrapper import MltqQuantizeWrapper, local_name
 
 layers = tf_keras.layers
 
+# Exact classes: Conv2DTranspose, a subclass of Conv2D in Keras, fuses neither.
 _KERNEL_LAYERS = (layers.Conv2D, layers.Conv1D, layers.DepthwiseConv2D, layers.Dense)
 _RELU_FUSING = (
     *_KERNEL_LAYERS,
+    layers.SeparableConv2D,
     layers.BatchNormalization,
     layers.Add,
     layers.Subtract,
     layers.Multiply,
 )
+_ACTIVATION_HOLDERS = (*_KERNEL_LAYERS, layers.SeparableConv2D, layers.Conv2DTranspose)
 _RELU_FUSING_OPS = ("__operators__.add", "math.add", "math.subtract", "math.multiply")
 
 
@@ -52,8 +56,8 @@ def fuses(producer: Any, consumer: Any) -> bool:
     if configs.activation_name(producer) != "linear":
         return False
     if isinstance(consumer, layers.BatchNormalization):
-        return isinstance(producer, _KERNEL_LAYERS)
-    can_take_relu = isinstance(producer, _RELU_FUSING) or op_function(producer) in _RELU_FUSING_OPS
+        return type(producer) in _KERNEL_LAYERS
+    can_take_relu = type(producer) in _RELU_FUSING or op_function(producer) in _RELU_FUSING_OPS
     return can_take_relu and _is_fusable_relu(consumer)
 
 
@@ -89,8 +93,19 @@ def _split_separable(layer: Any) -> list[Any]:
     return [depthwise, pointwise]
 
 
+def _with_activation(layer: Any) -> tuple[Any, list[Any]]:
+    """A copy of a layer, and the activation that TFLite runs as an operator of its own, if any."""
+    name = configs.activation_name(layer)
+    fused = ("linear", "relu", "relu6") if type(layer) in _RELU_FUSING else ("linear",)
+    if type(layer) not in _ACTIVATION_HOLDERS or name in fused:
+        return layer, []
+    config = layer.get_config()
+    activation = layers.Activation(config["activation"], name=f"{layer.name}_{name}")
+    return clone_layer(layer, activation="linear"), [activation]
+
+
 def _as_tflite_runs_it(layer: Any) -> list[Any]:
-    """The layers that stand for ``layer`` in the quantized model."""
+    """The layers that stand for ``layer`` in the quantized model, its activation apart."""
     if type(layer) is layers.SeparableConv2D:
         return _split_separable(layer)
     if type(layer) is layers.AveragePooling2D and _covers_input(layer):
@@ -147,8 +162,11 @@ class MultiLevelQuantizeLayoutTransform(tfmot_quantize_layout_transform.Quantize
         def replace(layer: Any) -> list[Any]:
             config = layer_quantize_map.get(layer.name, {}).get("quantize_config")
             config = config or self._registry.get_quantize_config(layer)
-            parts = _as_tflite_runs_it(layer)
-            for part, part_config in zip(parts, config.parts(), strict=True):
+            without_activation, activation = _with_activation(layer)
+            parts = [*_as_tflite_runs_it(without_activation), *activation]
+            activation_config = [self._registry.get_quantize_config(a) for a in activation]
+            part_configs = [*config.parts(), *activation_config]
+            for part, part_config in zip(parts, part_configs, strict=True):
                 configured[part.name] = part_config
             copies.append((layer, parts))
             return parts
@@ -166,20 +184,17 @@ class MultiLevelQuantizeLayoutTransform(tfmot_quantize_layout_transform.Quantize
 def _place_quantizers(model: Any, configured: dict[str, configs.OutputQuantizeConfig]) -> Any:
     """A copy of the model with every layer wrapped, or followed by a quantizing layer."""
     deferred = _layers_that_defer(model)
-    unwrappable = {
-        node.layer.name
-        for node in nodes_in_order(model)
-        # TFMOT's wrapper passes one positional argument; `x + y` and the like take others.
-        if len(node.call_args) != 1 or op_function(node.layer)
-    }
+    unwrappable = layers_tfmot_cannot_wrap(model)
     copies: list[tuple[Any, Any]] = []
 
     def place(layer: Any) -> list[Any]:
         copy = clone_layer(layer)
         if layer.name in unwrappable:
             copies.append((layer, copy))
-            quantize = QuantizeActivation(name=f"quantize_{layer.name}")
-            return [copy] if layer.name in deferred else [copy, quantize]
+            # Several outputs are parts of the input, as of tf.split, and keep its quantization.
+            if layer.name in deferred or isinstance(layer.output_shape, list):
+                return [copy]
+            return [copy, QuantizeActivation(name=f"quantize_{layer.name}")]
         config = configured[layer.name]
         if layer.name in deferred:
             config = config.without_output()

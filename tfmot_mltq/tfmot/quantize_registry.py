@@ -12,7 +12,7 @@ from tensorflow_model_optimization.python.core.quantization.keras import (
 
 from tfmot_mltq.decomposition import Decomposition
 from tfmot_mltq.tfmot import quantize_configs as configs
-from tfmot_mltq.tfmot.model_graph import op_function
+from tfmot_mltq.tfmot.model_graph import takes_one_tensor
 
 layers = tf_keras.layers
 
@@ -82,8 +82,8 @@ class MultiLevelQuantizeRegistry(tfmot_quantize_registry.QuantizeRegistry):
         self._int8_layers = frozenset(int8_layers)
 
     def supports(self, layer: Any) -> bool:
-        """Every layer but a bare TensorFlow function, which TFMOT cannot wrap."""
-        return op_function(layer) is None
+        """Every layer that TFMOT's wrapper can call."""
+        return all(takes_one_tensor(node) for node in layer._inbound_nodes)
 
     def get_quantize_config(self, layer: Any) -> configs.OutputQuantizeConfig:
         """The configuration of a layer."""
