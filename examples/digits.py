@@ -47,13 +47,13 @@ def load_data():
 def build_model():
     """A small convolutional network with a residual connection."""
     inputs = keras.Input((8, 8, 1))
-    x = layers.Conv2D(16, 3, padding="same", use_bias=False)(inputs)
+    x = layers.Conv2D(16, 3, padding="same", use_bias=False, name="stem")(inputs)
     x = layers.ReLU()(layers.BatchNormalization()(x))
-    y = layers.Conv2D(16, 3, padding="same", use_bias=False)(x)
+    y = layers.Conv2D(16, 3, padding="same", use_bias=False, name="residual")(x)
     x = layers.ReLU()(layers.add([x, layers.BatchNormalization()(y)]))
-    x = layers.Conv2D(32, 3, strides=2, padding="same", use_bias=False)(x)
+    x = layers.Conv2D(32, 3, strides=2, padding="same", use_bias=False, name="down")(x)
     x = layers.ReLU()(layers.BatchNormalization()(x))
-    x = layers.SeparableConv2D(48, 3, padding="same", use_bias=False)(x)
+    x = layers.SeparableConv2D(48, 3, padding="same", use_bias=False, name="sep")(x)
     x = layers.ReLU()(layers.BatchNormalization()(x))
     x = layers.GlobalAveragePooling2D()(x)
     return keras.Model(inputs, layers.Dense(10, activation="softmax")(x), name="digits")

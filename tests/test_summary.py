@@ -17,7 +17,10 @@ def test_speedups_are_as_defined(rng):
     """Section 1 of the design: each weight counted as often as it is used."""
     a = rng.choice([-1, 0, 1], (3, 4, 10)).astype(np.int8)
     b = rng.choice([-1, 0, 0, 0, 1], (3, 2, 50)).astype(np.int8)
-    layers = [layer_statistics("a", "Conv2D", a, 36), layer_statistics("b", "Dense", b, 1)]
+    layers = [
+        layer_statistics("a", "Conv2D", "ternary", a, 36),
+        layer_statistics("b", "Dense", "ternary", b, 1),
+    ]
     total = total_dict(layers)
     macs = 36 * 40 + 100
     assert total["macs"] == macs
@@ -32,14 +35,13 @@ def test_speedups_are_as_defined(rng):
 
 def test_multi_level_binary_scores_one(rng):
     planes = rng.choice([-1, 1], (3, 4, 10)).astype(np.int8)
-    total = total_dict([layer_statistics("a", "Dense", planes, 1)])
-    # Word level: all M bits of every word are there, and M*N over N words is M.
-    assert total["potential_speedup_bit"] == 1
+    total = total_dict([layer_statistics("a", "Dense", "binary", planes, 1)])
+    assert total["potential_speedup_bit"] == total["potential_speedup_word"] == 1
     assert total["bit_density"] == total["word_density"] == 1
 
 
 def test_nothing_left_to_compute_has_no_ratio():
-    total = total_dict([layer_statistics("a", "Dense", np.zeros((2, 3, 5), np.int8), 1)])
+    total = total_dict([layer_statistics("a", "Dense", "ternary", np.zeros((2, 3, 5), np.int8), 1)])
     assert total["potential_speedup_bit"] is None
     assert total_dict([])["bit_density"] is None
 

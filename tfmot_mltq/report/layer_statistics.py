@@ -25,7 +25,8 @@ class LayerStatistics:
 
     Attributes:
       name: Layer name.
-      kind: Keras class of the layer.
+      layer_class: Keras class of the layer.
+      kind: "ternary" or "binary".
       levels: Planes M.
       weights: Entries of the kernel.
       nonzero_bits: Non-zero entries of all planes.
@@ -38,6 +39,7 @@ class LayerStatistics:
     """
 
     name: str
+    layer_class: str
     kind: str
     levels: int
     weights: int
@@ -54,18 +56,29 @@ class LayerStatistics:
         """Multiply-accumulates N of the layer for one sample."""
         return self.weights * self.positions
 
+    @property
+    def word_cost(self) -> int:
+        """Units of work at word level, for one position. A ternary word is one, and none if it is
+        zero; a binary network cannot skip, and does the M units per weight of the baseline.
+        """
+        return self.levels * self.weights if self.kind == "binary" else self.nonzero_words
 
-def layer_statistics(name: str, kind: str, planes: np.ndarray, positions: int) -> LayerStatistics:
+
+def layer_statistics(
+    name: str, layer_class: str, kind: str, planes: np.ndarray, positions: int
+) -> LayerStatistics:
     """Counts of a layer.
 
     Args:
       name: Layer name.
-      kind: Keras class of the layer.
+      layer_class: Keras class of the layer.
+      kind: "ternary" or "binary".
       planes: Shape (levels, output_channels, row_size).
       positions: How often each weight is used for one sample.
     """
     return LayerStatistics(
         name=name,
+        layer_class=layer_class,
         kind=kind,
         levels=planes.shape[0],
         weights=planes[0].size,
@@ -111,7 +124,7 @@ def _ratios(layers: Sequence[LayerStatistics]) -> dict[str, float | None]:
     words = sum(layer.weights for layer in layers)
     work = sum(layer.levels * layer.macs for layer in layers)
     bit_work = sum(layer.nonzero_bits * layer.positions for layer in layers)
-    word_work = sum(layer.nonzero_words * layer.positions for layer in layers)
+    word_work = sum(layer.word_cost * layer.positions for layer in layers)
     return {
         "bit_density": sum(layer.nonzero_bits for layer in layers) / bits if bits else None,
         "word_density": sum(layer.nonzero_words for layer in layers) / words if words else None,

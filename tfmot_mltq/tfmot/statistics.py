@@ -33,6 +33,7 @@ def model_statistics(model: Any) -> list[LayerStatistics]:
     for name, wrapper in wrappers.items():
         planes, scales = ternary_weights(wrapper)
         rows = planes.reshape(planes.shape[0], -1, scales.shape[1]).swapaxes(1, 2)
-        kind = type(wrapper.layer).__name__
-        statistics.append(layer_statistics(name, kind, rows, positions[name]))
+        layer_class = type(wrapper.layer).__name__
+        kind = wrapper.quantize_config.decomposition.kind
+        statistics.append(layer_statistics(name, layer_class, kind, rows, positions[name]))
     return statistics
