@@ -20,7 +20,7 @@ $(VENV)/installed: setup.py pyproject.toml $(C_SOURCES)
 	tools/check_prerequisites.sh $(PYTHON)
 	test -x $(RUN) || $(PYTHON) -m venv $(VENV)
 	@echo "Installing TensorFlow and the other dependencies into $(VENV) (a few minutes the first time)"
-	MLTQ_WERROR=1 $(RUN) -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	MLTQ_WERROR=1 $(RUN) -m pip install --disable-pip-version-check --editable '.[dev]'
 	touch $@
 
 demo: $(VENV)/installed

@@ -315,6 +315,32 @@ def test_layers_that_cannot_be_quantized_are_named():
         mltq.quantize_annotate_layer(layers.LSTM(8))
 
 
+def test_configurations_of_others_are_refused():
+    import tensorflow_model_optimization as tfmot
+
+    class Foreign(tfmot.quantization.keras.QuantizeConfig):
+        def get_weights_and_quantizers(self, layer):
+            return []
+
+        get_activations_and_quantizers = get_output_quantizers = get_weights_and_quantizers
+
+        def set_quantize_weights(self, layer, quantize_weights):
+            pass
+
+        set_quantize_activations = set_quantize_weights
+
+        def get_config(self):
+            return {}
+
+    annotated = tfmot.quantization.keras.quantize_annotate_layer(layers.Dense(2), Foreign())
+    model = keras.Sequential([layers.Input((3,)), annotated])
+    with (
+        mltq.quantize_scope({"Foreign": Foreign}),
+        pytest.raises(mltq.UnsupportedModelError, match="annotated with Foreign"),
+    ):
+        mltq.quantize_apply(model)
+
+
 def test_a_model_with_nothing_to_quantize_warns():
     model = keras.Sequential([layers.Input((3,)), layers.Dense(2)])
     with pytest.warns(UserWarning, match="include_first_layer"):

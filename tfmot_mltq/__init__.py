@@ -49,7 +49,16 @@ _register_keras_objects()
 def __getattr__(name: str) -> Any:
     if name not in _PUBLIC:
         raise AttributeError(f"module 'tfmot_mltq' has no attribute '{name}'")
-    return getattr(importlib.import_module(_PUBLIC[name]), name)
+    try:
+        module = importlib.import_module(_PUBLIC[name])
+    except ModuleNotFoundError as error:
+        if error.name in ("tensorflow", "tf_keras", "tensorflow_model_optimization"):
+            raise ImportError(
+                f"tfmot_mltq.{name} needs TensorFlow, tf-keras and TensorFlow Model Optimization "
+                f"('{error.name}' is missing): pip install 'tfmot-mltq[tensorflow]'"
+            ) from error
+        raise
+    return getattr(module, name)
 
 
 def __dir__() -> list[str]:

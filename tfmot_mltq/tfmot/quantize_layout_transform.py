@@ -14,6 +14,7 @@ from tensorflow_model_optimization.python.core.quantization.keras import (
     quantize_layout_transform as tfmot_quantize_layout_transform,
 )
 
+from tfmot_mltq.errors import UnsupportedModelError
 from tfmot_mltq.tfmot import quantize_configs as configs
 from tfmot_mltq.tfmot.model_graph import (
     Consumers,
@@ -162,6 +163,12 @@ class MultiLevelQuantizeLayoutTransform(tfmot_quantize_layout_transform.Quantize
         def replace(layer: Any) -> list[Any]:
             config = layer_quantize_map.get(layer.name, {}).get("quantize_config")
             config = config or self._registry.get_quantize_config(layer)
+            if not isinstance(config, configs.OutputQuantizeConfig):
+                raise UnsupportedModelError(
+                    f"Layer '{layer.name}' is annotated with {type(config).__name__}, which knows "
+                    "nothing of the MLTQ operators. Annotate it with mltq.quantize_annotate_layer, "
+                    "or leave it without annotation to have it int8."
+                )
             without_activation, activation = _with_activation(layer)
             parts = [*_as_tflite_runs_it(without_activation), *activation]
             activation_config = [self._registry.get_quantize_config(a) for a in activation]
