@@ -7,10 +7,14 @@ PYTHON ?= $(firstword $(shell command -v python3.11 python3.12 python3.13 python
 VENV := .venv
 RUN := $(VENV)/bin/python
 JOBS ?= 2
-C_FILES := $(wildcard tflite_ops/*/*.c tflite_ops/*/*.h)
+C_FILES := $(wildcard tflite_ops/*/*.[ch] tflite_ops/*/*/*.[ch])
 C_SOURCES := $(filter-out tflite_ops/tests/%,$(C_FILES))
 
-.PHONY: help demo test lint format golden bazel-test clean
+# Cross compilers and emulators of the device tests.
+DEVICE_PACKAGES := gcc-arm-none-eabi libnewlib-arm-none-eabi qemu-system-arm \
+  gcc-riscv64-unknown-elf picolibc-riscv64-unknown-elf qemu-system-misc
+
+.PHONY: help demo test lint format golden device-tools bazel-test clean
 
 help:
 	@sed -n 's/^# \(make\)/\1/p' Makefile
@@ -26,7 +30,7 @@ $(VENV)/installed: setup.py pyproject.toml $(C_SOURCES)
 demo: $(VENV)/installed
 	$(RUN) examples/digits.py --output=build/demo
 
-test: $(VENV)/installed lint
+test: $(VENV)/installed device-tools lint
 	$(RUN) -m pytest -n $(JOBS) -m "not slow"
 
 lint: $(VENV)/installed
@@ -38,6 +42,9 @@ format: $(VENV)/installed
 	$(VENV)/bin/ruff check --fix .
 	$(VENV)/bin/ruff format .
 	$(VENV)/bin/clang-format -i $(filter-out %golden_layers.h,$(C_FILES))
+
+device-tools:
+	tools/install_system_packages.sh $(DEVICE_PACKAGES)
 
 golden: $(VENV)/installed
 	$(RUN) tflite_ops/tests/generate_golden.py
