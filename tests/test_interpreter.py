@@ -147,6 +147,26 @@ def test_any_changed_byte_is_refused_or_harmless_in_both_runtimes(tflite, x):
     assert ran > 50
 
 
+@pytest.mark.parametrize("change", ["absent planes", "one input", "variable planes"])
+def test_malformed_operators_are_refused(tflite, change):
+    model = flatbuffer.load(tflite)
+    subgraph = model.subgraphs[0]
+    operator = next(
+        op
+        for op in subgraph.operators
+        if flatbuffer.operator_name(model, op) == "MLTQ_DEPTHWISE_CONV_2D"
+    )
+    if change == "absent planes":
+        operator.inputs = [operator.inputs[0], -1]
+    elif change == "one input":
+        operator.inputs = [operator.inputs[0]]
+    else:
+        operator.inputs = [operator.inputs[0], operator.inputs[0]]
+    for runtime in ("tflm", "litert"):
+        with pytest.raises(RuntimeError, match=r"MLTQ_DEPTHWISE_CONV_2D: tensors"):
+            mltq.Interpreter(flatbuffer.save(model), runtime)
+
+
 def test_refusals_name_the_operator_and_the_field(tflite):
     model = flatbuffer.load(tflite)
     operator = next(

@@ -6,6 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from packed_layers import random_geometry, random_layer, random_planes
 
+from tfmot_mltq.decomposition import Decomposition, decompose
 from tfmot_mltq.packing import fixed_point, packed_layer, plane_codec
 from tfmot_mltq.packing import format as fmt
 
@@ -59,6 +60,17 @@ def test_entropy_of_known_planes():
     assert plane_codec.entropy_bytes(np.ones((1, 8, 100))) == 100
     half = np.tile(np.array([0, 1]), (1, 8, 50))
     assert plane_codec.entropy_bytes(half) == pytest.approx((1 + 0.5) * 800 / 8)
+
+
+def test_two_unpruned_levels_take_less_than_half_of_int8(rng):
+    """The layers of the MLPerf Tiny ResNet-8, with Gaussian weights."""
+    shapes = [(144, 16)] * 2 + [(144, 32), (288, 32), (16, 32), (288, 64), (576, 64), (32, 64)]
+    packed = int8 = 0
+    for shape in shapes:
+        planes, _ = decompose(rng.standard_normal(shape), Decomposition(levels=2))
+        packed += packed_layer.packed_bytes(planes.swapaxes(1, 2))
+        int8 += shape[0] * shape[1] + 4 * shape[1]
+    assert packed < int8 / 2
 
 
 @pytest.mark.parametrize("kind", fmt.Kind)

@@ -137,6 +137,16 @@ def test_training_sets_the_ranges_from_the_data(model):
     assert [float(w) for w in layer.get_weights()] == [0.0, 0.75, 1.0]
 
 
+def test_the_training_phase_may_be_a_tensor(model, images):
+    q = mltq.quantize_model(model)
+    run = tf.function(lambda x, training: q(x, training=training))
+    flag = q.get_layer("quantize_image").weights[2]
+    run(images, tf.constant(False))
+    assert float(flag) == 0
+    run(images, tf.constant(True))
+    assert float(flag) == 1
+
+
 @pytest.mark.parametrize("extension", ["keras", "h5"])
 @pytest.mark.filterwarnings("ignore:You are saving your model as an HDF5")
 def test_saved_models_load_with_plain_load_model(trained, images, extension, tmp_path):

@@ -63,7 +63,9 @@ static void* kernel_init(TfLiteContext* context, const char* buffer, size_t leng
   if (operator_index < 0) return data;
   data->name = kOperators[operator_index].name;
   data->kind = kOperators[operator_index].kind;
-  if (node->inputs->size == 2 && node->outputs->size == 1) {
+  /* A negative index is an optional tensor that is absent. */
+  if (node->inputs->size == 2 && node->outputs->size == 1 && node->inputs->data[0] >= 0 &&
+      node->inputs->data[1] >= 0) {
     data->input_index = node->inputs->data[0];
     data->planes_index = node->inputs->data[1];
     data->output_index = node->outputs->data[0];

@@ -23,7 +23,11 @@ static TfLiteStatus refuse(TfLiteContext* context, const char* name, MltqStatus 
 
 static MltqStatus check_tensors(TfLiteContext* context, const TfLiteNode* node, uint8_t kind,
                                 OpData* data) {
-  if (node->inputs->size != 2 || node->outputs->size != 1) return MLTQ_ERROR_TENSOR_COUNT;
+  /* A negative index is an optional tensor that is absent. */
+  if (node->inputs->size != 2 || node->outputs->size != 1 || node->inputs->data[kInputTensor] < 0 ||
+      node->inputs->data[kPlanesTensor] < 0) {
+    return MLTQ_ERROR_TENSOR_COUNT;
+  }
   const TfLiteEvalTensor* input = context->GetEvalTensor(context, node->inputs->data[kInputTensor]);
   const TfLiteEvalTensor* planes =
       context->GetEvalTensor(context, node->inputs->data[kPlanesTensor]);

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import tf_keras
+from tensorflow_model_optimization.python.core.keras import utils as tfmot_utils
 
 from tfmot_mltq.tfmot.quantizers import ActivationRangeQuantizer
 
@@ -26,7 +27,12 @@ class QuantizeActivation(tf_keras.layers.Layer):
         """Quantizes a tensor; same shape and dtype out."""
         if training is None:
             training = tf_keras.backend.learning_phase()
-        return self._quantizer(inputs, training, self._range)
+        # The phase may be a tensor.
+        return tfmot_utils.smart_cond(
+            training,
+            lambda: self._quantizer(inputs, True, self._range),
+            lambda: self._quantizer(inputs, False, self._range),
+        )
 
     def compute_output_shape(self, input_shape: Any) -> Any:
         """The shape of the input."""
