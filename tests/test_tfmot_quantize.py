@@ -249,6 +249,9 @@ def test_bad_representative_datasets_are_refused_and_change_nothing(
     before = trained.get_weights()
     with pytest.raises(error, match=message):
         mltq.calibrate(trained, dataset)
+    if not isinstance(dataset, list) or len(dataset) < 2:  # the second batch is the bad one
+        with pytest.raises(error, match=message):
+            mltq.convert(trained, dataset)
     for old, new in zip(before, trained.get_weights(), strict=True):
         np.testing.assert_array_equal(old, new)
 

@@ -8,7 +8,6 @@ from typing import Any
 from tfmot_mltq import flatbuffer
 from tfmot_mltq.converter import rewrite
 from tfmot_mltq.converter.match import filter_operators, match
-from tfmot_mltq.errors import ConversionError
 from tfmot_mltq.packing.format import ENCODINGS
 
 
@@ -24,7 +23,7 @@ def convert(
       model: Model that ``quantize_model`` or ``quantize_apply`` returned, trained or not.
       representative_dataset: Some hundred typical inputs, for the int8 ranges of a model that was
         not trained after ``quantize_model``; see ``calibrate``, which is called with it. A model
-        that has its ranges does not need it, and ignores it.
+        that has its ranges keeps them, and only the form of the dataset is checked.
       encoding: Forces the encoding of all planes: 0 for dense trits, 1 to 8 for a gap code of that
         many bits. By default each level of each layer gets the smallest.
 
@@ -50,6 +49,8 @@ def convert(
                 "quantize_model. Pass representative_dataset, some hundred typical inputs."
             )
         calibration.calibrate(model, representative_dataset)
+    elif representative_dataset is not None:
+        calibration.check_first_batch(model, representative_dataset)
     layers = export.export_layers(model)
     stock = flatbuffer.load(export.stock_int8(model))
     for operator, layer in match(layers, filter_operators(stock)):
@@ -67,6 +68,3 @@ def convert(
             stacklevel=2,
         )
     return flatbuffer.save(stock)
-
-
-__all__ = ["ConversionError", "convert"]

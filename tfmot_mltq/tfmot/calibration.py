@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+import numpy as np
 import tensorflow as tf
 
 from tfmot_mltq import representative_dataset as representative
@@ -30,14 +31,13 @@ def calibrate(model: Any, representative_dataset: Any) -> None:
       TypeError, ValueError: The dataset has a wrong form, shape or content.
     """
     check_quantized(model)
-    shapes = [tuple(tensor.shape) for tensor in model.inputs]
     before = model.get_weights()
     try:
         for flag in _initialized_flags(model):
             flag.assign(0.0)
         with simulation_mode(SimulationMode.CALIBRATE):
             run = tf.function(lambda *inputs: model(_pack(model, inputs), training=False))
-            for batch in representative.batches(representative_dataset, model.input_names, shapes):
+            for batch in _batches(model, representative_dataset):
                 run(
                     *[
                         tf.cast(tf.constant(array), tensor.dtype)
@@ -49,9 +49,23 @@ def calibrate(model: Any, representative_dataset: Any) -> None:
         raise
 
 
+def check_first_batch(model: Any, representative_dataset: Any) -> None:
+    """Refuses a dataset that ``calibrate`` would refuse at its first batch.
+
+    Raises:
+      TypeError, ValueError: The dataset has a wrong form, shape or content.
+    """
+    next(_batches(model, representative_dataset))
+
+
 def is_calibrated(model: Any) -> bool:
     """Whether every activation range was set, by training or by ``calibrate``."""
     return all(float(flag) > 0 for flag in _initialized_flags(model))
+
+
+def _batches(model: Any, representative_dataset: Any) -> Iterator[list[np.ndarray]]:
+    shapes = [tuple(tensor.shape) for tensor in model.inputs]
+    return representative.batches(representative_dataset, model.input_names, shapes)
 
 
 def _pack(model: Any, inputs: Any) -> Any:
