@@ -31,7 +31,7 @@ demo: $(VENV)/installed
 	$(RUN) examples/digits.py --output=build/demo
 
 test: $(VENV)/installed device-tools lint
-	$(RUN) -m pytest -n $(JOBS) -m "not slow"
+	$(RUN) -m pytest -n $(JOBS)
 
 lint: $(VENV)/installed
 	$(VENV)/bin/ruff check .

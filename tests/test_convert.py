@@ -337,6 +337,17 @@ def test_several_inputs_and_outputs():
                 assert np.abs(value - want).mean() <= 3 * details.scale < np.abs(want).mean() / 3
 
 
+def test_names_and_structures_that_tensorflow_would_change(images):
+    inputs = {"left-image.v2": keras.Input((10, 10, 3), name="left-image.v2")}
+    x = layers.Conv2D(4, 3)(layers.Conv2D(4, 1)(inputs["left-image.v2"]))
+    x = layers.Flatten()(x)
+    model = keras.Model(inputs, {"b": layers.Dense(2)(x), "a": layers.Dense(3)(x)})
+    q = mltq.quantize_model(model)
+    interpreter = mltq.Interpreter(mltq.convert(q, [{"left-image.v2": images}]))
+    assert [details.name for details in interpreter.input_details] == ["left-image.v2"]
+    assert [details.shape for details in interpreter.output_details] == [(1, 3), (1, 2)]  # a, b
+
+
 def test_missing_ranges_are_a_clear_error(graph):
     with pytest.raises(ValueError, match="Pass representative_dataset"):
         mltq.convert(mltq.quantize_model(graph))

@@ -83,33 +83,34 @@ def constant(model: Any, tensor: Any) -> np.ndarray | None:
     return values.reshape([] if tensor.shape is None else tensor.shape)
 
 
+def input_key(index: int) -> str:
+    """Name of an input in the signature; a user's own name may have characters that TensorFlow
+    replaces.
+    """
+    return f"input_{index}"
+
+
 def name_interface(model: Any, input_names: Sequence[str]) -> None:
-    """Gives the inputs, and the outputs, the order and the inputs the names of the Keras model.
+    """Gives inputs and outputs the order, and inputs the names, of the Keras model; in place.
 
-    TensorFlow's converter keeps neither; what it keeps is the signature, with the names of the
-    inputs, and ``output_0``, ``output_1``, ... for the outputs. In place.
-
-    Raises:
-      ValueError: The model has no such signature.
+    TensorFlow's converter keeps neither. What it keeps is the signature, in which the inputs are
+    called ``input_key(index)`` and the outputs ``output_0``, ``output_1``, ...
     """
     subgraph = model.subgraphs[0]
-    if not model.signatureDefs:
-        raise ValueError("The converted model has no signature.")
     signature = model.signatureDefs[0]
 
-    def by_name(entries: Any) -> dict[str, int]:
+    def by_name(entries: Any) -> dict[str, Any]:
         return {
-            entry.name.decode() if isinstance(entry.name, bytes) else entry.name: entry.tensorIndex
+            entry.name.decode() if isinstance(entry.name, bytes) else entry.name: entry
             for entry in entries
         }
 
     inputs, outputs = by_name(signature.inputs), by_name(signature.outputs)
-    if set(inputs) != set(input_names):
-        raise ValueError(f"The inputs are {sorted(inputs)}, expected {sorted(input_names)}.")
-    subgraph.inputs = [inputs[name] for name in input_names]
-    for name in input_names:
-        subgraph.tensors[inputs[name]].name = name
-    subgraph.outputs = [outputs[f"output_{index}"] for index in range(len(outputs))]
+    for index, name in enumerate(input_names):
+        entry = inputs[input_key(index)]
+        subgraph.inputs[index] = entry.tensorIndex
+        subgraph.tensors[entry.tensorIndex].name = entry.name = name
+    subgraph.outputs = [outputs[f"output_{index}"].tensorIndex for index in range(len(outputs))]
 
 
 def drop_unused(model: Any) -> None:

@@ -9,6 +9,7 @@ import numpy as np
 import tensorflow as tf
 import tf_keras
 
+from tfmot_mltq import flatbuffer
 from tfmot_mltq.converter.export_layer import ExportLayer, export_layer
 from tfmot_mltq.errors import ConversionError
 from tfmot_mltq.native_output import capture_stderr
@@ -81,16 +82,18 @@ def stock_int8(model: Any) -> bytes:
       ConversionError: An input has no fixed shape, or TensorFlow's converter failed.
     """
     specs = []
-    for tensor, name in zip(model.inputs, model.input_names, strict=True):
+    for index, (tensor, name) in enumerate(zip(model.inputs, model.input_names, strict=True)):
         if None in tensor.shape[1:]:
             raise ConversionError(
                 f"Input '{name}' has shape {tuple(tensor.shape)}. A microcontroller plans its "
                 "memory ahead: build the model with fixed sizes."
             )
-        specs.append(tf.TensorSpec((1, *tensor.shape[1:]), tensor.dtype, name=name))
+        shape = (1, *tensor.shape[1:])
+        specs.append(tf.TensorSpec(shape, tensor.dtype, name=flatbuffer.input_key(index)))
 
-    def run(*inputs: Any) -> Any:
-        return model(tf.nest.pack_sequence_as(model.input, list(inputs)), training=False)
+    def run(*inputs: Any) -> list[Any]:
+        outputs = model(tf.nest.pack_sequence_as(model.input, list(inputs)), training=False)
+        return tf.nest.flatten(outputs)
 
     with simulation_mode(SimulationMode.EXPORT):
         function = tf.function(run, input_signature=specs).get_concrete_function()
