@@ -105,8 +105,7 @@ def stock_int8(model: Any) -> bytes:
     converter.optimizations = [tf.lite.Optimize.DEFAULT]
     converter.inference_input_type = tf.int8
     converter.inference_output_type = tf.int8
-    # TensorFlow Lite Micro and LiteRT round fully connected layers with per-channel scales
-    # differently; with one scale their bytes are the same.
+    # One scale per tensor, as Int8DenseQuantizeConfig simulates.
     converter._experimental_disable_per_channel_quantization_for_dense_layers = True
     try:
         # The converter's native part logs its settings; what matters comes in the exception.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -170,32 +171,44 @@ def _apply(flat: Any, scheme: MultiLevelQuantizeScheme) -> Any:
 def _int8_layers(flat: Any, include_first: bool, include_last: bool) -> set[str]:
     """Names of the supported layers that no supported layer precedes, or follows."""
     supported = {layer.name for layer in flat.layers if unsupported_reason(layer) is None}
-    preceded: dict[int, bool] = {}  # tensor id -> whether a supported layer comes before it
-    not_first: set[str] = set()
     nodes = list(nodes_in_order(flat))
-    for node in nodes:
-        before = any(preceded.get(id(tensor), False) for tensor in node.keras_inputs)
-        is_supported = node.layer.name in supported
-        if is_supported and before:
-            not_first.add(node.layer.name)
-        for tensor in tf.nest.flatten(node.outputs):
-            preceded[id(tensor)] = before or is_supported
-    followed: dict[int, bool] = {}  # tensor id -> whether a supported layer comes after it
-    not_last: set[str] = set()
-    for node in reversed(nodes):
-        after = any(followed.get(id(tensor), False) for tensor in tf.nest.flatten(node.outputs))
-        is_supported = node.layer.name in supported
-        if is_supported and after:
-            not_last.add(node.layer.name)
-        for tensor in node.keras_inputs:
-            key = id(tensor)
-            followed[key] = followed.get(key, False) or after or is_supported
+
+    def inputs(node: Any) -> list[Any]:
+        return node.keras_inputs
+
+    def outputs(node: Any) -> list[Any]:
+        return tf.nest.flatten(node.outputs)
+
+    not_first = _behind_another(nodes, supported, inputs, outputs)
+    not_last = _behind_another(nodes[::-1], supported, outputs, inputs)
     int8: set[str] = set()
     if not include_first:
         int8 |= supported - not_first
     if not include_last:
         int8 |= supported - not_last
     return int8
+
+
+def _behind_another(
+    nodes: list[Any],
+    supported: set[str],
+    near: Callable[[Any], list[Any]],
+    far: Callable[[Any], list[Any]],
+) -> set[str]:
+    """Names of the supported layers that a walk reaches after another one.
+
+    The walk passes ``nodes`` in their order, entering each by its ``near`` tensors.
+    """
+    reached: set[int] = set()  # ids of the tensors behind a supported layer
+    behind: set[str] = set()
+    for node in nodes:
+        is_behind = any(id(tensor) in reached for tensor in near(node))
+        is_supported = node.layer.name in supported
+        if is_supported and is_behind:
+            behind.add(node.layer.name)
+        if is_supported or is_behind:
+            reached.update(id(tensor) for tensor in far(node))
+    return behind
 
 
 def _warn_of_unsupported(flat: Any, int8_layers: set[str]) -> None:
@@ -283,11 +296,7 @@ def strip(model: Any) -> Any:
     def unwrap(layer: Any) -> list[Any]:
         if isinstance(layer, QuantizeActivation):
             return []
-        if not isinstance(layer, MltqQuantizeWrapper):
-            copy = clone_layer(layer)
-        else:
-            # Through the wrapper's configuration: the live layer holds TFMOT's activation.
-            copy = MltqQuantizeWrapper.from_config(layer.get_config()).layer
+        copy = clone_layer(layer.layer if isinstance(layer, MltqQuantizeWrapper) else layer)
         copies.append((layer, copy))
         return [copy]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any
 
 from tensorflow_model_optimization.quantization.keras import QuantizeConfig
@@ -129,8 +130,7 @@ class MultiLevelQuantizeConfig(WeightsQuantizeConfig):
 
     def get_config(self) -> dict[str, Any]:
         """Keras configuration."""
-        spec = self.weight_quantizer.get_config()["decomposition_spec"]
-        return {"decomposition": spec, **super().get_config()}
+        return {"decomposition": dataclasses.asdict(self.decomposition), **super().get_config()}
 
 
 class MultiLevelConv2DQuantizeConfig(MultiLevelQuantizeConfig):
@@ -184,5 +184,5 @@ class SeparableConv2DQuantizeConfig(OutputQuantizeConfig):
         """Keras configuration."""
         spec = self.decomposition
         if isinstance(spec, Decomposition):
-            spec = MultiLevelQuantizer(spec).get_config()["decomposition_spec"]
+            spec = dataclasses.asdict(spec)
         return {"decomposition": spec, **super().get_config()}

@@ -41,6 +41,7 @@ _RELU_FUSING = (
     layers.Multiply,
 )
 _ACTIVATION_HOLDERS = (*_KERNEL_LAYERS, layers.SeparableConv2D, layers.Conv2DTranspose)
+_RELUS = ("relu", "relu6")
 _RELU_FUSING_OPS = ("__operators__.add", "math.add", "math.subtract", "math.multiply")
 
 
@@ -48,7 +49,7 @@ def _is_fusable_relu(layer: Any) -> bool:
     if isinstance(layer, layers.ReLU):
         return layer.max_value in (None, 6.0) and not layer.negative_slope and not layer.threshold
     if isinstance(layer, layers.Activation):
-        return configs.activation_name(layer) in ("relu", "relu6")
+        return configs.activation_name(layer) in _RELUS
     return op_function(layer) in ("nn.relu", "nn.relu6")
 
 
@@ -95,10 +96,10 @@ def _split_separable(layer: Any) -> list[Any]:
 
 
 def _with_activation(layer: Any) -> tuple[Any, list[Any]]:
-    """A copy of a layer, and the activation that TFLite runs as an operator of its own, if any."""
+    """A layer, and apart from it the activation that TFLite runs as its own operator, if any."""
     name = configs.activation_name(layer)
-    fused = ("linear", "relu", "relu6") if type(layer) in _RELU_FUSING else ("linear",)
-    if type(layer) not in _ACTIVATION_HOLDERS or name in fused:
+    is_fused = name == "linear" or (name in _RELUS and type(layer) in _RELU_FUSING)
+    if type(layer) not in _ACTIVATION_HOLDERS or is_fused:
         return layer, []
     config = layer.get_config()
     activation = layers.Activation(config["activation"], name=f"{layer.name}_{name}")

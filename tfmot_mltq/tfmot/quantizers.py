@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any
 
 import numpy as np
@@ -81,13 +82,7 @@ class MultiLevelQuantizer(tfmot_quantizers.Quantizer):
     def get_config(self) -> dict[str, Any]:
         """Keras configuration."""
         return {
-            "decomposition_spec": {
-                "levels": self.spec.levels,
-                "kind": self.spec.kind,
-                "threshold": self.spec.threshold,
-                "per_channel": self.spec.per_channel,
-                "refit": self.spec.refit,
-            },
+            "decomposition_spec": dataclasses.asdict(self.spec),
             "channel_axes": self.channel_axes,
         }
 
