@@ -285,7 +285,7 @@ def nested_subclass():
         (nested_subclass, {}, "subclassed model"),
         (unbuilt, {}, "no input shape yet"),
         (with_nan, {}, "broken/kernel:0: 6 of 6 weights are NaN"),
-        (lambda: "model.h5", {}, "Expected a tf_keras model, got str"),
+        (lambda: "model.h5", {}, "Expected a Keras or tf_keras model, got str"),
     ],
 )
 def test_bad_models_are_refused(build, arguments, message):

@@ -15,16 +15,20 @@ import importlib
 import importlib.util
 from typing import Any
 
+import wrapt
+
+from tfmot_mltq.frameworks import FRAMEWORKS, import_with_extra
+
 # Where each public name lives; imported on first use, as not all users have every dependency.
 _PUBLIC = {
-    "quantize_model": "tfmot_mltq.tfmot.quantize",
-    "quantize_annotate_layer": "tfmot_mltq.tfmot.quantize",
-    "quantize_apply": "tfmot_mltq.tfmot.quantize",
-    "ternary_weights": "tfmot_mltq.tfmot.quantize",
-    "strip": "tfmot_mltq.tfmot.quantize",
+    "quantize_model": "tfmot_mltq.quantize",
+    "quantize_annotate_layer": "tfmot_mltq.quantize",
+    "quantize_apply": "tfmot_mltq.quantize",
+    "ternary_weights": "tfmot_mltq.quantize",
+    "strip": "tfmot_mltq.quantize",
     "quantize_scope": "tfmot_mltq.tfmot.custom_objects",
     "MultiLevelQuantizeScheme": "tfmot_mltq.tfmot.quantize_scheme",
-    "calibrate": "tfmot_mltq.tfmot.calibration",
+    "calibrate": "tfmot_mltq.calibration",
     "summary": "tfmot_mltq.report.summary",
     "convert": "tfmot_mltq.converter.convert",
     "Interpreter": "tfmot_mltq.runtime.interpreter",
@@ -37,27 +41,32 @@ _PUBLIC = {
 __all__ = list(_PUBLIC)
 
 
-def _register_keras_objects() -> None:
-    """Lets a plain ``load_model`` know the classes of quantized models."""
-    if all(map(importlib.util.find_spec, ("tf_keras", "tensorflow_model_optimization"))):
+# Plain ``load_model`` knows the classes of quantized models, as soon as its framework is there;
+# neither is imported for those who do not use it.
+def _register_for_keras(_: object) -> None:
+    importlib.import_module("tfmot_mltq.keras.custom_objects").register()
+
+
+def _register_for_tf_keras(_: object) -> None:
+    if importlib.util.find_spec("tensorflow_model_optimization"):
         importlib.import_module("tfmot_mltq.tfmot.custom_objects").register()
 
 
-_register_keras_objects()
+wrapt.register_post_import_hook(_register_for_keras, "keras")
+wrapt.register_post_import_hook(_register_for_tf_keras, "tf_keras")
+
+# These are TFMOT's own interfaces.
+_OF_TFMOT = ("quantize_scope", "MultiLevelQuantizeScheme")
 
 
 def __getattr__(name: str) -> Any:
     if name not in _PUBLIC:
         raise AttributeError(f"module 'tfmot_mltq' has no attribute '{name}'")
-    try:
+    if name in _OF_TFMOT:
+        _, packages, extra = FRAMEWORKS["tf_keras"]
+        module = import_with_extra(_PUBLIC[name], packages, extra, f"tfmot_mltq.{name}")
+    else:
         module = importlib.import_module(_PUBLIC[name])
-    except ModuleNotFoundError as error:
-        if error.name in ("tensorflow", "tf_keras", "tensorflow_model_optimization"):
-            raise ImportError(
-                f"tfmot_mltq.{name} needs TensorFlow, tf-keras and TensorFlow Model Optimization "
-                f"('{error.name}' is missing): pip install 'tfmot-mltq[tensorflow]'"
-            ) from error
-        raise
     return getattr(module, name)
 
 

@@ -197,6 +197,25 @@ def reconstruct(planes: Array, scales: Array, xp: Any = np) -> Array:
     return xp.sum(planes * xp.reshape(scales, (scales.shape[0], 1, scales.shape[1])), axis=0)
 
 
+def as_matrix(kernel: Array, channel_axes: int, xp: Any = np) -> Array:
+    """A kernel as (entries per output channel, output channels).
+
+    Args:
+      kernel: Keras kernel.
+      channel_axes: How many trailing axes make up the output channels: 1, 2 for a depthwise kernel
+        (height, width, channels, multiplier), or 0 to treat the kernel as one channel.
+      xp: NumPy-like namespace of ``kernel``.
+    """
+    channels = int(np.prod(kernel.shape[len(kernel.shape) - channel_axes :]))
+    return xp.reshape(kernel, (-1, channels))
+
+
+def quantize(kernel: Array, spec: Decomposition, channel_axes: int, xp: Any = np) -> Array:
+    """The quantized kernel, same shape and dtype; arguments as of ``as_matrix``."""
+    planes, scales = decompose(as_matrix(kernel, channel_axes, xp), spec, xp)
+    return xp.reshape(reconstruct(planes, scales, xp), kernel.shape)
+
+
 def straight_through(weights: Array, quantized: Array, stop_gradient: Any) -> Array:
     """``quantized`` in the forward pass, with the gradient of ``weights`` (Bengio et al. 2013).
 

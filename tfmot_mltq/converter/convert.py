@@ -5,10 +5,13 @@ from __future__ import annotations
 import warnings
 from typing import Any
 
-from tfmot_mltq import flatbuffer
+from tfmot_mltq import calibration, flatbuffer
 from tfmot_mltq.converter import rewrite
+from tfmot_mltq.converter.export_layer import export_layers
 from tfmot_mltq.converter.match import filter_operators, match
+from tfmot_mltq.frameworks import adapter_of, import_with_extra
 from tfmot_mltq.packing.format import ENCODINGS
+from tfmot_mltq.quantize import check_quantized
 
 
 def convert(
@@ -34,14 +37,18 @@ def convert(
       UnsupportedModelError: The model is not quantized by this package.
       TypeError, ValueError: The dataset has a wrong form, shape or content, or is missing.
       ConversionError: A quantized layer could not be found in TensorFlow's result, or does not fit
-        the operators; nothing is left as a silent int8 layer.
+        the operators; nothing is left as a silent int8 layer. Or Keras does not run on its
+        TensorFlow backend.
+      ImportError: TensorFlow is missing.
     """
-    from tfmot_mltq.tfmot import calibration, export
-    from tfmot_mltq.tfmot.quantize import check_quantized
-
     check_quantized(model)
     if encoding is not None and encoding not in ENCODINGS:
         raise ValueError(f"encoding must be one of {ENCODINGS}, got {encoding!r}.")
+    adapter = adapter_of(model)
+    adapter.check_convertible(model)
+    stock_int8 = import_with_extra(
+        "tfmot_mltq.converter.stock_int8", ("tensorflow",), "tensorflow", "mltq.convert"
+    ).stock_int8
     if not calibration.is_calibrated(model):
         if representative_dataset is None:
             raise ValueError(
@@ -51,14 +58,14 @@ def convert(
         calibration.calibrate(model, representative_dataset)
     elif representative_dataset is not None:
         calibration.check_first_batch(model, representative_dataset)
-    layers = export.export_layers(model)
-    stock = flatbuffer.load(export.stock_int8(model))
+    layers = export_layers(model)
+    stock = flatbuffer.load(stock_int8(model))
     for operator, layer in match(layers, filter_operators(stock)):
         levels = layer.planes.shape[0]
         rewrite.replace_operator(
             stock, operator, layer, None if encoding is None else [encoding] * levels
         )
-    flatbuffer.name_interface(stock, model.input_names)
+    flatbuffer.name_interface(stock, adapter.GRAPHS.input_names(model))
     flatbuffer.drop_unused(stock)
     left_float = rewrite.float_operators(stock)
     if left_float:

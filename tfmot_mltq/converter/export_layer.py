@@ -1,11 +1,14 @@
-"""What the converter needs to know of a quantized layer, whatever framework it comes from."""
+"""What the operators of a quantized model have to compute."""
 
 from __future__ import annotations
 
 import dataclasses
+from typing import Any
 
 import numpy as np
 
+from tfmot_mltq.frameworks import adapter_of
+from tfmot_mltq.layout.multi_level_layer import BatchNorm, MultiLevelLayer
 from tfmot_mltq.packing.format import Kind
 
 
@@ -33,38 +36,40 @@ class ExportLayer:
         return np.einsum("mc,mcn->cn", self.scales, self.planes.astype(np.float64))
 
 
-def export_layer(
-    name: str,
-    kind: Kind,
-    planes: np.ndarray,
-    scales: np.ndarray,
-    biases: np.ndarray,
-    gain: np.ndarray | None = None,
-    offset: np.ndarray | None = None,
-) -> ExportLayer:
-    """Builds an ``ExportLayer`` from Keras' layout, folding y -> gain * y + offset.
+def export_layers(model: Any) -> list[ExportLayer]:
+    """Every call of a layer with multi-level weights, in graph order."""
+    adapter = adapter_of(model)
+    consumers = adapter.GRAPHS.consumers(model)
+    exported = []
+    for node in adapter.GRAPHS.nodes_in_order(model):
+        layer = adapter.multi_level_layer(node.layer)
+        if layer is None:
+            continue
+        reader = consumers.only_reader(node)
+        norm = None
+        if reader is not None:
+            norm = adapter.fused_batch_norm(node.layer, reader.layer)
+        exported.append(export_layer(layer, norm))
+    return exported
+
+
+def export_layer(layer: MultiLevelLayer, norm: BatchNorm | None) -> ExportLayer:
+    """Folds batch normalisation, y -> gain * y + offset, into a layer.
 
     The planes do not depend on the gain: it scales alpha, and a negative one mirrors the planes of
     its channel. A plane whose scale is 0 adds nothing, so its bits are dropped.
-
-    Args:
-      name: Layer name.
-      kind: Operator.
-      planes: Shape (levels, row_size, output_channels).
-      scales: Shape (levels, output_channels).
-      biases: Shape (output_channels,).
-      gain: Shape (output_channels,); 1 by default.
-      offset: Shape (output_channels,); 0 by default.
     """
+    planes, scales = layer.decompose()
     channels = planes.shape[2]
-    gain = np.ones(channels) if gain is None else np.asarray(gain, np.float64)
-    offset = np.zeros(channels) if offset is None else np.asarray(offset, np.float64)
+    gain = np.ones(channels) if norm is None else norm.gain
+    offset = np.zeros(channels) if norm is None else norm.offset
+    bias = np.zeros(channels) if layer.bias is None else layer.bias.astype(np.float64)
     folded = np.abs(gain) * scales.astype(np.float64)
     signs = np.where(folded > 0, np.where(gain < 0, -1, 1), 0)
     return ExportLayer(
-        name=name,
-        kind=kind,
+        name=layer.name,
+        kind=layer.kind.operator,
         planes=(planes * signs[:, None, :]).astype(np.int8).swapaxes(1, 2),
         scales=folded,
-        biases=gain * np.asarray(biases, np.float64) + offset,
+        biases=gain * bias + offset,
     )

@@ -14,6 +14,7 @@ from tfmot_mltq.report.layer_statistics import (
     layer_dict,
     total_dict,
 )
+from tfmot_mltq.report.model_statistics import model_statistics
 
 
 def summary(
@@ -35,8 +36,6 @@ def summary(
     Raises:
       UnsupportedModelError: The model is not quantized.
     """
-    from tfmot_mltq.tfmot.statistics import model_statistics
-
     layers = model_statistics(model)
     result = {
         "layers": [layer_dict(layer) for layer in layers],

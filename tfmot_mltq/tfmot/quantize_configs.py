@@ -8,20 +8,12 @@ from typing import Any
 from tensorflow_model_optimization.quantization.keras import QuantizeConfig
 
 from tfmot_mltq.decomposition import Decomposition
+from tfmot_mltq.layout.layer_kinds import KERNEL_LAYERS, keeps_quantization
 from tfmot_mltq.tfmot.quantizers import (
     ActivationRangeQuantizer,
     Int8WeightQuantizer,
     MultiLevelQuantizer,
 )
-
-# The output of these TFLite operators has a fixed range.
-_FIXED_RANGE_ACTIVATIONS = frozenset({"softmax", "sigmoid", "tanh"})
-
-
-def activation_name(layer: Any) -> str:
-    """Name of a layer's activation; "linear" for layers without."""
-    activation = getattr(layer, "activation", None)
-    return getattr(activation, "__name__", type(activation).__name__) if activation else "linear"
 
 
 class OutputQuantizeConfig(QuantizeConfig):
@@ -55,7 +47,7 @@ class OutputQuantizeConfig(QuantizeConfig):
 
     def get_output_quantizers(self, layer: Any) -> list[Any]:
         """The range quantizer, unless the range is fixed or the output is not to be quantized."""
-        if not self.quantize_output or activation_name(layer) in _FIXED_RANGE_ACTIVATIONS:
+        if not self.quantize_output or keeps_quantization(layer):
             return []
         return [ActivationRangeQuantizer()]
 
@@ -73,10 +65,10 @@ class OutputQuantizeConfig(QuantizeConfig):
 
 
 class WeightsQuantizeConfig(OutputQuantizeConfig):
-    """Base of the layers with a kernel. Subclasses name the kernel and its channel axes."""
+    """Base of the layers with a kernel. Subclasses name the kind of layer and the kernel."""
 
+    layer_class = "Conv2D"
     weight_attr = "kernel"
-    channel_axes = 1
     weight_quantizer: Any
 
     def get_weights_and_quantizers(self, layer: Any) -> list[tuple[Any, Any]]:
@@ -93,20 +85,21 @@ class Int8QuantizeConfig(WeightsQuantizeConfig):
 
     def __init__(self, quantize_output: bool = True) -> None:
         super().__init__(quantize_output)
-        self.weight_quantizer = Int8WeightQuantizer(self.channel_axes)
+        axes = KERNEL_LAYERS[self.layer_class].int8_channel_axes
+        self.weight_quantizer = Int8WeightQuantizer(axes)
 
 
 class Int8DenseQuantizeConfig(Int8QuantizeConfig):
     """Stock int8 weights, one scale per tensor: Dense."""
 
-    channel_axes = 0
+    layer_class = "Dense"
 
 
 class Int8DepthwiseConv2DQuantizeConfig(Int8QuantizeConfig):
     """Stock int8 weights: DepthwiseConv2D."""
 
+    layer_class = "DepthwiseConv2D"
     weight_attr = "depthwise_kernel"
-    channel_axes = 2
 
 
 class MultiLevelQuantizeConfig(WeightsQuantizeConfig):
@@ -121,7 +114,8 @@ class MultiLevelQuantizeConfig(WeightsQuantizeConfig):
         self, decomposition: Decomposition | dict[str, Any], quantize_output: bool = True
     ) -> None:
         super().__init__(quantize_output)
-        self.weight_quantizer = MultiLevelQuantizer(decomposition, self.channel_axes)
+        axes = KERNEL_LAYERS[self.layer_class].channel_axes
+        self.weight_quantizer = MultiLevelQuantizer(decomposition, axes)
 
     @property
     def decomposition(self) -> Decomposition:
@@ -140,16 +134,20 @@ class MultiLevelConv2DQuantizeConfig(MultiLevelQuantizeConfig):
 class MultiLevelConv1DQuantizeConfig(MultiLevelQuantizeConfig):
     """Conv1D: kernel (width, input channels, output channels)."""
 
+    layer_class = "Conv1D"
+
 
 class MultiLevelDenseQuantizeConfig(MultiLevelQuantizeConfig):
     """Dense: kernel (inputs, outputs)."""
+
+    layer_class = "Dense"
 
 
 class MultiLevelDepthwiseConv2DQuantizeConfig(MultiLevelQuantizeConfig):
     """DepthwiseConv2D: kernel (height, width, channels, multiplier)."""
 
+    layer_class = "DepthwiseConv2D"
     weight_attr = "depthwise_kernel"
-    channel_axes = 2
 
 
 class SeparableConv2DQuantizeConfig(OutputQuantizeConfig):

@@ -11,30 +11,14 @@ import tensorflow.experimental.numpy as tnp
 import tf_keras
 from tensorflow_model_optimization.quantization.keras import quantizers as tfmot_quantizers
 
-from tfmot_mltq import decomposition
-from tfmot_mltq.tfmot.simulation_mode import SimulationMode, current_mode
-
-# TFLite's softmax aborts the process when a step of its input is below 2^-26. Ranges that small
-# come from layers whose output has died out, as in deep models with random weights.
-_SMALLEST_RANGE = 256 * 2.0**-25
+from tfmot_mltq import decomposition, int8_simulation
+from tfmot_mltq.simulation_mode import SimulationMode, current_mode
 
 
-def as_matrix(kernel: Any, channel_axes: int) -> Any:
-    """A kernel as (entries per output channel, output channels).
-
-    Args:
-      kernel: Keras kernel.
-      channel_axes: How many trailing axes make up the output channels: 1, 2 for a depthwise kernel
-        (height, width, channels, multiplier), or 0 to treat the kernel as one channel.
-    """
-    channels = int(np.prod(kernel.shape[len(kernel.shape) - channel_axes :]))
-    return tf.reshape(kernel, (-1, channels))
-
-
-def _constant_value(variable: Any) -> tf.Tensor:
-    """The value of a weight outside the graph being traced."""
+def _value(variable: Any) -> Any:
+    """The value of a weight outside the graph being traced, as an array."""
     with tf.init_scope():
-        return tf.constant(variable.numpy())
+        return variable.numpy()
 
 
 class MultiLevelQuantizer(tfmot_quantizers.Quantizer):
@@ -59,25 +43,20 @@ class MultiLevelQuantizer(tfmot_quantizers.Quantizer):
         """No state: the planes follow from the float weights."""
         return {}
 
-    def decompose(self, kernel: Any) -> tuple[tf.Tensor, tf.Tensor]:
-        """Planes (levels, n, c) and scales (levels, c) of a kernel."""
-        matrix = tf.cast(as_matrix(kernel, self.channel_axes), tf.float32)
-        return decomposition.decompose(matrix, self.spec, tnp)
-
-    def quantize(self, kernel: Any) -> tf.Tensor:
-        """The quantized kernel, without gradient."""
-        planes, scales = self.decompose(kernel)
-        return tf.reshape(decomposition.reconstruct(planes, scales, tnp), kernel.shape)
-
     @tf.autograph.experimental.do_not_convert
     def __call__(self, inputs: Any, training: Any, weights: Any, **kwargs: Any) -> tf.Tensor:
         """Quantizes a kernel; same shape and dtype out."""
         if current_mode() is SimulationMode.EXPORT:
-            with tf.init_scope():
-                return tf.constant(self.quantize(inputs).numpy())
+            return tf.constant(self.baked(_value(inputs)))
         kernel = tf.convert_to_tensor(inputs)
-        quantized = tf.cast(self.quantize(tf.stop_gradient(kernel)), kernel.dtype)
+        quantized = decomposition.quantize(
+            tf.stop_gradient(kernel), self.spec, self.channel_axes, tnp
+        )
         return decomposition.straight_through(kernel, quantized, tf.stop_gradient)
+
+    def baked(self, kernel: np.ndarray) -> np.ndarray:
+        """The quantized kernel, as every framework computes it for a trained model."""
+        return decomposition.quantize(kernel, self.spec, self.channel_axes)
 
     def get_config(self) -> dict[str, Any]:
         """Keras configuration."""
@@ -105,21 +84,18 @@ class Int8WeightQuantizer(tfmot_quantizers.Quantizer):
         """No state."""
         return {}
 
-    def quantize(self, kernel: Any) -> tf.Tensor:
-        """Weights rounded to multiples of max|w| / 127 of their channel."""
-        matrix = as_matrix(kernel, self.channel_axes)
-        largest = tf.reduce_max(tf.abs(matrix), axis=0, keepdims=True)
-        scale = tf.where(largest > 0, largest / 127.0, tf.ones_like(largest))
-        return tf.reshape(tf.round(matrix / scale) * scale, kernel.shape)
-
     @tf.autograph.experimental.do_not_convert
     def __call__(self, inputs: Any, training: Any, weights: Any, **kwargs: Any) -> tf.Tensor:
         """Quantizes a kernel; same shape and dtype out."""
         if current_mode() is SimulationMode.EXPORT:
-            return _constant_value(inputs)  # the converter rounds it the same way
+            return tf.constant(_value(inputs))  # the converter rounds it the same way
         kernel = tf.convert_to_tensor(inputs)
-        quantized = self.quantize(tf.stop_gradient(kernel))
+        quantized = int8_simulation.int8_kernel(tf.stop_gradient(kernel), self.channel_axes, tnp)
         return decomposition.straight_through(kernel, quantized, tf.stop_gradient)
+
+    def baked(self, kernel: np.ndarray) -> np.ndarray:
+        """The rounded kernel, as every framework computes it for a trained model."""
+        return int8_simulation.int8_kernel(kernel, self.channel_axes, np)
 
     def get_config(self) -> dict[str, Any]:
         """Keras configuration."""
@@ -155,41 +131,30 @@ class ActivationRangeQuantizer(tfmot_quantizers.MovingAverageQuantizer):
     @tf.autograph.experimental.do_not_convert
     def __call__(self, inputs: Any, training: Any, weights: Any, **kwargs: Any) -> tf.Tensor:
         """Quantizes a tensor to 256 steps of the range."""
-        low, high, initialized = (
-            weights["min_var"],
-            weights["max_var"],
-            weights["initialized_var"],
-        )
+        current = weights["min_var"], weights["max_var"]
+        initialized = weights["initialized_var"]
         mode = current_mode()
         if mode is SimulationMode.EXPORT:
-            return tf.quantization.fake_quant_with_min_max_vars(
-                inputs, _constant_value(low), _constant_value(high)
-            )
+            low, high = (tf.constant(_value(limit)) for limit in current)
+            return tf.quantization.fake_quant_with_min_max_vars(inputs, low, high)
         if mode is SimulationMode.CALIBRATE:
             # Extremes of all batches. A pass starts with the range reset, see `calibrate`.
-            self._set_range(
-                weights,
-                tf.minimum(tf.where(initialized > 0, low, 0.0), tf.reduce_min(inputs)),
-                tf.maximum(tf.where(initialized > 0, high, 0.0), tf.reduce_max(inputs)),
-            )
+            batch = int8_simulation.batch_range(inputs, tnp)
+            new = int8_simulation.widened_range(current, initialized, batch, tnp)
+            self._set_range(weights, new)
             return inputs
         if training:
-            # The range always holds 0, which padding and ReLU need to be exact.
-            batch_low = tf.minimum(tf.reduce_min(inputs), 0.0)
-            batch_high = tf.maximum(tf.reduce_max(inputs), 0.0)
-            keep = tf.where(initialized > 0, self.ema_decay, 0.0)
-            self._set_range(
-                weights,
-                keep * low + (1.0 - keep) * batch_low,
-                keep * high + (1.0 - keep) * batch_high,
-            )
-        quantized = tf.quantization.fake_quant_with_min_max_vars(inputs, low, high)
+            batch = int8_simulation.batch_range(inputs, tnp)
+            new = int8_simulation.moving_range(current, initialized, batch, self.ema_decay, tnp)
+            self._set_range(weights, new)
+            return tf.quantization.fake_quant_with_min_max_vars(inputs, *new)
+        quantized = tf.quantization.fake_quant_with_min_max_vars(inputs, *current)
         return tf.where(initialized > 0, quantized, inputs)
 
     @staticmethod
-    def _set_range(weights: Any, low: tf.Tensor, high: tf.Tensor) -> None:
-        weights["min_var"].assign(low)
-        weights["max_var"].assign(tf.maximum(high, low + _SMALLEST_RANGE))
+    def _set_range(weights: Any, limits: Any) -> None:
+        weights["min_var"].assign(limits[0])
+        weights["max_var"].assign(limits[1])
         weights["initialized_var"].assign(1.0)
 
     def get_config(self) -> dict[str, Any]:

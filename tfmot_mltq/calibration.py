@@ -6,13 +6,11 @@ from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
-import tensorflow as tf
 
 from tfmot_mltq import representative_dataset as representative
-from tfmot_mltq.tfmot.quantize import check_quantized
-from tfmot_mltq.tfmot.quantize_layer import QuantizeActivation
-from tfmot_mltq.tfmot.quantize_wrapper import MltqQuantizeWrapper
-from tfmot_mltq.tfmot.simulation_mode import SimulationMode, simulation_mode
+from tfmot_mltq.frameworks import adapter_of
+from tfmot_mltq.quantize import check_quantized
+from tfmot_mltq.simulation_mode import SimulationMode, simulation_mode
 
 
 def calibrate(model: Any, representative_dataset: Any) -> None:
@@ -31,19 +29,15 @@ def calibrate(model: Any, representative_dataset: Any) -> None:
       TypeError, ValueError: The dataset has a wrong form, shape or content.
     """
     check_quantized(model)
+    adapter = adapter_of(model)
     before = model.get_weights()
     try:
-        for flag in _initialized_flags(model):
+        for flag in adapter.range_flags(model):
             flag.assign(0.0)
         with simulation_mode(SimulationMode.CALIBRATE):
-            run = tf.function(lambda *inputs: model(_pack(model, inputs), training=False))
+            run = adapter.inference(model)
             for batch in _batches(model, representative_dataset):
-                run(
-                    *[
-                        tf.cast(tf.constant(array), tensor.dtype)
-                        for array, tensor in zip(batch, model.inputs, strict=True)
-                    ]
-                )
+                run(batch)
     except BaseException:
         model.set_weights(before)
         raise
@@ -60,21 +54,10 @@ def check_first_batch(model: Any, representative_dataset: Any) -> None:
 
 def is_calibrated(model: Any) -> bool:
     """Whether every activation range was set, by training or by ``calibrate``."""
-    return all(float(flag) > 0 for flag in _initialized_flags(model))
+    return all(float(flag.numpy()) > 0 for flag in adapter_of(model).range_flags(model))
 
 
 def _batches(model: Any, representative_dataset: Any) -> Iterator[list[np.ndarray]]:
     shapes = [tuple(tensor.shape) for tensor in model.inputs]
-    return representative.batches(representative_dataset, model.input_names, shapes)
-
-
-def _pack(model: Any, inputs: Any) -> Any:
-    return tf.nest.pack_sequence_as(model.input, list(inputs))
-
-
-def _initialized_flags(model: Any) -> Iterator[Any]:
-    for layer in model.layers:
-        if isinstance(layer, (MltqQuantizeWrapper, QuantizeActivation)):
-            for weight in layer.non_trainable_weights:
-                if weight.name.partition(":")[0].endswith("_initialized"):
-                    yield weight
+    names = adapter_of(model).GRAPHS.input_names(model)
+    return representative.batches(representative_dataset, names, shapes)

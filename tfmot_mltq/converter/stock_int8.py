@@ -1,0 +1,60 @@
+"""TensorFlow's own int8 conversion of a quantized model."""
+
+from __future__ import annotations
+
+import warnings
+from typing import Any
+
+import tensorflow as tf
+
+from tfmot_mltq import flatbuffer
+from tfmot_mltq.errors import ConversionError
+from tfmot_mltq.frameworks import adapter_of
+from tfmot_mltq.native_output import capture_stderr
+from tfmot_mltq.simulation_mode import SimulationMode, simulation_mode
+
+
+def stock_int8(model: Any) -> bytes:
+    """TensorFlow's own int8 conversion of a quantized and calibrated model.
+
+    The batch size is 1: with a free one, reshapes are computed at run time by extra operators.
+
+    Raises:
+      ConversionError: An input has no fixed shape, or TensorFlow's converter failed.
+    """
+    adapter = adapter_of(model)
+    names = adapter.GRAPHS.input_names(model)
+    specs = []
+    for index, (tensor, name) in enumerate(zip(model.inputs, names, strict=True)):
+        if None in tensor.shape[1:]:
+            raise ConversionError(
+                f"Input '{name}' has shape {tuple(tensor.shape)}. A microcontroller plans its "
+                "memory ahead: build the model with fixed sizes."
+            )
+        shape = (1, *tensor.shape[1:])
+        specs.append(tf.TensorSpec(shape, tensor.dtype, name=flatbuffer.input_key(index)))
+
+    def run(*inputs: Any) -> list[Any]:
+        return adapter.flat_call(model, inputs)
+
+    with simulation_mode(SimulationMode.EXPORT):
+        function = tf.function(run, input_signature=specs).get_concrete_function()
+    # The converter saves what it is given, and of a Keras model that is every layer's functions,
+    # which takes minutes. The variables are all that the function needs.
+    holder = tf.Module()
+    holder.variables_of_model = adapter.tf_variables(model)
+    converter = tf.lite.TFLiteConverter.from_concrete_functions([function], holder)
+    converter.optimizations = [tf.lite.Optimize.DEFAULT]
+    converter.inference_input_type = tf.int8
+    converter.inference_output_type = tf.int8
+    # One scale per tensor, as the int8 Dense layers simulate.
+    converter._experimental_disable_per_channel_quantization_for_dense_layers = True
+    try:
+        # The converter's native part logs its settings; what matters comes in the exception.
+        with capture_stderr(), warnings.catch_warnings():
+            warnings.filterwarnings("ignore", message="Statistics for quantized inputs")
+            return bytes(converter.convert())
+    except Exception as error:  # the converter raises many kinds, all with the cause in the text
+        raise ConversionError(
+            f"TensorFlow's converter failed on '{model.name}': {error}"
+        ) from error

@@ -1,0 +1,73 @@
+"""How int8 tensors are simulated in training: the mathematics, without a framework.
+
+TFLite stores weights as symmetric int8 and activations as asymmetric int8. As in `decomposition`,
+``xp`` is a NumPy-like namespace, and one text serves every framework.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tfmot_mltq.decomposition import as_matrix
+
+Array = Any
+
+# TFLite's softmax aborts the process when a step of its input is below 2^-26. Ranges that small
+# come from layers whose output has died out, as in deep models with random weights.
+_SMALLEST_RANGE = 256 * 2.0**-25
+
+
+def int8_kernel(kernel: Array, channel_axes: int, xp: Any) -> Array:
+    """A kernel rounded to multiples of max|w| / 127 of its output channel, same shape and dtype.
+
+    Args:
+      kernel: Keras kernel.
+      channel_axes: As of ``decomposition.as_matrix``; 0 for one scale per tensor.
+      xp: NumPy-like namespace of ``kernel``.
+    """
+    matrix = as_matrix(kernel, channel_axes, xp)
+    largest = xp.max(xp.abs(matrix), axis=0, keepdims=True)
+    scale = xp.where(largest > 0, largest / 127.0, xp.ones_like(largest))
+    return xp.reshape(xp.floor(matrix / scale + 0.5) * scale, kernel.shape)
+
+
+def batch_range(values: Array, xp: Any) -> tuple[Array, Array]:
+    """Smallest and largest value of a tensor and 0, which padding and ReLU need to be exact."""
+    low, high = xp.min(values), xp.max(values)
+    zero = xp.zeros_like(low)
+    return xp.minimum(low, zero), xp.maximum(high, zero)
+
+
+def moving_range(
+    current: tuple[Array, Array],
+    initialized: Array,
+    batch: tuple[Array, Array],
+    decay: float,
+    xp: Any,
+) -> tuple[Array, Array]:
+    """Exponential moving average of ranges; the first batch sets the range.
+
+    Args:
+      current: Range so far, scalars.
+      initialized: Scalar, above 0 if a batch has set ``current``.
+      batch: Range of the batch.
+      decay: Share of ``current`` that is kept.
+      xp: NumPy-like namespace.
+    """
+    keep = xp.where(initialized > 0, decay * xp.ones_like(initialized), xp.zeros_like(initialized))
+    low, high = (keep * old + (1.0 - keep) * new for old, new in zip(current, batch, strict=True))
+    return low, _not_too_narrow(low, high, xp)
+
+
+def widened_range(
+    current: tuple[Array, Array], initialized: Array, batch: tuple[Array, Array], xp: Any
+) -> tuple[Array, Array]:
+    """The extremes of all batches, for calibration; arguments as of ``moving_range``."""
+    zero = xp.zeros_like(initialized)
+    low = xp.minimum(xp.where(initialized > 0, current[0], zero), batch[0])
+    high = xp.maximum(xp.where(initialized > 0, current[1], zero), batch[1])
+    return low, _not_too_narrow(low, high, xp)
+
+
+def _not_too_narrow(low: Array, high: Array, xp: Any) -> Array:
+    return xp.maximum(high, low + _SMALLEST_RANGE)

@@ -1,0 +1,34 @@
+"""What the rest of the package calls for Keras 3 models; `tfmot/adapter.py` is its twin."""
+
+from tfmot_mltq.keras.model_graph import GRAPHS
+from tfmot_mltq.keras.quantize import annotate, quantize
+from tfmot_mltq.keras.quantized_layers import (
+    bake_weights,
+    check_convertible,
+    flat_call,
+    fused_batch_norm,
+    inference,
+    is_annotated,
+    is_quantized,
+    multi_level_layer,
+    plain_layer,
+    range_flags,
+    tf_variables,
+)
+
+__all__ = [
+    "GRAPHS",
+    "annotate",
+    "bake_weights",
+    "check_convertible",
+    "flat_call",
+    "fused_batch_norm",
+    "inference",
+    "is_annotated",
+    "is_quantized",
+    "multi_level_layer",
+    "plain_layer",
+    "quantize",
+    "range_flags",
+    "tf_variables",
+]

@@ -1,0 +1,20 @@
+"""Names that Keras needs to load a quantized model."""
+
+from __future__ import annotations
+
+import keras
+
+from tfmot_mltq.keras.quantize_activation import QuantizeActivation
+from tfmot_mltq.keras.quantize_annotate import QuantizeAnnotate
+from tfmot_mltq.keras.weight_layers import INT8_CLASSES, MULTI_LEVEL_CLASSES
+
+
+def register() -> None:
+    """Makes a plain ``keras.models.load_model`` work for quantized models."""
+    for cls in (
+        *MULTI_LEVEL_CLASSES.values(),
+        *INT8_CLASSES.values(),
+        QuantizeActivation,
+        QuantizeAnnotate,
+    ):
+        keras.saving.register_keras_serializable("tfmot_mltq")(cls)

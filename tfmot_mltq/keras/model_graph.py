@@ -1,0 +1,56 @@
+"""Functional Keras 3 models as graphs."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+
+from tfmot_mltq.layout.graph import Graphs, Node
+
+
+class _KerasGraphs(Graphs):
+    keras = keras
+
+    def nodes_in_order(self, model: Any) -> list[Node]:
+        by_depth = _functional(model)._nodes_by_depth
+        return [
+            Node(
+                layer=node.operation,
+                inputs=tuple(node.input_tensors),
+                outputs=tuple(node.outputs),
+                is_input=node.is_input,
+                arguments=node.arguments.fill_in,
+            )
+            for depth in sorted(by_depth, reverse=True)
+            for node in by_depth[depth]
+        ]
+
+    def is_functional(self, model: Any) -> bool:
+        return isinstance(model, keras.Sequential) or hasattr(model, "_nodes_by_depth")
+
+    def is_built(self, model: Any) -> bool:
+        return _functional(model) is not None
+
+    def input_names(self, model: Any) -> list[str]:
+        return [tensor.name for tensor in model.inputs]
+
+    def flatten(self, structure: Any) -> list[Any]:
+        return keras.tree.flatten(structure)
+
+    def pack(self, structure: Any, flat: list[Any]) -> Any:
+        return keras.tree.pack_sequence_as(structure, flat)
+
+    def input_structure(self, model: Any) -> Any:
+        return _functional(model)._inputs_struct
+
+    def output_structure(self, model: Any) -> Any:
+        return _functional(model)._outputs_struct
+
+
+GRAPHS = _KerasGraphs()
+
+
+def _functional(model: Any) -> Any:
+    """A Sequential model holds a functional one, once it knows its input shape."""
+    return model._functional if isinstance(model, keras.Sequential) else model

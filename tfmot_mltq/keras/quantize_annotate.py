@@ -1,0 +1,41 @@
+"""The mark on a layer that ``quantize_apply`` is to quantize."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+import keras
+
+from tfmot_mltq.decomposition import Decomposition
+from tfmot_mltq.keras.saved_layer import SavedLayer
+
+
+class QuantizeAnnotate(SavedLayer, keras.layers.Wrapper):
+    """Calls a layer as it is, and says how it is to be quantized.
+
+    Args:
+      layer: The layer.
+      decomposition: ``Decomposition`` or its fields as a dict.
+    """
+
+    def __init__(
+        self, layer: Any, decomposition: Decomposition | dict[str, Any], **kwargs: Any
+    ) -> None:
+        kwargs.setdefault("name", f"quantize_annotate_{layer.name}")
+        super().__init__(layer, **kwargs)
+        if not isinstance(decomposition, Decomposition):
+            decomposition = Decomposition(**decomposition)
+        self.decomposition = decomposition
+
+    def call(self, inputs: Any) -> Any:
+        """What the layer gives."""
+        return self.layer(inputs)
+
+    def compute_output_shape(self, input_shape: Any) -> Any:
+        """The layer's."""
+        return self.layer.compute_output_shape(input_shape)
+
+    def get_config(self) -> dict[str, Any]:
+        """Keras configuration."""
+        return {**super().get_config(), "decomposition": dataclasses.asdict(self.decomposition)}

@@ -1,0 +1,119 @@
+"""Reading the layers of a quantized Keras 3 model."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import keras
+import numpy as np
+
+from tfmot_mltq.errors import ConversionError
+from tfmot_mltq.keras.model_graph import GRAPHS
+from tfmot_mltq.keras.quantize_activation import QuantizeActivation
+from tfmot_mltq.keras.quantize_annotate import QuantizeAnnotate
+from tfmot_mltq.keras.weight_layers import MultiLevelKernel, QuantizedKernel
+from tfmot_mltq.layout.graph import clone_layer, copy_weights
+from tfmot_mltq.layout.layer_kinds import kind_of
+from tfmot_mltq.layout.multi_level_layer import BatchNorm, MultiLevelLayer, batch_norm_affine
+
+
+def is_annotated(layer: Any) -> bool:
+    """Whether ``quantize_annotate_layer`` made the layer."""
+    return isinstance(layer, QuantizeAnnotate)
+
+
+def is_quantized(layer: Any) -> bool:
+    """Whether the layer is part of a quantized model."""
+    return isinstance(layer, (QuantizedKernel, QuantizeActivation))
+
+
+def multi_level_layer(layer: Any) -> MultiLevelLayer | None:
+    """What is known of a layer with multi-level weights; None for any other layer."""
+    if not isinstance(layer, MultiLevelKernel):
+        return None
+    return MultiLevelLayer(
+        name=layer.name,
+        layer_class=layer.plain_class.__name__,
+        spec=layer.decomposition,
+        kernel=layer.kernel.numpy().astype(np.float32),
+        bias=layer.bias.numpy().astype(np.float32) if layer.use_bias else None,
+    )
+
+
+def fused_batch_norm(layer: Any, reader: Any) -> BatchNorm | None:
+    """The batch normalisation that TFLite folds into a layer, if its reader is one.
+
+    Where TFLite does not fold it, a QuantizeActivation stands between the two.
+    """
+    if kind_of(reader) != "BatchNormalization":
+        return None
+    names = ("moving_mean", "moving_variance", "gamma", "beta")
+    found = {name: getattr(reader, name, None) for name in names}
+    weights = {name: weight.numpy() for name, weight in found.items() if weight is not None}
+    return batch_norm_affine(weights, reader.epsilon)
+
+
+def plain_layer(layer: Any) -> Any | None:
+    """An unbuilt layer of the plain model for a layer of a quantized one; None if it goes."""
+    if isinstance(layer, QuantizeActivation):
+        return None
+    if isinstance(layer, QuantizedKernel):
+        return layer.plain()
+    return clone_layer(layer)
+
+
+def bake_weights(layer: Any, plain: Any) -> None:
+    """Copies the weights of a quantized layer to its plain form, kernels quantized."""
+    copy_weights([(layer, plain)])
+    if isinstance(layer, QuantizedKernel):
+        plain.kernel.assign(layer.baked(layer.kernel.numpy().astype(np.float32)))
+
+
+def range_flags(model: Any) -> Iterator[Any]:
+    """The weights that tell which activation ranges are set."""
+    for layer in model.layers:
+        if isinstance(layer, QuantizeActivation):
+            yield layer.initialized
+
+
+def inference(model: Any) -> Callable[[list[np.ndarray]], list[Any]]:
+    """The model as a function of a list of arrays, in the simulation mode of the caller."""
+
+    def call(arrays: list[np.ndarray]) -> list[Any]:
+        return flat_call(
+            model,
+            [
+                keras.ops.convert_to_tensor(array, dtype=tensor.dtype)
+                for array, tensor in zip(arrays, model.inputs, strict=True)
+            ],
+        )
+
+    return call
+
+
+def flat_call(model: Any, inputs: Any) -> list[Any]:
+    """Inference with a flat list of tensors in and out."""
+    packed = GRAPHS.pack(GRAPHS.input_structure(model), list(inputs))
+    return GRAPHS.flatten(model(packed, training=False))
+
+
+def check_convertible(model: Any) -> None:
+    """Refuses conversion where TensorFlow does not run the model.
+
+    Raises:
+      ConversionError: Says how to convert the model.
+    """
+    backend = keras.backend.backend()
+    if backend != "tensorflow":
+        raise ConversionError(
+            f"mltq.convert needs Keras' TensorFlow backend, and Keras runs on '{backend}'. Save "
+            f"the model, {model.name}.save('model.keras'), and in a process with the environment "
+            "variable KERAS_BACKEND=tensorflow call "
+            "mltq.convert(keras.models.load_model('model.keras'))."
+        )
+
+
+def tf_variables(model: Any) -> list[Any]:
+    """What a traced call of the model needs to be kept alive."""
+    return [variable.value for variable in model.variables]

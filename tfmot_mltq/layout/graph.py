@@ -1,0 +1,312 @@
+"""Functional models as graphs: walking them, and building changed copies.
+
+A framework adapter derives from ``Graphs`` and says how its models are read; everything else is the
+same for tf_keras and Keras 3.
+"""
+
+from __future__ import annotations
+
+import abc
+import dataclasses
+from collections.abc import Callable, Iterable
+from types import ModuleType
+from typing import Any
+
+from tfmot_mltq.decomposition import check_finite
+from tfmot_mltq.errors import UnsupportedModelError
+from tfmot_mltq.frameworks import framework_of
+from tfmot_mltq.layout.layer_kinds import fuses, unsupported_reason
+
+# Turns a layer into the layers that replace it, applied one after the other.
+Replace = Callable[[Any], list[Any]]
+
+
+@dataclasses.dataclass(frozen=True)
+class Node:
+    """One call of a layer (or of an operation without weights).
+
+    Attributes:
+      layer: What is called.
+      inputs: Symbolic tensors that the call reads.
+      outputs: Symbolic tensors that it returns.
+      is_input: Whether it is an input of the model.
+      arguments: The positional and keyword arguments of the call, with new tensors in the place of
+        ``inputs``, from a mapping of id(old tensor) to new tensor.
+    """
+
+    layer: Any
+    inputs: tuple[Any, ...]
+    outputs: tuple[Any, ...]
+    is_input: bool
+    arguments: Callable[[dict[int, Any]], tuple[tuple[Any, ...], dict[str, Any]]]
+
+
+class Graphs(abc.ABC):
+    """The functional models of one framework.
+
+    Attributes:
+      keras: The framework, ``tf_keras`` or ``keras``.
+    """
+
+    keras: ModuleType
+
+    @abc.abstractmethod
+    def nodes_in_order(self, model: Any) -> list[Node]:
+        """Calls of a model, producers before consumers."""
+
+    @abc.abstractmethod
+    def is_functional(self, model: Any) -> bool:
+        """Whether a model is Sequential or functional, rather than subclassed."""
+
+    @abc.abstractmethod
+    def is_built(self, model: Any) -> bool:
+        """Whether a functional or Sequential model knows the shapes of its inputs."""
+
+    @abc.abstractmethod
+    def input_names(self, model: Any) -> list[str]:
+        """Names of the inputs, in the order of ``model.inputs``."""
+
+    @abc.abstractmethod
+    def flatten(self, structure: Any) -> list[Any]:
+        """The tensors of nested lists, tuples and dicts."""
+
+    @abc.abstractmethod
+    def pack(self, structure: Any, flat: list[Any]) -> Any:
+        """``flat`` in the form of ``structure``."""
+
+    @abc.abstractmethod
+    def input_structure(self, model: Any) -> Any:
+        """The inputs as they are passed in a call."""
+
+    @abc.abstractmethod
+    def output_structure(self, model: Any) -> Any:
+        """The outputs as a call returns them."""
+
+    def check_model(self, model: Any) -> None:
+        """Refuses what is no built functional or Sequential model of this framework.
+
+        Raises:
+          UnsupportedModelError: Says what was found and what to do.
+        """
+        name = self.keras.__name__
+        if not isinstance(model, self.keras.Model):
+            raise UnsupportedModelError(f"Expected a {name} model, got {type(model).__name__}.")
+        if not self.is_functional(model):
+            raise UnsupportedModelError(
+                f"'{model.name}' is a subclassed model ({type(model).__name__}). Only Sequential "
+                f"and functional models can be quantized: build it with {name}.Model(inputs, "
+                "outputs)."
+            )
+        if not self.is_built(model):
+            raise UnsupportedModelError(
+                f"'{model.name}' has no input shape yet. Start it with an Input layer, or call "
+                "model.build(input_shape)."
+            )
+        for layer in model.layers:
+            self._check_not_mixed(layer)
+
+    def _check_not_mixed(self, layer: Any) -> None:
+        framework = self.keras.__name__
+        for held in vars(layer).values():
+            other = framework_of(held)
+            if other not in (None, framework) and hasattr(held, "weights"):
+                raise UnsupportedModelError(
+                    f"Layer '{layer.name}' is a {framework} layer that holds "
+                    f"'{getattr(held, 'name', type(held).__name__)}', which is of {other}. Their "
+                    f"models do not mix: build all of it with `import {framework}`."
+                )
+
+    def consumers(self, model: Any) -> Consumers:
+        """Who reads the outputs of the nodes of a model."""
+        return Consumers(self.nodes_in_order(model), self.flatten(self.output_structure(model)))
+
+    def rebuild(
+        self,
+        model: Any,
+        replace: Replace,
+        on_input: Callable[[Any, str], Any] = lambda tensor, name: tensor,
+    ) -> Any:
+        """Builds a functional copy of a model with its nested models inlined.
+
+        Args:
+          model: Built Sequential or functional model.
+          replace: Called once per layer (not per call of a shared layer, not for input layers);
+            returns the new layers that stand for it, none to pass its input through.
+          on_input: Gives the tensor that takes the place of an input in the graph, from the input
+            and its name.
+        """
+        names = self.input_names(model)
+        inputs = [
+            self.keras.Input(batch_shape=tensor.shape, dtype=tensor.dtype, name=name)
+            for tensor, name in zip(model.inputs, names, strict=True)
+        ]
+        sources = [on_input(tensor, name) for tensor, name in zip(inputs, names, strict=True)]
+        outputs = self._run(model, sources, replace, {})
+        return self.keras.Model(
+            self.pack(self.input_structure(model), inputs), outputs, name=model.name
+        )
+
+    def _run(
+        self, model: Any, inputs: list[Any], replace: Replace, new_layers: dict[int, list[Any]]
+    ) -> Any:
+        """Applies the nodes of a model, and of the models nested in it, to new tensors."""
+        tensors = {id(old): new for old, new in zip(model.inputs, inputs, strict=True)}
+        for node in self.nodes_in_order(model):
+            if node.is_input:
+                continue
+            args, kwargs = node.arguments(tensors)
+            if isinstance(node.layer, self.keras.Model):
+                self.check_model(node.layer)
+                result = self._run(node.layer, self.flatten(args[0]), replace, new_layers)
+            else:
+                if id(node.layer) not in new_layers:
+                    new_layers[id(node.layer)] = replace(node.layer)
+                result = _apply(new_layers[id(node.layer)], args, kwargs)
+            for old, new in zip(node.outputs, self.flatten(result), strict=True):
+                tensors[id(old)] = new
+        structure = self.output_structure(model)
+        return self.pack(structure, [tensors[id(old)] for old in self.flatten(structure)])
+
+    def inline_nested_models(self, model: Any) -> Any:
+        """A functional copy of a model, weights included, without models inside.
+
+        A layer of a nested model keeps its name where that is unique, and is else prefixed with the
+        name of the model that holds it.
+        """
+        taken: set[str] = set(self.input_names(model))
+        owners = self._owners(model)
+        copies: list[tuple[Any, Any]] = []
+
+        def clone(layer: Any) -> list[Any]:
+            name = layer.name
+            if name in taken:
+                name = f"{owners[id(layer)]}_{name}"
+            if name in taken:
+                raise UnsupportedModelError(
+                    f"Two layers are called '{layer.name}'. Give the layers of nested models names "
+                    "of their own."
+                )
+            taken.add(name)
+            copy = clone_layer(layer, **({} if name == layer.name else {"name": name}))
+            copies.append((layer, copy))
+            return [copy]
+
+        flat = self.rebuild(model, clone)
+        copy_weights(copies)
+        return flat
+
+    def _owners(self, model: Any) -> dict[int, str]:
+        owners: dict[int, str] = {}
+        for node in self.nodes_in_order(model):
+            if isinstance(node.layer, self.keras.Model):
+                self.check_model(node.layer)
+                owners.update(self._owners(node.layer))
+            else:
+                owners[id(node.layer)] = model.name
+        return owners
+
+    def layers_that_defer(self, model: Any) -> set[str]:
+        """Layers whose output TFLite never stores, as every call is fused with its reader."""
+        consumers = self.consumers(model)
+        fused: set[str] = set()
+        stored: set[str] = set()
+        for node in self.nodes_in_order(model):
+            reader = consumers.only_reader(node)
+            is_fused = reader is not None and not node.is_input and fuses(node.layer, reader.layer)
+            (fused if is_fused else stored).add(node.layer.name)
+        return fused - stored
+
+    def int8_layers(self, model: Any, include_first: bool, include_last: bool) -> set[str]:
+        """Names of the supported layers that no supported layer precedes, or follows."""
+        nodes = self.nodes_in_order(model)
+        supported = {node.layer.name for node in nodes if unsupported_reason(node.layer) is None}
+        not_first = _behind_another(
+            nodes, supported, lambda node: node.inputs, lambda node: node.outputs
+        )
+        not_last = _behind_another(
+            nodes[::-1], supported, lambda node: node.outputs, lambda node: node.inputs
+        )
+        int8: set[str] = set()
+        if not include_first:
+            int8 |= supported - not_first
+        if not include_last:
+            int8 |= supported - not_last
+        return int8
+
+
+class Consumers:
+    """Who reads the outputs of the nodes of a model."""
+
+    def __init__(self, nodes: Iterable[Node], outputs: Iterable[Any]) -> None:
+        self._readers: dict[int, list[Node]] = {}
+        for node in nodes:
+            for tensor in node.inputs:
+                self._readers.setdefault(id(tensor), []).append(node)
+        self._outputs = {id(tensor) for tensor in outputs}
+
+    def only_reader(self, node: Node) -> Node | None:
+        """The one node that reads the outputs of ``node``; None if there are more, or if an output
+        of the model is among them.
+        """
+        if any(id(tensor) in self._outputs for tensor in node.outputs):
+            return None
+        readers = [
+            reader for tensor in node.outputs for reader in self._readers.get(id(tensor), [])
+        ]
+        return readers[0] if len(readers) == 1 else None
+
+
+def _apply(layers: list[Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    if not layers:
+        return args[0]
+    outputs = layers[0](*args, **kwargs)
+    for following in layers[1:]:
+        outputs = following(outputs)
+    return outputs
+
+
+def _behind_another(
+    nodes: list[Node],
+    supported: set[str],
+    near: Callable[[Node], Iterable[Any]],
+    far: Callable[[Node], Iterable[Any]],
+) -> set[str]:
+    """Names of the supported layers that a walk reaches after another one.
+
+    The walk passes ``nodes`` in their order, entering each by its ``near`` tensors.
+    """
+    reached: set[int] = set()  # ids of the tensors behind a supported layer
+    behind: set[str] = set()
+    for node in nodes:
+        is_behind = any(id(tensor) in reached for tensor in near(node))
+        is_supported = node.layer.name in supported
+        if is_supported and is_behind:
+            behind.add(node.layer.name)
+        if is_supported or is_behind:
+            reached.update(id(tensor) for tensor in far(node))
+    return behind
+
+
+def clone_layer(layer: Any, **changes: Any) -> Any:
+    """A new layer of the same configuration, with ``changes`` applied to it; weights are not
+    copied, the layer is not built.
+    """
+    return type(layer).from_config({**layer.get_config(), **changes})
+
+
+def copy_weights(copies: Iterable[tuple[Any, Any]]) -> None:
+    """Copies the weights of layers to built copies of the same configuration."""
+    for layer, copy in copies:
+        if getattr(layer, "weights", None):  # operations of Keras 3 have none
+            copy.set_weights(layer.get_weights())
+
+
+def check_weights(model: Any) -> None:
+    """Refuses NaN and infinite weights.
+
+    Raises:
+      ValueError: Naming the weight.
+    """
+    for layer in model.layers:
+        for weight, value in zip(layer.weights, layer.get_weights(), strict=True):
+            check_finite(value, f"{layer.name}/{weight.name.rpartition('/')[2]}")

@@ -1,0 +1,140 @@
+"""What is known about each kind of Keras layer, by class name, for tf_keras and Keras 3 alike."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Collection
+from typing import Any
+
+from tfmot_mltq.frameworks import FRAMEWORKS
+from tfmot_mltq.packing.format import Kind
+
+
+@dataclasses.dataclass(frozen=True)
+class KernelLayer:
+    """A layer kind with a kernel that the operators can run.
+
+    Attributes:
+      operator: Operator that runs it.
+      channel_axes: How many trailing axes of the kernel make up the output channels.
+      int8_channel_axes: The same for stock int8 weights; 0 for one scale per tensor.
+    """
+
+    operator: Kind
+    channel_axes: int
+    int8_channel_axes: int
+
+
+KERNEL_LAYERS = {
+    "Conv2D": KernelLayer(Kind.CONV_2D, 1, 1),
+    "Conv1D": KernelLayer(Kind.CONV_2D, 1, 1),
+    "Dense": KernelLayer(Kind.FULLY_CONNECTED, 1, 0),
+    "DepthwiseConv2D": KernelLayer(Kind.DEPTHWISE_CONV_2D, 2, 2),
+}
+_MULTI_LEVEL = frozenset({*KERNEL_LAYERS, "SeparableConv2D"})
+
+# The output holds values of the input (or nothing but zeros), so it keeps its quantization.
+_PASS_THROUGH = frozenset({
+    "Dropout", "SpatialDropout1D", "SpatialDropout2D", "GaussianNoise", "GaussianDropout",
+    "ActivityRegularization", "Flatten", "Reshape", "Permute", "RepeatVector", "ZeroPadding1D",
+    "ZeroPadding2D", "Cropping1D", "Cropping2D", "MaxPooling1D", "MaxPooling2D",
+    "GlobalMaxPooling1D", "GlobalMaxPooling2D", "Softmax",
+    # Operations of Keras 3, such as keras.ops.transpose.
+    "Transpose", "Squeeze", "ExpandDims", "GetItem", "MaxPool",
+})  # fmt: skip
+
+# The output of these TFLite operators has a fixed range.
+_FIXED_RANGE_ACTIVATIONS = frozenset({"softmax", "sigmoid", "tanh"})
+
+# Exact classes: Conv2DTranspose, a subclass of Conv2D in tf_keras, fuses neither.
+_RELU_FUSING = frozenset({
+    *_MULTI_LEVEL, "BatchNormalization", "Add", "Subtract", "Multiply",
+    "__operators__.add", "math.add", "math.subtract", "math.multiply",
+})  # fmt: skip
+_ACTIVATION_HOLDERS = frozenset({*_MULTI_LEVEL, "Conv2DTranspose"})
+_RELUS = frozenset({"relu", "relu6"})
+_RELU_OPERATIONS = frozenset({"Relu", "Relu6", "nn.relu", "nn.relu6"})
+
+
+def kind_of(layer: Any) -> str:
+    """Class name of a layer or operation of Keras; "" for classes of others, subclasses included.
+
+    Of a layer that tf_keras makes of a call such as `x + y` it is the function that the layer runs,
+    for example "__operators__.add".
+    """
+    if _root(type(layer)) not in FRAMEWORKS:
+        return ""
+    if "OpLambda" in type(layer).__name__:
+        return layer.get_config()["function"]
+    return type(layer).__name__
+
+
+def is_a(layer: Any, kinds: Collection[str]) -> bool:
+    """Whether the layer's class is, or inherits from, one of these kinds of Keras."""
+    return any(base.__name__ in kinds and _root(base) in FRAMEWORKS for base in type(layer).__mro__)
+
+
+def _root(cls: type) -> str:
+    return cls.__module__.partition(".")[0]
+
+
+def activation_name(layer: Any) -> str:
+    """Name of a layer's activation; "linear" for layers without."""
+    activation = getattr(layer, "activation", None)
+    return getattr(activation, "__name__", type(activation).__name__) if activation else "linear"
+
+
+def unsupported_reason(layer: Any) -> str | None:
+    """Why a layer cannot get multi-level weights; None if it can."""
+    if kind_of(layer) not in _MULTI_LEVEL:
+        kinds = ", ".join(sorted(_MULTI_LEVEL))
+        return f"its kind, {type(layer).__name__}, is none of {kinds}"
+    if getattr(layer, "groups", 1) != 1:
+        return f"it has {layer.groups} groups; the operators take ungrouped convolutions"
+    if getattr(layer, "data_format", "channels_last") != "channels_last":
+        return "its data_format is channels_first; TFLite wants channels_last"
+    if getattr(layer, "quantization_mode", None):
+        return f"Keras has quantized it already, to {layer.quantization_mode}"
+    if getattr(layer, "lora_enabled", False):
+        return "it has a LoRA update that is not merged into its kernel"
+    return None
+
+
+def keeps_quantization(layer: Any) -> bool:
+    """Whether the output of a layer needs no range of its own."""
+    return activation_name(layer) in _FIXED_RANGE_ACTIVATIONS or is_a(layer, _PASS_THROUGH)
+
+
+def fuses(producer: Any, consumer: Any) -> bool:
+    """Whether TFLite computes ``consumer`` inside the operator of ``producer``."""
+    if activation_name(producer) != "linear":
+        return False
+    if is_a(consumer, ("BatchNormalization",)):
+        return kind_of(producer) in KERNEL_LAYERS
+    return kind_of(producer) in _RELU_FUSING and _is_fusable_relu(consumer)
+
+
+def _is_fusable_relu(layer: Any) -> bool:
+    if is_a(layer, ("ReLU",)):
+        return layer.max_value in (None, 6.0) and not layer.negative_slope and not layer.threshold
+    if is_a(layer, ("Activation",)):
+        return activation_name(layer) in _RELUS
+    return kind_of(layer) in _RELU_OPERATIONS
+
+
+def activation_is_separate(layer: Any) -> bool:
+    """Whether TFLite runs the activation of a layer as an operator of its own."""
+    name = activation_name(layer)
+    if kind_of(layer) not in _ACTIVATION_HOLDERS or name == "linear":
+        return False
+    return name not in _RELUS or kind_of(layer) not in _RELU_FUSING
+
+
+def averages_whole_input(layer: Any, input_shape: tuple[int | None, ...]) -> bool:
+    """Whether a layer is an AveragePooling2D over the whole of its input."""
+    return (
+        kind_of(layer) == "AveragePooling2D"
+        and layer.data_format == "channels_last"
+        and layer.padding == "valid"
+        and tuple(input_shape[1:3]) == tuple(layer.pool_size)
+    )

@@ -1,0 +1,216 @@
+"""quantize_model and its relatives, for tf_keras and Keras 3 models alike."""
+
+from __future__ import annotations
+
+import warnings
+from typing import Any
+
+import numpy as np
+
+from tfmot_mltq.decomposition import Decomposition
+from tfmot_mltq.errors import UnsupportedModelError
+from tfmot_mltq.frameworks import adapter_of
+from tfmot_mltq.layout.graph import check_weights
+from tfmot_mltq.layout.layer_kinds import is_a, unsupported_reason
+
+
+def quantize_model(
+    model: Any,
+    levels: int = 2,
+    *,
+    kind: str = "ternary",
+    threshold: str = "twn",
+    per_channel: bool = True,
+    refit: bool = False,
+    include_first_layer: bool = False,
+    include_last_layer: bool = False,
+) -> Any:
+    """Adds multi-level ternary quantization-aware training to a model.
+
+    Conv2D, DepthwiseConv2D, SeparableConv2D, Conv1D and Dense layers get weights
+    W = sum of alpha_m * T_m with T_m in {-1, 0, +1}; activations and all other layers get int8 fake
+    quantization. Compile and train the result like any Keras model, or convert it as it is.
+
+    Args:
+      model: Built Sequential or functional model of Keras 3 (any backend) or tf_keras; may hold
+        nested models and shared layers. It is not changed.
+      levels: Number of planes M, 1 to 4.
+      kind: "ternary", or "binary" for the multi-level binary baseline.
+      threshold: "twn" (Ternary Weight Networks) or "exact" (least squared error, by sorting).
+      per_channel: One scale per output channel and level, instead of one per tensor and level.
+      refit: Least-squares refit of all scales of a channel.
+      include_first_layer: Also quantize the layers that read the inputs of the model; by default
+        they stay int8, which costs little and keeps accuracy.
+      include_last_layer: The same for the layers that no other such layer follows.
+
+    Returns:
+      A functional model of the same framework with the weights of ``model``, nested models inlined.
+      Layers of a Keras 3 model keep their names, and ``quantize_<name>`` layers between them hold
+      the int8 ranges; layers of a tf_keras model are wrapped and carry TFMOT's prefix ``quant_``.
+
+    Raises:
+      ValueError: An argument is out of range, or a weight is NaN or infinite.
+      UnsupportedModelError: The model is subclassed or not built, mixes frameworks, or Keras runs
+        on a backend that cannot train.
+      ImportError: The model is a tf_keras model and TensorFlow Model Optimization is missing.
+    """
+    spec = Decomposition(levels, kind, threshold, per_channel, refit)
+    adapter = adapter_of(model)
+    adapter.GRAPHS.check_model(model)
+    if any(adapter.is_quantized(layer) or adapter.is_annotated(layer) for layer in model.layers):
+        raise UnsupportedModelError(
+            f"'{model.name}' is already quantized or annotated. Pass the float model, or use "
+            "quantize_apply for an annotated one."
+        )
+    flat = adapter.GRAPHS.inline_nested_models(model)
+    int8_layers = adapter.GRAPHS.int8_layers(flat, include_first_layer, include_last_layer)
+    _warn_of_unsupported(flat, int8_layers)
+    check_weights(flat)
+    return adapter.quantize(flat, spec, int8_layers)
+
+
+def quantize_annotate_layer(
+    layer: Any,
+    levels: int = 2,
+    *,
+    kind: str = "ternary",
+    threshold: str = "twn",
+    per_channel: bool = True,
+    refit: bool = False,
+) -> Any:
+    """Marks one layer for ``quantize_apply``, TFMOT's way of choosing layers.
+
+    Args:
+      layer: Conv2D, DepthwiseConv2D, SeparableConv2D, Conv1D or Dense layer, built or not.
+      levels: As in ``quantize_model``.
+      kind: As in ``quantize_model``.
+      threshold: As in ``quantize_model``.
+      per_channel: As in ``quantize_model``.
+      refit: As in ``quantize_model``.
+
+    Returns:
+      The annotated layer, to be used in the model in the layer's place.
+
+    Raises:
+      ValueError: An argument is out of range.
+      UnsupportedModelError: The layer cannot get multi-level weights; the message says why.
+    """
+    spec = Decomposition(levels, kind, threshold, per_channel, refit)
+    adapter = adapter_of(layer, "layer")
+    reason = unsupported_reason(layer)
+    if reason is not None:
+        raise UnsupportedModelError(
+            f"Layer '{getattr(layer, 'name', layer)}' cannot be quantized to levels: {reason}."
+        )
+    return adapter.annotate(layer, spec)
+
+
+def quantize_apply(model: Any) -> Any:
+    """Quantizes a model in which layers were annotated with ``quantize_annotate_layer``.
+
+    Args:
+      model: Built Sequential or functional model. Annotated layers get the levels of their
+        annotation; all others stay int8.
+
+    Returns:
+      As ``quantize_model``.
+
+    Raises:
+      ValueError: No layer is annotated, or a weight is NaN or infinite.
+      UnsupportedModelError: As ``quantize_model``.
+    """
+    adapter = adapter_of(model)
+    adapter.GRAPHS.check_model(model)
+    flat = adapter.GRAPHS.inline_nested_models(model)
+    if not any(adapter.is_annotated(layer) for layer in flat.layers):
+        raise ValueError(
+            "No layer of the model is annotated. Wrap layers in mltq.quantize_annotate_layer, or "
+            "call mltq.quantize_model to quantize them all."
+        )
+    check_weights(flat)
+    return adapter.quantize(flat, None, set())
+
+
+def _warn_of_unsupported(flat: Any, int8_layers: set[str]) -> None:
+    """Names the layers with weights that stay int8 although the user did not ask for it."""
+    supported = [layer for layer in flat.layers if unsupported_reason(layer) is None]
+    if not any(layer.name not in int8_layers for layer in supported):
+        warnings.warn(
+            "No layer is left to quantize to levels: the first and the last layer stay int8. Pass "
+            "include_first_layer=True or include_last_layer=True.",
+            stacklevel=3,
+        )
+    for layer in flat.layers:
+        reason = unsupported_reason(layer)
+        if reason is None or is_a(layer, ("BatchNormalization",)) or not layer.trainable_weights:
+            continue
+        warnings.warn(f"Layer '{layer.name}' stays int8: {reason}.", stacklevel=3)
+
+
+def ternary_weights(layer: Any) -> tuple[np.ndarray, np.ndarray]:
+    """The integers of a quantized layer.
+
+    Args:
+      layer: Layer of a model that ``quantize_model`` or ``quantize_apply`` returned, for example
+        ``q.get_layer("conv2d_1")`` ("quant_conv2d_1" in a tf_keras model).
+
+    Returns:
+      planes: int8, shape (levels, *kernel shape), values -1, 0, +1.
+      scales: float32, shape (levels, output channels), not negative. The output channels of a
+        depthwise kernel are its channels times its multiplier, in that order.
+
+    Raises:
+      ValueError: The layer has no multi-level weights, or they are NaN or infinite.
+    """
+    multi_level = adapter_of(layer, "layer").multi_level_layer(layer)
+    if multi_level is None:
+        raise ValueError(
+            f"Layer '{getattr(layer, 'name', layer)}' has no multi-level weights. "
+            "mltq.summary(model) lists the layers that have."
+        )
+    planes, scales = multi_level.decompose()
+    return planes.reshape(multi_level.spec.levels, *multi_level.kernel.shape), scales
+
+
+def check_quantized(model: Any) -> None:
+    """Refuses a model that was not quantized by this package.
+
+    Raises:
+      UnsupportedModelError: Says what to call first.
+    """
+    adapter = adapter_of(model)
+    adapter.GRAPHS.check_model(model)
+    if not any(adapter.is_quantized(layer) for layer in model.layers):
+        raise UnsupportedModelError(
+            f"'{model.name}' is not quantized. Call mltq.quantize_model(model) first."
+        )
+
+
+def strip(model: Any) -> Any:
+    """A plain Keras model with the quantized weights baked in.
+
+    Multi-level and int8 kernels take their quantized values; the fake quantization of activations
+    is gone. Layers have their original names and classes, except that a SeparableConv2D is its two
+    convolutions, and an activation that TFLite does not fuse is a layer of its own.
+
+    Args:
+      model: Model that ``quantize_model`` or ``quantize_apply`` returned.
+
+    Raises:
+      UnsupportedModelError: The model is not quantized.
+    """
+    check_quantized(model)
+    adapter = adapter_of(model)
+    copies: list[tuple[Any, Any]] = []
+
+    def plain(layer: Any) -> list[Any]:
+        copy = adapter.plain_layer(layer)
+        if copy is None:
+            return []
+        copies.append((layer, copy))
+        return [copy]
+
+    stripped = adapter.GRAPHS.rebuild(model, plain)
+    for layer, copy in copies:
+        adapter.bake_weights(layer, copy)
+    return stripped
