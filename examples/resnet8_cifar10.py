@@ -1,37 +1,43 @@
-"""Quantizes a trained CIFAR-10 model, fine-tunes it briefly, converts it and runs it on TFLM.
+"""Trains ResNet-8 on CIFAR-10 with ternary levels, converts it and runs it on TFLM.
 
+    python examples/resnet8_cifar10.py --levels=2 --float_epochs=20 --epochs=10
     python examples/resnet8_cifar10.py --model=pretrainedResnet.h5 --levels=2 --epochs=1
 
-The model is any tf_keras classifier of 32x32x3 images in 0..255, such as the image classification
-reference of MLPerf Tiny. The data is Keras' CIFAR-10, or a local file with the same arrays
-(x_train, y_train, x_test, y_test) by --data.
+Trains the image classification reference of MLPerf Tiny first, or starts from --model: any Keras
+classifier of 32x32x3 images in 0..255, float or quantized by this script. KERAS_BACKEND chooses
+what trains: tensorflow, jax or torch. Conversion needs TensorFlow; on another backend the script
+stops after training and prints the command that converts its result. The data is Keras' CIFAR-10,
+or a local file with the same arrays (x_train, y_train, x_test, y_test) by --data.
 """
 
 import json
 import pathlib
+import time
 
+import keras
 import numpy as np
-import tf_keras as keras
 from absl import app, flags
+from keras import layers
 from rich.console import Console
 
 import tfmot_mltq as mltq
 
 FLAGS = flags.FLAGS
-flags.DEFINE_string("model", None, "Trained model, .h5 or .keras.", required=True)
+flags.DEFINE_string("model", None, "Model to start from, .h5 or .keras.")
 flags.DEFINE_string("data", None, "Local .npz file instead of the download.")
 flags.DEFINE_string("output", "build/resnet8", "Folder for the models and the results.")
 flags.DEFINE_integer("levels", 2, "Levels M of the weights.", lower_bound=1, upper_bound=4)
+flags.DEFINE_float("float_epochs", 20.0, "Epochs of float training without --model.")
 flags.DEFINE_float("epochs", 1.0, "Epochs of fine-tuning; 0 converts as it is.", lower_bound=0)
-flags.DEFINE_float("learning_rate", 1e-3, "Peak learning rate of the fine-tuning.")
+flags.DEFINE_integer("batch_size", 64, "Images per step.")
+flags.DEFINE_float("learning_rate", 1e-3, "Peak learning rate.")
+flags.DEFINE_integer("speed_steps", 0, "Steps to time the float and the quantized model for.")
 flags.DEFINE_integer("tflm_images", 1000, "Test images to run on TFLM (one at a time).")
 flags.DEFINE_integer("seed", 1, "Random seed.")
 
-BATCH = 64
-
 
 def load_data(path):
-    """CIFAR-10 as float32 images in 0..255 and integer labels."""
+    """CIFAR-10 as integer images in 0..255 and labels."""
     if path:
         with np.load(path) as data:
             arrays = [data[name] for name in ("x_train", "y_train", "x_test", "y_test")]
@@ -44,21 +50,109 @@ def load_data(path):
 
 def augmented_batches(x, y, rng):
     """Endless batches of shuffled images, mirrored and shifted by up to four pixels."""
+    batch = FLAGS.batch_size
     while True:
         order = rng.permutation(len(x))
-        for start in range(0, len(order) - BATCH + 1, BATCH):
-            picked = order[start : start + BATCH]
+        for start in range(0, len(order) - batch + 1, batch):
+            picked = order[start : start + batch]
             padded = np.pad(x[picked], ((0, 0), (4, 4), (4, 4), (0, 0)), mode="reflect")
             top, left = rng.integers(0, 9, 2)
             images = padded[:, top : top + 32, left : left + 32]
-            flip = rng.random(BATCH) < 0.5
+            flip = rng.random(batch) < 0.5
             images[flip] = images[flip, :, ::-1]
             yield images.astype(np.float32), y[picked]
+
+
+def build_resnet8():
+    """ResNet-8 as in MLPerf Tiny, 78,666 parameters."""
+
+    def conv(x, filters, size=3, strides=1):
+        return layers.Conv2D(
+            filters,
+            size,
+            strides,
+            padding="same",
+            kernel_initializer="he_normal",
+            kernel_regularizer=keras.regularizers.L2(1e-4),
+        )(x)
+
+    inputs = keras.Input((32, 32, 3))
+    x = layers.ReLU()(layers.BatchNormalization()(conv(inputs, 16)))
+    for filters, strides in ((16, 1), (32, 2), (64, 2)):
+        y = layers.ReLU()(layers.BatchNormalization()(conv(x, filters, strides=strides)))
+        y = layers.BatchNormalization()(conv(y, filters))
+        if strides != 1:
+            x = conv(x, filters, size=1, strides=strides)
+        x = layers.ReLU()(layers.Add()([x, y]))
+    x = layers.Flatten()(layers.AveragePooling2D(8)(x))
+    outputs = layers.Dense(10, activation="softmax", kernel_initializer="he_normal")(x)
+    return keras.Model(inputs, outputs, name="resnet8")
+
+
+def compile_for(model, steps):
+    """Adam with a cosine schedule over ``steps``."""
+    schedule = keras.optimizers.schedules.CosineDecay(FLAGS.learning_rate, max(steps, 1))
+    model.compile(
+        keras.optimizers.Adam(schedule), "sparse_categorical_crossentropy", metrics=["accuracy"]
+    )
+
+
+def train(model, x, y, epochs):
+    """Trains for a number of epochs, or a part of one."""
+    steps = int(epochs * (len(x) // FLAGS.batch_size))
+    if not steps:
+        return
+    compile_for(model, steps)
+    batches = augmented_batches(x, y, np.random.default_rng(FLAGS.seed))
+    per_epoch = min(steps, 200)
+    model.fit(batches, steps_per_epoch=per_epoch, epochs=-(-steps // per_epoch), verbose=2)
+
+
+def images_per_second(models, x, y):
+    """Training speed of copies of models, in turns, without their first round of compilation."""
+    copies = {name: keras.models.clone_model(model) for name, model in models.items()}
+    for copy in copies.values():
+        compile_for(copy, 1)
+    batches = augmented_batches(x, y, np.random.default_rng(0))
+    best = dict.fromkeys(copies, 0.0)
+    for turn in range(4):
+        for name, copy in copies.items():
+            start = time.perf_counter()
+            copy.fit(batches, steps_per_epoch=FLAGS.speed_steps, verbose=0)
+            speed = FLAGS.speed_steps * FLAGS.batch_size / (time.perf_counter() - start)
+            best[name] = max(best[name], speed) if turn else 0.0
+    return best
 
 
 def accuracy(model, x, y):
     """Top-1 accuracy of a Keras model."""
     return float(np.mean(np.argmax(model.predict(x, batch_size=256, verbose=0), 1) == y))
+
+
+def is_quantized(model):
+    """Whether a model comes from ``quantize_model``."""
+    try:
+        mltq.summary(model, print_table=False)
+    except mltq.UnsupportedModelError:
+        return False
+    return True
+
+
+def convert_and_run(q, x_train, x_test, y_test, path):
+    """Writes the .tflite, and compares TensorFlow Lite Micro with Keras."""
+    tflite = mltq.convert(q, representative_dataset=x_train[:256].astype(np.float32))
+    path.write_bytes(tflite)
+    count = FLAGS.tflm_images
+    interpreter = mltq.Interpreter(tflite, runtime="tflm")
+    device = np.argmax(interpreter.predict(x_test[:count]), 1)
+    in_keras = np.argmax(q.predict(x_test[:count], batch_size=256, verbose=0), 1)
+    return {
+        "tflite_bytes": len(tflite),
+        "tflm_images": count,
+        "tflm_accuracy": float(np.mean(device == y_test[:count])),
+        "tflm_agrees_with_keras": float(np.mean(device == in_keras)),
+        "arena_bytes": interpreter.arena_bytes,
+    }
 
 
 def main(_):
@@ -68,49 +162,47 @@ def main(_):
     output = pathlib.Path(FLAGS.output)
     output.mkdir(parents=True, exist_ok=True)
     x_train, y_train, x_test, y_test = load_data(FLAGS.data)
-    model = keras.models.load_model(FLAGS.model, compile=False)
-    result = {"levels": FLAGS.levels, "epochs": FLAGS.epochs}
-    result["float_accuracy"] = accuracy(model, x_test, y_test)
-    console.print(f"float accuracy {result['float_accuracy']:.4f}")
+    backend = keras.backend.backend()
+    result = {"levels": FLAGS.levels, "epochs": FLAGS.epochs, "backend": backend}
+    if FLAGS.model:
+        model = keras.models.load_model(FLAGS.model, compile=False)
+    else:
+        model = build_resnet8()
+        train(model, x_train, y_train, FLAGS.float_epochs)
+        model.save(output / "float.keras")
+    result["accuracy_before"] = accuracy(model, x_test, y_test)
+    console.print(f"accuracy of the model as it is {result['accuracy_before']:.4f}")
 
-    q = mltq.quantize_model(model, levels=FLAGS.levels)
-    samples = x_train[:256].astype(np.float32)
-    mltq.calibrate(q, samples)
-    result["accuracy_without_training"] = accuracy(q, x_test, y_test)
-    console.print(f"quantized, without training {result['accuracy_without_training']:.4f}")
-
-    steps = int(FLAGS.epochs * (len(x_train) // BATCH))
-    if steps:
-        schedule = keras.optimizers.schedules.CosineDecay(FLAGS.learning_rate, steps)
-        q.compile(
-            keras.optimizers.Adam(schedule), "sparse_categorical_crossentropy", metrics=["accuracy"]
-        )
-        batches = augmented_batches(x_train, y_train, np.random.default_rng(FLAGS.seed))
-        per_epoch = min(steps, 200)
-        q.fit(batches, steps_per_epoch=per_epoch, epochs=-(-steps // per_epoch), verbose=2)
-        result["accuracy_fine_tuned"] = accuracy(q, x_test, y_test)
-        console.print(f"fine-tuned {result['accuracy_fine_tuned']:.4f}")
-    q.save(output / f"levels{FLAGS.levels}.keras")
-
-    tflite = mltq.convert(q, representative_dataset=samples)
-    (output / f"levels{FLAGS.levels}.tflite").write_bytes(tflite)
-    summary = mltq.summary(q)
-    count = FLAGS.tflm_images
-    interpreter = mltq.Interpreter(tflite, runtime="tflm")
-    device = np.argmax(interpreter.predict(x_test[:count]), 1)
-    in_keras = np.argmax(q.predict(x_test[:count], batch_size=256, verbose=0), 1)
+    q = model
+    if not is_quantized(model):
+        q = mltq.quantize_model(model, levels=FLAGS.levels)
+        mltq.calibrate(q, x_train[:256].astype(np.float32))
+        result["accuracy_without_training"] = accuracy(q, x_test, y_test)
+        console.print(f"quantized, without training {result['accuracy_without_training']:.4f}")
+        if FLAGS.speed_steps:
+            models = {"float": model, "quantized": q}
+            result["images_per_second"] = images_per_second(models, x_train, y_train)
+    train(q, x_train, y_train, FLAGS.epochs)
+    result["accuracy_fine_tuned"] = accuracy(q, x_test, y_test)
+    console.print(f"quantized, trained {result['accuracy_fine_tuned']:.4f}")
+    saved = output / f"levels{FLAGS.levels}.keras"
+    q.save(saved)
+    total = mltq.summary(q)["total"]
     result |= {
-        "tflite_bytes": len(tflite),
-        "weight_bytes": summary["total"]["flash_bytes"],
-        "int8_weight_bytes": summary["total"]["int8_bytes"],
-        "bit_density": summary["total"]["bit_density"],
-        "tflm_images": count,
-        "tflm_accuracy": float(np.mean(device == y_test[:count])),
-        "tflm_agrees_with_keras": float(np.mean(device == in_keras)),
-        "arena_bytes": interpreter.arena_bytes,
+        "weight_bytes": total["flash_bytes"],
+        "int8_weight_bytes": total["int8_bytes"],
+        "bit_density": total["bit_density"],
     }
+    if backend == "tensorflow":
+        tflite = saved.with_suffix(".tflite")
+        result |= convert_and_run(q, x_train, x_test, y_test, tflite)
     (output / f"levels{FLAGS.levels}.json").write_text(json.dumps(result, indent=2) + "\n")
     console.print_json(data=result)
+    if backend != "tensorflow":
+        console.print(
+            "To convert it, and run it on TensorFlow Lite Micro:\n  KERAS_BACKEND=tensorflow "
+            f"python examples/resnet8_cifar10.py --model={saved} --levels={FLAGS.levels} --epochs=0"
+        )
 
 
 if __name__ == "__main__":

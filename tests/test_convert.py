@@ -1,11 +1,14 @@
 """From Keras to the C operators in both runtimes. Every layer kind inherits one contract."""
 
 import dataclasses
+import importlib
 
+import contract_networks
 import numpy as np
 import pytest
 import tensorflow as tf
 import tf_keras as keras
+from conftest import BACKENDS
 
 import tfmot_mltq as mltq
 from tfmot_mltq import flatbuffer
@@ -46,140 +49,78 @@ def run_everywhere(q, tflite, x):
     return on_tflm
 
 
+def as_tf_keras(q, network):
+    """A quantized tf_keras model with the weights and ranges of a quantized Keras 3 model."""
+    twin = mltq.quantize_model(network.build(keras), network.levels, **network.arguments)
+    ours = (layer.name for layer in mltq.strip(q).layers)
+    theirs = (layer.name for layer in mltq.strip(twin).layers)
+    names = dict(zip(theirs, ours, strict=True))
+    ranges = {"min": "range_min", "max": "range_max", "initialized": "initialized"}
+    for layer in twin.layers:
+        source_name = names[layer.name.removeprefix("quant_").removeprefix("quantize_")]
+        for weight in layer.weights:
+            name = weight.name.partition(":")[0].rpartition("/")[2]
+            if name == "optimizer_step":  # TFMOT's, of no use here
+                continue
+            if name.startswith("output_"):
+                source = q.get_layer(f"quantize_{source_name}")
+                name = ranges[name.removeprefix("output_")]
+            else:
+                source = q.get_layer(source_name)
+                name = {"depthwise_kernel": "kernel"}.get(name, name)
+            weight.assign(next(w for w in source.weights if w.name == name).numpy())
+    return twin
+
+
 class LayerContract:
-    """A network around one layer kind trains, saves and loads, and converts bit-exactly."""
+    """A network around one layer kind, trained in one framework on one backend, converts to the
+    same integers on every runtime.
+    """
 
-    input_shape: tuple[int, ...]
-    levels = 2
-    arguments: dict = {}  # noqa: RUF012
-    custom_ops: list[str]
+    network: type[contract_networks.Network]
 
-    @staticmethod
-    def body(x):
-        raise NotImplementedError
+    @pytest.fixture(scope="class", params=["tf_keras", *BACKENDS])
+    @classmethod
+    def q(cls, request, backend_runs):
+        framework = request.param
+        folder = backend_runs.models("tensorflow" if framework == "tf_keras" else framework)
+        module = "tf_keras" if framework == "tf_keras" else "keras"
+        path = folder / f"{cls.network.__name__}_{module}.keras"
+        return importlib.import_module(module).models.load_model(path)
 
     @pytest.fixture(scope="class")
     @classmethod
-    def data(cls):
-        return np.random.default_rng(5).normal(size=(32, *cls.input_shape)).astype(np.float32)
+    def tflite(cls, q):
+        return mltq.convert(q)
 
-    @pytest.fixture(scope="class")
-    @classmethod
-    def trained(cls, data):
-        keras.utils.set_random_seed(11)
-        inputs = keras.Input(cls.input_shape)
-        outputs = layers.Dense(4, name="head")(layers.Flatten()(cls.body(inputs)))
-        model = keras.Model(inputs, outputs)
-        q = mltq.quantize_model(model, levels=cls.levels, **cls.arguments)
-        q.compile(keras.optimizers.Adam(3e-3), "mse")
-        target = data.reshape(32, -1)[:, :4]
-        losses = q.fit(data, target, batch_size=8, epochs=4, verbose=0).history["loss"]
-        return q, losses
-
-    @pytest.fixture(scope="class")
-    @classmethod
-    def tflite(cls, trained):
-        return mltq.convert(trained[0])
-
-    def test_trains(self, trained):
-        _, losses = trained
-        assert losses[-1] < losses[0]
-
-    def test_saves_loads_and_converts_to_the_same_bytes(self, trained, tflite, tmp_path):
-        trained[0].save(tmp_path / "model.keras")
-        loaded = keras.models.load_model(tmp_path / "model.keras")
-        ours, theirs = packed_layers(tflite), packed_layers(mltq.convert(loaded))
-        assert [packed_layer.encode(layer) for layer in theirs] == [
-            packed_layer.encode(layer) for layer in ours
-        ]
-
-    def test_runs_bit_exactly(self, trained, tflite, data):
-        out = run_everywhere(trained[0], tflite, data)
+    def test_runs_bit_exactly(self, q, tflite):
+        out = run_everywhere(q, tflite, self.network.data())
         assert len(np.unique(out)) > 16
 
     def test_the_layers_are_custom_operators(self, tflite):
         found = [name for name in operators(tflite) if name.startswith("MLTQ_")]
-        assert found == self.custom_ops
-        assert {layer.levels for layer in packed_layers(tflite)} == {self.levels}
+        assert found == self.network.custom_ops
+        assert {layer.levels for layer in packed_layers(tflite)} == {self.network.levels}
+
+    def test_the_same_weights_in_tf_keras_give_the_same_bits(self, q, tflite):
+        if isinstance(q, keras.Model):
+            twin = keras.models.clone_model(q)
+            twin.set_weights(q.get_weights())
+        else:
+            twin = as_tf_keras(q, self.network)
+        converted = mltq.convert(twin)
+        x = self.network.data()
+        np.testing.assert_array_equal(
+            mltq.Interpreter(converted).predict(x), mltq.Interpreter(tflite).predict(x)
+        )
+        assert [packed_layer.encode(layer) for layer in packed_layers(converted)] == [
+            packed_layer.encode(layer) for layer in packed_layers(tflite)
+        ]
 
 
-class TestConv2D(LayerContract):
-    input_shape = (9, 8, 3)
-    custom_ops = ["MLTQ_CONV_2D"] * 3
-
-    @staticmethod
-    def body(x):
-        x = layers.Conv2D(6, 1)(x)
-        x = layers.Conv2D(8, 3, strides=2, padding="same", use_bias=False)(x)
-        x = layers.ReLU(6.0)(layers.BatchNormalization()(x))
-        x = layers.Conv2D(6, (3, 2), dilation_rate=2, padding="same", activation="relu")(x)
-        return layers.Conv2D(5, (2, 3), activation="relu6")(x)
-
-
-class TestDepthwiseConv2D(LayerContract):
-    input_shape = (8, 9, 3)
-    levels = 3
-    arguments = {"per_channel": False}  # noqa: RUF012
-    custom_ops = ["MLTQ_DEPTHWISE_CONV_2D"] * 2
-
-    @staticmethod
-    def body(x):
-        x = layers.Conv2D(4, 1)(x)
-        x = layers.DepthwiseConv2D(3, depth_multiplier=2, padding="same", use_bias=False)(x)
-        x = layers.Activation("relu")(layers.BatchNormalization(scale=False)(x))
-        return layers.DepthwiseConv2D((3, 2), strides=2, activation="relu6")(x)
-
-
-class TestSeparableConv2D(LayerContract):
-    input_shape = (8, 8, 3)
-    levels = 1
-    custom_ops = ["MLTQ_DEPTHWISE_CONV_2D", "MLTQ_CONV_2D"]  # noqa: RUF012
-
-    @staticmethod
-    def body(x):
-        x = layers.Conv2D(4, 1)(x)
-        x = layers.SeparableConv2D(12, 3, strides=2, padding="same", depth_multiplier=2)(x)
-        return layers.ReLU()(layers.BatchNormalization()(x))
-
-
-class TestConv1D(LayerContract):
-    input_shape = (20, 3)
-    levels = 4
-    custom_ops = ["MLTQ_CONV_2D"] * 3
-
-    @staticmethod
-    def body(x):
-        x = layers.Conv1D(6, 3, activation="relu")(x)
-        x = layers.Conv1D(8, 5, strides=2, padding="same", use_bias=False)(x)
-        x = layers.ReLU()(layers.BatchNormalization(center=False)(x))
-        x = layers.Conv1D(6, 3, padding="causal", dilation_rate=2, activation="relu")(x)
-        return layers.Conv1D(6, 1)(x)
-
-
-class TestDense(LayerContract):
-    input_shape = (4, 6)
-    arguments = {"threshold": "exact", "refit": True}  # noqa: RUF012
-    custom_ops = ["MLTQ_FULLY_CONNECTED"] * 3
-
-    @staticmethod
-    def body(x):
-        x = layers.Dense(16, activation="relu")(x)
-        x = layers.Dense(12, activation="tanh")(x)  # on each of the 4 rows
-        x = layers.Flatten()(x)
-        x = layers.Dense(16, use_bias=False)(x)
-        x = layers.ReLU()(layers.BatchNormalization()(x))
-        return layers.Dense(12, activation="sigmoid")(x)
-
-
-class TestBinary(LayerContract):
-    input_shape = (8, 8, 2)
-    arguments = {"kind": "binary", "include_first_layer": True, "include_last_layer": True}  # noqa: RUF012
-    custom_ops = ["MLTQ_CONV_2D", "MLTQ_CONV_2D", "MLTQ_FULLY_CONNECTED"]  # noqa: RUF012
-
-    @staticmethod
-    def body(x):
-        x = layers.Conv2D(8, 3, activation="relu")(x)
-        return layers.Conv2D(4, 3, activation="relu")(x)
+for network in contract_networks.NETWORKS:
+    name = f"Test{network.__name__}"
+    globals()[name] = type(name, (LayerContract,), {"network": network})
 
 
 @pytest.fixture(scope="module")

@@ -10,7 +10,7 @@ import numpy as np
 from tfmot_mltq.decomposition import Decomposition
 from tfmot_mltq.errors import UnsupportedModelError
 from tfmot_mltq.frameworks import adapter_of
-from tfmot_mltq.layout.graph import check_weights
+from tfmot_mltq.layout.graph import check_weights, first_and_last
 from tfmot_mltq.layout.layer_kinds import is_a, unsupported_reason
 
 
@@ -63,7 +63,11 @@ def quantize_model(
             "quantize_apply for an annotated one."
         )
     flat = adapter.GRAPHS.inline_nested_models(model)
-    int8_layers = adapter.GRAPHS.int8_layers(flat, include_first_layer, include_last_layer)
+    supported = {layer.name for layer in flat.layers if unsupported_reason(layer) is None}
+    first, last = first_and_last(adapter.GRAPHS.nodes_in_order(flat), supported)
+    int8_layers = (set() if include_first_layer else first) | (
+        set() if include_last_layer else last
+    )
     _warn_of_unsupported(flat, int8_layers)
     check_weights(flat)
     return adapter.quantize(flat, spec, int8_layers)

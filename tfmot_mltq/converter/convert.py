@@ -59,7 +59,7 @@ def convert(
     elif representative_dataset is not None:
         calibration.check_first_batch(model, representative_dataset)
     layers = export_layers(model)
-    stock = flatbuffer.load(stock_int8(model))
+    stock = flatbuffer.load(stock_int8(adapter.GRAPHS.as_float32(model)))
     for operator, layer in match(layers, filter_operators(stock)):
         levels = layer.planes.shape[0]
         rewrite.replace_operator(

@@ -1,13 +1,13 @@
 """What the rest of the package calls for Keras 3 models; `tfmot/adapter.py` is its twin."""
 
+from tfmot_mltq.keras.inference import flat_call, inference
 from tfmot_mltq.keras.model_graph import GRAPHS
 from tfmot_mltq.keras.quantize import annotate, quantize
 from tfmot_mltq.keras.quantized_layers import (
     bake_weights,
     check_convertible,
-    flat_call,
     fused_batch_norm,
-    inference,
+    inner_layer,
     is_annotated,
     is_quantized,
     multi_level_layer,
@@ -24,6 +24,7 @@ __all__ = [
     "flat_call",
     "fused_batch_norm",
     "inference",
+    "inner_layer",
     "is_annotated",
     "is_quantized",
     "multi_level_layer",

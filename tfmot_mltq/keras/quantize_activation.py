@@ -9,6 +9,7 @@ from keras import ops
 
 from tfmot_mltq import int8_simulation
 from tfmot_mltq.keras.eager_value import eager_value
+from tfmot_mltq.keras.fake_quantize import fake_quantize
 from tfmot_mltq.keras.saved_layer import SavedLayer
 from tfmot_mltq.simulation_mode import SimulationMode, current_mode
 
@@ -49,7 +50,7 @@ class QuantizeActivation(SavedLayer, keras.layers.Layer):
         mode = current_mode()
         if mode is SimulationMode.EXPORT:
             low, high = eager_value(self.range_min), eager_value(self.range_max)
-            return _fake_quantize(values, low, high)
+            return fake_quantize(values, low, high)
         current, initialized = self._range()
         if mode is SimulationMode.CALIBRATE:
             # Extremes of all batches. A pass starts with the range reset, see `calibrate`.
@@ -60,8 +61,8 @@ class QuantizeActivation(SavedLayer, keras.layers.Layer):
             batch = int8_simulation.batch_range(ops.stop_gradient(values), ops)
             current = int8_simulation.moving_range(current, initialized, batch, self.ema_decay, ops)
             self._set_range(current)
-            return ops.cast(_fake_quantize(values, *current), inputs.dtype)
-        quantized = ops.where(initialized > 0, _fake_quantize(values, *current), values)
+            return ops.cast(fake_quantize(values, *current), inputs.dtype)
+        quantized = ops.where(initialized > 0, fake_quantize(values, *current), values)
         return ops.cast(quantized, inputs.dtype)
 
     def _range(self) -> tuple[tuple[Any, Any], Any]:
@@ -83,7 +84,3 @@ class QuantizeActivation(SavedLayer, keras.layers.Layer):
     def get_config(self) -> dict[str, Any]:
         """Keras configuration."""
         return {**super().get_config(), "ema_decay": self.ema_decay}
-
-
-def _fake_quantize(values: Any, low: Any, high: Any) -> Any:
-    return keras.quantizers.fake_quant_with_min_max_vars(values, low, high)

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import keras
 import numpy as np
 
 from tfmot_mltq.errors import ConversionError
-from tfmot_mltq.keras.model_graph import GRAPHS
 from tfmot_mltq.keras.quantize_activation import QuantizeActivation
 from tfmot_mltq.keras.quantize_annotate import QuantizeAnnotate
 from tfmot_mltq.keras.weight_layers import MultiLevelKernel, QuantizedKernel
@@ -26,6 +25,11 @@ def is_annotated(layer: Any) -> bool:
 def is_quantized(layer: Any) -> bool:
     """Whether the layer is part of a quantized model."""
     return isinstance(layer, (QuantizedKernel, QuantizeActivation))
+
+
+def inner_layer(layer: Any) -> Any:
+    """The layer itself: Keras 3 layers are not wrapped."""
+    return layer
 
 
 def multi_level_layer(layer: Any) -> MultiLevelLayer | None:
@@ -75,27 +79,6 @@ def range_flags(model: Any) -> Iterator[Any]:
     for layer in model.layers:
         if isinstance(layer, QuantizeActivation):
             yield layer.initialized
-
-
-def inference(model: Any) -> Callable[[list[np.ndarray]], list[Any]]:
-    """The model as a function of a list of arrays, in the simulation mode of the caller."""
-
-    def call(arrays: list[np.ndarray]) -> list[Any]:
-        return flat_call(
-            model,
-            [
-                keras.ops.convert_to_tensor(array, dtype=tensor.dtype)
-                for array, tensor in zip(arrays, model.inputs, strict=True)
-            ],
-        )
-
-    return call
-
-
-def flat_call(model: Any, inputs: Any) -> list[Any]:
-    """Inference with a flat list of tensors in and out."""
-    packed = GRAPHS.pack(GRAPHS.input_structure(model), list(inputs))
-    return GRAPHS.flatten(model(packed, training=False))
 
 
 def check_convertible(model: Any) -> None:

@@ -15,7 +15,7 @@ from typing import Any
 from tfmot_mltq.decomposition import check_finite
 from tfmot_mltq.errors import UnsupportedModelError
 from tfmot_mltq.frameworks import framework_of
-from tfmot_mltq.layout.layer_kinds import fuses, unsupported_reason
+from tfmot_mltq.layout.layer_kinds import fuses
 
 # Turns a layer into the layers that replace it, applied one after the other.
 Replace = Callable[[Any], list[Any]]
@@ -195,6 +195,21 @@ class Graphs(abc.ABC):
         copy_weights(copies)
         return flat
 
+    def as_float32(self, model: Any) -> Any:
+        """A model that computes in float32: itself, or a copy of a model in mixed precision."""
+        if all(layer.compute_dtype in (None, "float32") for layer in model.layers):
+            return model
+        copies: list[tuple[Any, Any]] = []
+
+        def clone(layer: Any) -> list[Any]:
+            copy = type(layer).from_config(_without_mixed_precision(layer.get_config()))
+            copies.append((layer, copy))
+            return [copy]
+
+        copied = self.rebuild(model, clone)
+        copy_weights(copies)
+        return copied
+
     def _owners(self, model: Any) -> dict[int, str]:
         owners: dict[int, str] = {}
         for node in self.nodes_in_order(model):
@@ -216,22 +231,14 @@ class Graphs(abc.ABC):
             (fused if is_fused else stored).add(node.layer.name)
         return fused - stored
 
-    def int8_layers(self, model: Any, include_first: bool, include_last: bool) -> set[str]:
-        """Names of the supported layers that no supported layer precedes, or follows."""
-        nodes = self.nodes_in_order(model)
-        supported = {node.layer.name for node in nodes if unsupported_reason(node.layer) is None}
-        not_first = _behind_another(
-            nodes, supported, lambda node: node.inputs, lambda node: node.outputs
-        )
-        not_last = _behind_another(
-            nodes[::-1], supported, lambda node: node.outputs, lambda node: node.inputs
-        )
-        int8: set[str] = set()
-        if not include_first:
-            int8 |= supported - not_first
-        if not include_last:
-            int8 |= supported - not_last
-        return int8
+
+def first_and_last(nodes: list[Node], names: set[str]) -> tuple[set[str], set[str]]:
+    """Which of the layers called ``names`` have none of them before, and which none behind them."""
+    not_first = _behind_another(nodes, names, lambda node: node.inputs, lambda node: node.outputs)
+    not_last = _behind_another(
+        nodes[::-1], names, lambda node: node.outputs, lambda node: node.inputs
+    )
+    return names - not_first, names - not_last
 
 
 class Consumers:
@@ -267,22 +274,22 @@ def _apply(layers: list[Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> 
 
 def _behind_another(
     nodes: list[Node],
-    supported: set[str],
+    names: set[str],
     near: Callable[[Node], Iterable[Any]],
     far: Callable[[Node], Iterable[Any]],
 ) -> set[str]:
-    """Names of the supported layers that a walk reaches after another one.
+    """Those of ``names`` that a walk reaches after another one.
 
     The walk passes ``nodes`` in their order, entering each by its ``near`` tensors.
     """
-    reached: set[int] = set()  # ids of the tensors behind a supported layer
+    reached: set[int] = set()  # ids of the tensors behind a layer of ``names``
     behind: set[str] = set()
     for node in nodes:
         is_behind = any(id(tensor) in reached for tensor in near(node))
-        is_supported = node.layer.name in supported
-        if is_supported and is_behind:
+        is_named = node.layer.name in names
+        if is_named and is_behind:
             behind.add(node.layer.name)
-        if is_supported or is_behind:
+        if is_named or is_behind:
             reached.update(id(tensor) for tensor in far(node))
     return behind
 
@@ -292,6 +299,18 @@ def clone_layer(layer: Any, **changes: Any) -> Any:
     copied, the layer is not built.
     """
     return type(layer).from_config({**layer.get_config(), **changes})
+
+
+def _without_mixed_precision(config: Any) -> Any:
+    """A layer configuration with every dtype policy of lower precision replaced by float32."""
+    if isinstance(config, dict):
+        return {
+            key: "float32"
+            if key == "dtype" and "float16" in str(value)
+            else _without_mixed_precision(value)
+            for key, value in config.items()
+        }
+    return [*map(_without_mixed_precision, config)] if isinstance(config, list) else config
 
 
 def copy_weights(copies: Iterable[tuple[Any, Any]]) -> None:

@@ -59,14 +59,15 @@ _RELU_OPERATIONS = frozenset({"Relu", "Relu6", "nn.relu", "nn.relu6"})
 def kind_of(layer: Any) -> str:
     """Class name of a layer or operation of Keras; "" for classes of others, subclasses included.
 
-    Of a layer that tf_keras makes of a call such as `x + y` it is the function that the layer runs,
-    for example "__operators__.add".
+    Of a quantized layer it is that of the plain layer. Of a layer that tf_keras makes of a call
+    such as `x + y` it is the function that the layer runs, for example "__operators__.add".
     """
-    if _root(type(layer)) not in FRAMEWORKS:
+    cls = getattr(layer, "plain_class", type(layer))
+    if _root(cls) not in FRAMEWORKS:
         return ""
-    if "OpLambda" in type(layer).__name__:
+    if "OpLambda" in cls.__name__:
         return layer.get_config()["function"]
-    return type(layer).__name__
+    return cls.__name__
 
 
 def is_a(layer: Any, kinds: Collection[str]) -> bool:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from types import ModuleType
 from typing import Any
 
+import numpy as np
+
 from tfmot_mltq.layout.graph import clone_layer
 from tfmot_mltq.layout.layer_kinds import (
     activation_is_separate,
@@ -25,8 +27,8 @@ def tflite_layers(
       keras: Framework of the layer, ``tf_keras`` or ``keras``.
 
     Returns:
-      The layers that hold the weights of ``layer``, in the order of ``layer.weights``, and after
-      them its activation, if that is an operator of its own.
+      The layers that hold the weights of ``layer``, in the order of ``layer.weights``, and what
+      follows them as an operator of its own: an activation, an offset.
     """
     if activation_is_separate(layer):
         activation = keras.layers.Activation(
@@ -38,6 +40,10 @@ def tflite_layers(
         # own, which is finer by as much as averaging narrows the range.
         pooling = keras.layers.GlobalAveragePooling2D
         return [pooling(name=layer.name, data_format=layer.data_format, keepdims=True)], []
+    if kind_of(layer) == "Rescaling" and np.any(np.asarray(layer.offset)):
+        config = layer.get_config()
+        scaled = keras.layers.Rescaling(config["scale"], name=f"{layer.name}_scale")
+        return [scaled], [keras.layers.Rescaling(1.0, config["offset"], name=layer.name)]
     return _without_activation(clone_layer(layer), keras), []
 
 

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any
 
 import numpy as np
 
 from tfmot_mltq.frameworks import adapter_of
+from tfmot_mltq.layout.graph import first_and_last
+from tfmot_mltq.layout.layer_kinds import is_a, kind_of, unsupported_reason
 from tfmot_mltq.layout.multi_level_layer import MultiLevelLayer
 from tfmot_mltq.quantize import check_quantized
 from tfmot_mltq.report.layer_statistics import LayerStatistics, layer_statistics
@@ -35,3 +38,53 @@ def model_statistics(model: Any) -> list[LayerStatistics]:
         layer_statistics(name, layer.layer_class, layer.spec.kind, layer.rows(), positions[name])
         for name, layer in layers.items()
     ]
+
+
+@dataclasses.dataclass(frozen=True)
+class Int8Layer:
+    """A layer with trained weights that stays int8.
+
+    Attributes:
+      name: Layer name.
+      layer_class: Keras class of the layer.
+      weights: Entries of its weights.
+      reason: Why it has no multi-level weights.
+    """
+
+    name: str
+    layer_class: str
+    weights: int
+    reason: str
+
+
+def int8_layers(model: Any) -> list[Int8Layer]:
+    """The layers with weights that have no levels, in graph order, without batch normalisation.
+
+    Raises:
+      UnsupportedModelError: The model is not quantized.
+    """
+    check_quantized(model)
+    adapter = adapter_of(model)
+    nodes = adapter.GRAPHS.nodes_in_order(model)
+    layers = {node.layer.name: node.layer for node in nodes}
+    reasons = {
+        name: unsupported_reason(adapter.inner_layer(layer)) for name, layer in layers.items()
+    }
+    first, last = first_and_last(
+        nodes, {name for name, reason in reasons.items() if reason is None}
+    )
+    found = []
+    for name, layer in layers.items():
+        if adapter.multi_level_layer(layer) is not None:
+            continue
+        inner = adapter.inner_layer(layer)
+        weights = sum(int(np.prod(w.shape)) for w in getattr(layer, "trainable_weights", ()))
+        if not weights or is_a(inner, ("BatchNormalization",)):
+            continue
+        reason = reasons[name] or "it is not annotated"
+        if name in first:
+            reason = "a first layer; include_first_layer or an annotation quantizes it"
+        elif name in last:
+            reason = "a last layer; include_last_layer or an annotation quantizes it"
+        found.append(Int8Layer(name, kind_of(inner) or type(inner).__name__, weights, reason))
+    return found

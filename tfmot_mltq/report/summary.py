@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any
 
 from rich import box
@@ -14,7 +15,7 @@ from tfmot_mltq.report.layer_statistics import (
     layer_dict,
     total_dict,
 )
-from tfmot_mltq.report.model_statistics import model_statistics
+from tfmot_mltq.report.model_statistics import int8_layers, model_statistics
 
 
 def summary(
@@ -28,10 +29,11 @@ def summary(
       console: Where to print; standard output by default.
 
     Returns:
-      {"layers": [...], "total": {...}, "note": ...}, ready for ``json.dumps``. Per layer and in
-      total: weights, non-zero bits and words, their densities, the potential speed-ups (one-sided,
-      bit and word level), multiply-accumulates per sample, and bytes: packed (``flash_bytes``),
-      entropy bound of the planes, and stock int8. The layers that stay int8 are not counted.
+      {"layers": [...], "total": {...}, "int8_layers": [...], "note": ...}, ready for
+      ``json.dumps``. Per layer and in total: weights, non-zero bits and words, their densities, the
+      potential speed-ups (one-sided, bit and word level), multiply-accumulates per sample, and
+      bytes: packed (``flash_bytes``), entropy bound of the planes, and stock int8. The layers that
+      stay int8 are not counted; they are listed with the reason.
 
     Raises:
       UnsupportedModelError: The model is not quantized.
@@ -40,11 +42,14 @@ def summary(
     result = {
         "layers": [layer_dict(layer) for layer in layers],
         "total": total_dict(layers),
+        "int8_layers": [dataclasses.asdict(layer) for layer in int8_layers(model)],
         "note": SPEEDUP_NOTE,
     }
     if print_table:
         console = console or Console()
         console.print(_table(model.name, layers, result))
+        if result["int8_layers"]:
+            console.print(_int8_table(result["int8_layers"]))
         console.print(SPEEDUP_NOTE, style="dim")
     return result
 
@@ -70,6 +75,17 @@ def _table(name: str, layers: list[LayerStatistics], result: dict[str, Any]) -> 
         table.add_row(layer.name, str(layer.levels), *_cells(figures))
     table.add_section()
     table.add_row("total", "", *_cells(result["total"]), style="bold")
+    return table
+
+
+def _int8_table(layers: list[dict[str, Any]]) -> Table:
+    table = Table(title="Layers that stay int8", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    table.add_column("layer", overflow="fold")
+    table.add_column("class")
+    table.add_column("weights", justify="right")
+    table.add_column("because")
+    for layer in layers:
+        table.add_row(layer["name"], layer["layer_class"], f"{layer['weights']:,}", layer["reason"])
     return table
 
 

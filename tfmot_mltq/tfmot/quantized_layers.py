@@ -29,6 +29,11 @@ def is_quantized(layer: Any) -> bool:
     return isinstance(layer, (MltqQuantizeWrapper, QuantizeActivation))
 
 
+def inner_layer(layer: Any) -> Any:
+    """The layer inside a wrapper; any other layer as it is."""
+    return layer.layer if isinstance(layer, MltqQuantizeWrapper) else layer
+
+
 def multi_level_layer(layer: Any) -> MultiLevelLayer | None:
     """What is known of a layer with multi-level weights; None for any other layer."""
     if not isinstance(layer, MltqQuantizeWrapper):
@@ -60,7 +65,7 @@ def plain_layer(layer: Any) -> Any | None:
     """An unbuilt layer of the plain model for a layer of a quantized one; None if it goes."""
     if isinstance(layer, QuantizeActivation):
         return None
-    return clone_layer(layer.layer if isinstance(layer, MltqQuantizeWrapper) else layer)
+    return clone_layer(inner_layer(layer))
 
 
 def bake_weights(layer: Any, plain: Any) -> None:

@@ -139,12 +139,12 @@ class ActivationRangeQuantizer(tfmot_quantizers.MovingAverageQuantizer):
             return tf.quantization.fake_quant_with_min_max_vars(inputs, low, high)
         if mode is SimulationMode.CALIBRATE:
             # Extremes of all batches. A pass starts with the range reset, see `calibrate`.
-            batch = int8_simulation.batch_range(inputs, tnp)
+            batch = int8_simulation.batch_range(tf.stop_gradient(inputs), tnp)
             new = int8_simulation.widened_range(current, initialized, batch, tnp)
             self._set_range(weights, new)
             return inputs
         if training:
-            batch = int8_simulation.batch_range(inputs, tnp)
+            batch = int8_simulation.batch_range(tf.stop_gradient(inputs), tnp)
             new = int8_simulation.moving_range(current, initialized, batch, self.ema_decay, tnp)
             self._set_range(weights, new)
             return tf.quantization.fake_quant_with_min_max_vars(inputs, *new)

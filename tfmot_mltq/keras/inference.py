@@ -1,0 +1,74 @@
+"""Inference calls outside ``fit`` and ``predict``, compiled where the backend compiles."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import keras
+import numpy as np
+
+from tfmot_mltq.keras.model_graph import GRAPHS
+
+Run = Callable[[list[Any]], Any]
+
+
+def flat_call(model: Any, inputs: Any) -> list[Any]:
+    """Inference with a flat list of tensors in and out."""
+    packed = GRAPHS.pack(GRAPHS.input_structure(model), list(inputs))
+    return GRAPHS.flatten(model(packed, training=False))
+
+
+def inference(model: Any) -> Callable[[list[np.ndarray]], None]:
+    """The model as a function of a list of arrays, run for what it assigns to its weights.
+
+    It has to be called in one simulation mode only, the one of its first call.
+    """
+    run = {"tensorflow": _on_tensorflow, "jax": _on_jax, "torch": _on_torch}[
+        keras.backend.backend()
+    ](model)
+
+    def call(arrays: list[np.ndarray]) -> None:
+        run(
+            [
+                keras.ops.convert_to_tensor(array, dtype=tensor.dtype)
+                for array, tensor in zip(arrays, model.inputs, strict=True)
+            ]
+        )
+
+    return call
+
+
+def _on_tensorflow(model: Any) -> Run:
+    import tensorflow as tf
+
+    return tf.function(lambda inputs: flat_call(model, inputs))
+
+
+def _on_jax(model: Any) -> Run:
+    import jax
+
+    @jax.jit
+    def step(trainable: list[Any], state: list[Any], inputs: list[Any]) -> list[Any]:
+        packed = GRAPHS.pack(GRAPHS.input_structure(model), inputs)
+        return model.stateless_call(trainable, state, packed, training=False)[1]
+
+    def run(inputs: list[Any]) -> None:
+        trainable = [variable.value for variable in model.trainable_variables]
+        state = [variable.value for variable in model.non_trainable_variables]
+        for variable, value in zip(
+            model.non_trainable_variables, step(trainable, state, inputs), strict=True
+        ):
+            variable.assign(value)
+
+    return run
+
+
+def _on_torch(model: Any) -> Run:
+    import torch
+
+    @torch.no_grad()
+    def run(inputs: list[Any]) -> None:
+        flat_call(model, inputs)
+
+    return run
