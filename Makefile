@@ -1,4 +1,5 @@
 # make demo   trains, converts and runs a digit classifier; figures in build/demo/
+#             (KERAS=tf_keras for tf_keras instead of Keras 3; KERAS_BACKEND=jax or torch)
 # make test   all checks and tests that take minutes
 #
 # Both set up everything in .venv; what they write goes to build/.
@@ -7,6 +8,7 @@ PYTHON ?= $(firstword $(shell command -v python3.11 python3.12 python3.13 python
 VENV := .venv
 RUN := $(VENV)/bin/python
 JOBS ?= 2
+KERAS ?= keras
 C_FILES := $(wildcard tflite_ops/*/*.[ch] tflite_ops/*/*/*.[ch])
 C_SOURCES := $(filter-out tflite_ops/tests/%,$(C_FILES))
 
@@ -20,15 +22,25 @@ help:
 	@sed -n 's/^# \(make\)/\1/p' Makefile
 
 # The package is installed in place (editable), so only a change of what pip builds needs it again.
-$(VENV)/installed: setup.py pyproject.toml $(C_SOURCES)
+# The demo needs less than the tests, which bring every backend of Keras.
+INSTALL = MLTQ_WERROR=1 $(RUN) -m pip install --disable-pip-version-check --editable
+
+$(VENV)/bin/python:
 	tools/check_prerequisites.sh $(PYTHON)
-	test -x $(RUN) || $(PYTHON) -m venv $(VENV)
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/installed-demo: setup.py pyproject.toml $(C_SOURCES) | $(VENV)/bin/python
 	@echo "Installing TensorFlow and the other dependencies into $(VENV) (a few minutes the first time)"
-	MLTQ_WERROR=1 $(RUN) -m pip install --disable-pip-version-check --editable '.[dev]'
+	$(INSTALL) '.[demo]'
 	touch $@
 
-demo: $(VENV)/installed
-	$(RUN) examples/digits.py --output=build/demo
+$(VENV)/installed: setup.py pyproject.toml $(C_SOURCES) | $(VENV)/bin/python
+	@echo "Installing TensorFlow, JAX, PyTorch and the test tools into $(VENV) (some minutes the first time)"
+	$(INSTALL) '.[dev]'
+	touch $@ $(VENV)/installed-demo
+
+demo: $(VENV)/installed-demo
+	$(RUN) examples/digits.py --keras=$(KERAS) --output=build/demo
 
 test: $(VENV)/installed device-tools lint
 	$(RUN) -m pytest -n $(JOBS)

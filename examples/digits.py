@@ -3,19 +3,21 @@
     python examples/digits.py --levels=2
 
 Uses the 1,797 handwritten digits that scikit-learn ships, so nothing is downloaded. Prints one
-table and writes result.json, the models and the table to --output.
+table and writes result.json, the models and the table to --output. With KERAS_BACKEND=jax or torch
+the training runs there; what needs TensorFlow then runs in a second process of this script.
 """
 
+import importlib
 import json
 import os
 import pathlib
+import subprocess
+import sys
 import tempfile
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
 import numpy as np
-import tensorflow as tf
-import tf_keras as keras
 from absl import app, flags, logging
 from rich.console import Console
 from rich.progress import track
@@ -27,12 +29,12 @@ import tfmot_mltq as mltq
 
 FLAGS = flags.FLAGS
 flags.DEFINE_string("output", "build/demo", "Folder for the models and the results.")
+flags.DEFINE_enum("keras", "keras", ["keras", "tf_keras"], "Framework: Keras 3, or tf_keras.")
 flags.DEFINE_integer("levels", 2, "Levels M of the weights.", lower_bound=1, upper_bound=4)
 flags.DEFINE_integer("epochs", 30, "Epochs of the float training.", lower_bound=1)
 flags.DEFINE_integer("fine_tune_epochs", 20, "Epochs of the ternary fine-tuning.", lower_bound=0)
 flags.DEFINE_integer("seed", 7, "Random seed.")
-
-layers = keras.layers
+flags.DEFINE_bool("trained", False, "Only convert and run what an earlier run trained.")
 
 
 def load_data():
@@ -44,8 +46,9 @@ def load_data():
     )
 
 
-def build_model():
+def build_model(keras):
     """A small convolutional network with a residual connection."""
+    layers = keras.layers
     inputs = keras.Input((8, 8, 1))
     x = layers.Conv2D(16, 3, padding="same", use_bias=False, name="stem")(inputs)
     x = layers.ReLU()(layers.BatchNormalization()(x))
@@ -59,23 +62,20 @@ def build_model():
     return keras.Model(inputs, layers.Dense(10, activation="softmax")(x), name="digits")
 
 
-class ShowEpochs(keras.callbacks.Callback):
-    """Prints a line every few epochs."""
+def show_epochs(keras, console, title, epochs, every=5):
+    """A callback that prints a line every few epochs."""
 
-    def __init__(self, console, title, every=5):
-        super().__init__()
-        self.console, self.title, self.every = console, title, every
-
-    def on_epoch_end(self, epoch, logs=None):
-        """Keras' hook."""
-        if (epoch + 1) % self.every == 0 or epoch + 1 == self.params["epochs"]:
-            self.console.print(
-                f"  {self.title}: epoch {epoch + 1}/{self.params['epochs']}, "
-                f"loss {logs['loss']:.4f}, accuracy {logs['accuracy']:.4f}"
+    def show(epoch, logs):
+        if (epoch + 1) % every == 0 or epoch + 1 == epochs:
+            console.print(
+                f"  {title}: epoch {epoch + 1}/{epochs}, loss {logs['loss']:.4f}, "
+                f"accuracy {logs['accuracy']:.4f}"
             )
 
+    return keras.callbacks.LambdaCallback(on_epoch_end=show)
 
-def train(model, data, epochs, learning_rate, console, title):
+
+def train(keras, model, data, epochs, learning_rate, console, title):
     """Trains with a cosine schedule."""
     x, y = data
     batch = 32
@@ -83,15 +83,19 @@ def train(model, data, epochs, learning_rate, console, title):
     model.compile(
         keras.optimizers.Adam(schedule), "sparse_categorical_crossentropy", metrics=["accuracy"]
     )
-    model.fit(x, y, batch, epochs, verbose=0, shuffle=True, callbacks=[ShowEpochs(console, title)])
+    callbacks = [show_epochs(keras, console, title, epochs)]
+    model.fit(x, y, batch, epochs, verbose=0, shuffle=True, callbacks=callbacks)
 
 
 def stock_tflite(model, samples=None):
     """TensorFlow's own conversion: float, or full int8 if samples are given."""
+    import tensorflow as tf
+
+    tf.get_logger().setLevel("ERROR")
     function = tf.function(lambda x: model(x, training=False)).get_concrete_function(
         tf.TensorSpec((1, *model.input_shape[1:]), tf.float32)
     )
-    converter = tf.lite.TFLiteConverter.from_concrete_functions([function], model)
+    converter = tf.lite.TFLiteConverter.from_concrete_functions([function])
     if samples is not None:
         converter.optimizations = [tf.lite.Optimize.DEFAULT]
         converter.representative_dataset = lambda: ([sample[None]] for sample in samples)
@@ -143,46 +147,48 @@ def results_table(result):
     return table
 
 
-def main(_):
-    """Runs the demo."""
-    console = Console()
-    logging.set_verbosity(logging.ERROR)
-    tf.get_logger().setLevel("ERROR")
+def train_models(keras, output, console):
+    """Trains the float and the ternary model; returns their accuracies in Keras."""
     keras.utils.set_random_seed(FLAGS.seed)
-    output = pathlib.Path(FLAGS.output)
-    output.mkdir(parents=True, exist_ok=True)
     x_train, x_test, y_train, y_test = load_data()
-
     console.rule("1. float training")
-    model = build_model()
-    train(model, (x_train, y_train), FLAGS.epochs, 3e-3, console, "float")
+    model = build_model(keras)
+    train(keras, model, (x_train, y_train), FLAGS.epochs, 3e-3, console, "float")
 
     console.rule(f"2. quantization to {FLAGS.levels} ternary levels and fine-tuning")
     q = mltq.quantize_model(model, levels=FLAGS.levels)
     if FLAGS.fine_tune_epochs:
-        train(q, (x_train, y_train), FLAGS.fine_tune_epochs, 1e-3, console, "ternary")
+        data = x_train, y_train
+        train(keras, q, data, FLAGS.fine_tune_epochs, 1e-3, console, "ternary")
     else:
         mltq.calibrate(q, x_train)
-    total = mltq.summary(q, console=console)["total"]
+    mltq.summary(q, console=console)
+    model.save(output / "float.keras")
+    q.save(output / "digits.keras")
 
+    def accuracy(net):
+        return float(np.mean(np.argmax(net.predict(x_test, verbose=0), 1) == y_test))
+
+    return {"float_accuracy": accuracy(model), "keras_accuracy": accuracy(q)}
+
+
+def convert_and_run(keras, output, console):
+    """Converts the trained models, and runs all test images; returns the figures."""
+    x_train, x_test, _, y_test = load_data()
+    model = keras.models.load_model(output / "float.keras")
+    q = keras.models.load_model(output / "digits.keras")
     console.rule("3. conversion")
     tflite = mltq.convert(q)
     stock_float, stock_int8 = stock_tflite(model), stock_tflite(model, x_train[:200])
     write_file(output / "digits.tflite", tflite)
-    q.save(output / "digits.keras")
     console.print(f"  wrote {output / 'digits.tflite'} and {output / 'digits.keras'}")
 
     console.rule(f"4. all {len(x_test)} test images on both runtimes")
     tflm = mltq.Interpreter(tflite, runtime="tflm")
     on_tflm = classify(tflm, x_test, "TensorFlow Lite Micro")
     on_litert = classify(mltq.Interpreter(tflite, runtime="litert"), x_test, "LiteRT")
-
-    def keras_accuracy(net):
-        return float(np.mean(np.argmax(net.predict(x_test, verbose=0), 1) == y_test))
-
-    result = {
-        "float_accuracy": keras_accuracy(model),
-        "keras_accuracy": keras_accuracy(q),
+    total = mltq.summary(q, print_table=False)["total"]
+    return {
         "tflm_accuracy": float(np.mean(on_tflm == y_test)),
         "litert_accuracy": float(np.mean(on_litert == y_test)),
         "float_tflite_bytes": len(stock_float),
@@ -194,6 +200,24 @@ def main(_):
         "potential_speedup_word": total["potential_speedup_word"],
         "arena_bytes": tflm.arena_bytes,
     }
+
+
+def main(_):
+    """Runs the demo."""
+    console = Console()
+    logging.set_verbosity(logging.ERROR)
+    keras = importlib.import_module(FLAGS.keras)
+    output = pathlib.Path(FLAGS.output)
+    output.mkdir(parents=True, exist_ok=True)
+    trained = output / "trained.json"
+    if not FLAGS.trained:
+        accuracies = train_models(keras, output, console)
+        write_file(trained, json.dumps(accuracies).encode())
+    if FLAGS.keras == "keras" and keras.backend.backend() != "tensorflow":
+        environment = {**os.environ, "KERAS_BACKEND": "tensorflow"}
+        command = [sys.executable, *sys.argv, "--trained"]
+        sys.exit(subprocess.run(command, env=environment, check=False).returncode)
+    result = json.loads(trained.read_bytes()) | convert_and_run(keras, output, console)
     write_file(output / "result.json", (json.dumps(result, indent=2) + "\n").encode())
     console.print(results_table(result))
     console.print(f"Figures in {output / 'result.json'}.")

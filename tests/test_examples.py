@@ -1,11 +1,14 @@
 """The examples run as a user runs them; results go to a temporary folder."""
 
+import importlib
 import json
+import os
 import pathlib
 import subprocess
 import sys
 
 import numpy as np
+import pytest
 
 ROOT = pathlib.Path(__file__).parent.parent
 KEYS = {
@@ -15,15 +18,32 @@ KEYS = {
 }  # fmt: skip
 
 
-def run(script, *arguments):
+def run(script, *arguments, backend="tensorflow"):
     command = [sys.executable, str(ROOT / "examples" / script), *arguments]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    environment = {**os.environ, "KERAS_BACKEND": backend}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr[-3000:]
     return done.stdout
 
 
-def test_digits(tmp_path):
-    output = run("digits.py", f"--output={tmp_path}", "--epochs=8", "--fine_tune_epochs=5")
+@pytest.mark.parametrize(
+    ("framework", "backend", "epochs"),
+    [
+        ("keras", "tensorflow", 8),
+        ("tf_keras", "tensorflow", 8),
+        ("keras", "jax", 5),
+        ("keras", "torch", 5),
+    ],
+)
+def test_digits(framework, backend, epochs, tmp_path):
+    output = run(
+        "digits.py",
+        f"--output={tmp_path}",
+        f"--epochs={epochs}",
+        f"--fine_tune_epochs={epochs // 2}",
+        f"--keras={framework}",
+        backend=backend,
+    )
     result = json.loads((tmp_path / "result.json").read_text())
     assert set(result) == KEYS
     assert result["tflm_accuracy"] > 0.9
@@ -32,10 +52,11 @@ def test_digits(tmp_path):
     for figure in (result["mltq_tflite_bytes"], result["arena_bytes"]):
         assert f"{figure:,}" in output
 
-    import tf_keras as keras
     from sklearn.datasets import load_digits
 
     import tfmot_mltq as mltq
+
+    keras = importlib.import_module(framework)
 
     images = (load_digits().images / 16).astype(np.float32)[..., None]
     tflite = (tmp_path / "digits.tflite").read_bytes()
@@ -48,7 +69,7 @@ def test_digits(tmp_path):
 
 def test_resnet8_cifar10(tmp_path):
     """On random images and an untrained model: the path, not the accuracy."""
-    import tf_keras as keras
+    import keras
 
     rng = np.random.default_rng(0)
     arrays = {
@@ -66,11 +87,19 @@ def test_resnet8_cifar10(tmp_path):
     x = keras.layers.Conv2D(4, 3, strides=2, activation="relu")(x)
     x = keras.layers.Dense(10, activation="softmax")(keras.layers.Flatten()(x))
     keras.Model(inputs, x).save(tmp_path / "model.keras")
-    run(
-        "resnet8_cifar10.py", f"--model={tmp_path / 'model.keras'}",
-        f"--data={tmp_path / 'data.npz'}", f"--output={tmp_path}", "--epochs=1", "--tflm_images=20",
+    arguments = (
+        f"--data={tmp_path / 'data.npz'}", f"--output={tmp_path}", "--tflm_images=20",
     )  # fmt: skip
+    model = f"--model={tmp_path / 'model.keras'}"
+    run("resnet8_cifar10.py", model, *arguments, "--speed_steps=2", backend="jax")
+    trained = json.loads((tmp_path / "levels2.json").read_text())
+    assert trained["backend"] == "jax"
+    assert trained["images_per_second"].keys() == {"float", "quantized"}
+    assert "tflite_bytes" not in trained
+
+    run("resnet8_cifar10.py", f"--model={tmp_path / 'levels2.keras'}", *arguments, "--epochs=0")
     result = json.loads((tmp_path / "levels2.json").read_text())
     assert result["tflm_images"] == 20
-    assert 0 <= result["accuracy_fine_tuned"] <= 1
+    assert abs(result["accuracy_fine_tuned"] - trained["accuracy_fine_tuned"]) <= 0.05
+    assert result["weight_bytes"] == trained["weight_bytes"]
     assert (tmp_path / "levels2.tflite").stat().st_size == result["tflite_bytes"]

@@ -293,15 +293,6 @@ def test_bad_models_are_refused(build, arguments, message):
         mltq.quantize_model(build(), **arguments)
 
 
-def test_keras_3_models_get_the_way_out():
-    import keras as keras3
-
-    model = keras3.Sequential([keras3.layers.Input((3,)), keras3.layers.Dense(2)])
-    for call in (mltq.quantize_model, mltq.convert, mltq.summary, mltq.strip):
-        with pytest.raises(mltq.UnsupportedModelError, match="TF_USE_LEGACY_KERAS"):
-            call(model)
-
-
 def test_quantizing_twice_is_refused(trained, model):
     with pytest.raises(mltq.UnsupportedModelError, match="already quantized"):
         mltq.quantize_model(trained)

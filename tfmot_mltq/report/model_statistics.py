@@ -83,8 +83,8 @@ def int8_layers(model: Any) -> list[Int8Layer]:
             continue
         reason = reasons[name] or "it is not annotated"
         if name in first:
-            reason = "a first layer; include_first_layer or an annotation quantizes it"
+            reason = "a first layer (include_first_layer, or annotate it)"
         elif name in last:
-            reason = "a last layer; include_last_layer or an annotation quantizes it"
+            reason = "a last layer (include_last_layer, or annotate it)"
         found.append(Int8Layer(name, kind_of(inner) or type(inner).__name__, weights, reason))
     return found

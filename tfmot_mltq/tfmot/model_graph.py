@@ -8,6 +8,8 @@ from typing import Any
 import tensorflow as tf
 import tf_keras
 
+from tfmot_mltq.errors import UnsupportedModelError
+from tfmot_mltq.frameworks import framework_of
 from tfmot_mltq.layout.graph import Graphs, Node
 
 
@@ -24,6 +26,17 @@ def _map_arguments(node: Any, tensors: dict[int, Any]) -> tuple[Any, Any]:
 
 class _TfKerasGraphs(Graphs):
     keras = tf_keras
+
+    def check_model(self, model: Any) -> None:
+        super().check_model(model)
+        for node in _keras_nodes(model):
+            # A Keras 3 layer called on a tf_keras tensor leaves only its functions in the graph.
+            if any(framework_of(value) == "keras" for value in _arguments(node)):
+                raise UnsupportedModelError(
+                    f"'{model.name}' is a tf_keras model, but '{node.layer.name}' computes with a "
+                    "variable of a Keras 3 layer. Their models do not mix: build all of it with "
+                    "`import tf_keras`."
+                )
 
     def nodes_in_order(self, model: Any) -> list[Node]:
         return [
@@ -62,6 +75,10 @@ class _TfKerasGraphs(Graphs):
 
 
 GRAPHS = _TfKerasGraphs()
+
+
+def _arguments(node: Any) -> list[Any]:
+    return tf.nest.flatten((node.call_args, node.call_kwargs)) if not node.is_input else []
 
 
 def _keras_nodes(model: Any) -> list[Any]:
