@@ -113,6 +113,24 @@ def name_interface(model: Any, input_names: Sequence[str]) -> None:
     subgraph.outputs = [outputs[f"output_{index}"].tensorIndex for index in range(len(outputs))]
 
 
+def shorten_names(model: Any) -> None:
+    """Cuts the names of tensors, which take flash, to layer and operation; in place.
+
+    TensorFlow puts the model's name in front, and joins the names of all layers that it fused.
+    """
+    for subgraph in model.subgraphs:
+        interface = {*subgraph.inputs, *subgraph.outputs}
+        taken: set[str] = set()
+        for index, tensor in enumerate(subgraph.tensors):
+            if index in interface:
+                continue
+            name = short = "/".join(tensor_name(tensor).partition(";")[0].split("/")[-2:])
+            while name in taken:
+                name = f"{short}_{len(taken)}"
+            taken.add(name)
+            tensor.name = name
+
+
 def drop_unused(model: Any) -> None:
     """Removes tensors, buffers and operator codes that nothing refers to, in place.
 

@@ -67,6 +67,7 @@ def convert(
         )
     flatbuffer.name_interface(stock, adapter.GRAPHS.input_names(model))
     flatbuffer.drop_unused(stock)
+    flatbuffer.shorten_names(stock)
     left_float = rewrite.float_operators(stock)
     if left_float:
         warnings.warn(

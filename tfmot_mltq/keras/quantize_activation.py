@@ -8,6 +8,7 @@ import keras
 from keras import ops
 
 from tfmot_mltq import int8_simulation
+from tfmot_mltq.keras.array_namespace import array_namespace
 from tfmot_mltq.keras.eager_value import eager_value
 from tfmot_mltq.keras.fake_quantize import fake_quantize
 from tfmot_mltq.keras.saved_layer import SavedLayer
@@ -52,14 +53,15 @@ class QuantizeActivation(SavedLayer, keras.layers.Layer):
             low, high = eager_value(self.range_min), eager_value(self.range_max)
             return fake_quantize(values, low, high)
         current, initialized = self._range()
+        xp = array_namespace()
         if mode is SimulationMode.CALIBRATE:
             # Extremes of all batches. A pass starts with the range reset, see `calibrate`.
-            batch = int8_simulation.batch_range(ops.stop_gradient(values), ops)
-            self._set_range(int8_simulation.widened_range(current, initialized, batch, ops))
+            batch = int8_simulation.batch_range(ops.stop_gradient(values), xp)
+            self._set_range(int8_simulation.widened_range(current, initialized, batch, xp))
             return inputs
         if training:
-            batch = int8_simulation.batch_range(ops.stop_gradient(values), ops)
-            current = int8_simulation.moving_range(current, initialized, batch, self.ema_decay, ops)
+            batch = int8_simulation.batch_range(ops.stop_gradient(values), xp)
+            current = int8_simulation.moving_range(current, initialized, batch, self.ema_decay, xp)
             self._set_range(current)
             return ops.cast(fake_quantize(values, *current), inputs.dtype)
         quantized = ops.where(initialized > 0, fake_quantize(values, *current), values)

@@ -16,6 +16,7 @@ from keras import ops
 from tfmot_mltq import decomposition as mathematics
 from tfmot_mltq import int8_simulation
 from tfmot_mltq.decomposition import Decomposition
+from tfmot_mltq.keras.array_namespace import array_namespace
 from tfmot_mltq.keras.eager_value import eager_value
 from tfmot_mltq.keras.saved_layer import SavedLayer
 from tfmot_mltq.layout.layer_kinds import KERNEL_LAYERS
@@ -60,7 +61,7 @@ class QuantizedKernel(SavedLayer):
         if current_mode() is SimulationMode.EXPORT:
             return ops.convert_to_tensor(self.exported(eager_value(self.kernel)))
         kernel = ops.cast(self.kernel, "float32")
-        quantized = self.simulated(ops.stop_gradient(kernel), ops)
+        quantized = self.simulated(ops.stop_gradient(kernel), array_namespace())
         kernel = mathematics.straight_through(kernel, quantized, ops.stop_gradient)
         return ops.cast(kernel, self.compute_dtype)
 
