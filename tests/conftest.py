@@ -21,6 +21,11 @@ def rng():
     return np.random.default_rng(1234)
 
 
+def one_thread_environment(**variables):
+    """For processes beside busy workers: PyTorch's threads spin while they wait for others."""
+    return {**os.environ, "OMP_NUM_THREADS": "1", **variables}
+
+
 BACKENDS = ("tensorflow", "jax", "torch")
 
 
@@ -49,7 +54,7 @@ class BackendRuns:
                     "no:xdist", str(pathlib.Path(__file__).parent / "backends"),
                     f"--models={folder}", f"--basetemp={folder / 'tmp'}",
                 ]  # fmt: skip
-                environment = {**os.environ, "KERAS_BACKEND": backend}
+                environment = one_thread_environment(KERAS_BACKEND=backend)
                 done = subprocess.run(
                     command, env=environment, capture_output=True, text=True, check=False
                 )

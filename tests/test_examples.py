@@ -2,13 +2,13 @@
 
 import importlib
 import json
-import os
 import pathlib
 import subprocess
 import sys
 
 import numpy as np
 import pytest
+from conftest import one_thread_environment
 
 ROOT = pathlib.Path(__file__).parent.parent
 KEYS = {
@@ -20,7 +20,7 @@ KEYS = {
 
 def run(script, *arguments, backend="tensorflow"):
     command = [sys.executable, str(ROOT / "examples" / script), *arguments]
-    environment = {**os.environ, "KERAS_BACKEND": backend}
+    environment = one_thread_environment(KERAS_BACKEND=backend)
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr[-3000:]
     return done.stdout

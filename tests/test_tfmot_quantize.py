@@ -160,6 +160,12 @@ def test_saved_models_load_with_plain_load_model(trained, images, extension, tmp
     loaded.fit(images, np.arange(24) % 5, epochs=1, verbose=0)  # it trains on
 
 
+def test_models_of_a_newer_version_are_refused(trained):
+    config = trained.to_json().replace('"config_version": 1', '"config_version": 2')
+    with pytest.raises(ValueError, match="saved by a newer tfmot_mltq"):
+        keras.models.model_from_json(config)
+
+
 def test_saved_models_load_in_a_quantize_scope(trained, images, tmp_path):
     trained.save_weights(tmp_path / "weights.h5")
     with mltq.quantize_scope({"Unused": object}):
@@ -291,6 +297,13 @@ def nested_subclass():
 def test_bad_models_are_refused(build, arguments, message):
     with pytest.raises(ValueError, match=message):
         mltq.quantize_model(build(), **arguments)
+
+
+def test_mixed_precision_is_refused():
+    dense = layers.Dense(3, dtype="mixed_float16", name="half")
+    model = keras.Sequential([layers.Input((3,)), dense, layers.Dense(2), layers.Dense(2)])
+    with pytest.raises(mltq.UnsupportedModelError, match="'half' computes in float16"):
+        mltq.quantize_model(model)
 
 
 def test_quantizing_twice_is_refused(trained, model):

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-# Raised when a configuration of a layer changes in a way that older versions cannot read.
-_CONFIG_VERSION = 1
+from tfmot_mltq.saved_config import unversioned, versioned
 
 
 class SavedLayer:
@@ -13,7 +12,7 @@ class SavedLayer:
 
     def get_config(self) -> dict[str, Any]:
         """Keras configuration."""
-        return {**super().get_config(), "config_version": _CONFIG_VERSION}
+        return versioned(super().get_config())
 
     @classmethod
     def from_config(cls, config: dict[str, Any], *arguments: Any) -> Any:
@@ -22,12 +21,5 @@ class SavedLayer:
         Raises:
           ValueError: A newer version of this package saved it.
         """
-        config = dict(config)
-        version = config.pop("config_version", _CONFIG_VERSION)
-        if version > _CONFIG_VERSION:
-            raise ValueError(
-                f"Layer '{config.get('name')}' ({cls.__name__}) was saved by a newer tfmot_mltq "
-                f"(layer format {version}, this one reads up to {_CONFIG_VERSION}): "
-                "pip install --upgrade tfmot-mltq"
-            )
-        return super().from_config(config, *arguments)
+        what = f"Layer '{config.get('name')}' ({cls.__name__})"
+        return super().from_config(unversioned(config, what), *arguments)

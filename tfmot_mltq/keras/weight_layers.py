@@ -20,6 +20,7 @@ from tfmot_mltq.keras.array_namespace import array_namespace
 from tfmot_mltq.keras.eager_value import eager_value
 from tfmot_mltq.keras.saved_layer import SavedLayer
 from tfmot_mltq.layout.layer_kinds import KERNEL_LAYERS
+from tfmot_mltq.saved_config import unversioned
 from tfmot_mltq.simulation_mode import SimulationMode, current_mode
 
 
@@ -36,8 +37,7 @@ class QuantizedKernel(SavedLayer):
 
     def plain(self) -> Any:
         """The unbuilt layer that this one was made of."""
-        config = super().get_config()
-        config.pop("config_version")
+        config = unversioned(super().get_config(), self.name)
         return self.plain_class.from_config(config)
 
     def add_weight(self, *args: Any, **kwargs: Any) -> Any:

@@ -197,7 +197,7 @@ class Graphs(abc.ABC):
 
     def as_float32(self, model: Any) -> Any:
         """A model that computes in float32: itself, or a copy of a model in mixed precision."""
-        if all(layer.compute_dtype in (None, "float32") for layer in model.layers):
+        if not any("float16" in str(layer.compute_dtype) for layer in model.layers):
             return model
         copies: list[tuple[Any, Any]] = []
 

@@ -8,6 +8,7 @@ from typing import Any
 import tensorflow_model_optimization as tfmot
 
 from tfmot_mltq.decomposition import Decomposition
+from tfmot_mltq.errors import UnsupportedModelError
 from tfmot_mltq.layout.graph import clone_layer, copy_weights
 from tfmot_mltq.layout.layer_kinds import kind_of
 from tfmot_mltq.tfmot.custom_objects import quantize_scope
@@ -30,7 +31,17 @@ def quantize(flat: Any, spec: Decomposition | None, int8_layers: Collection[str]
       flat: Model; annotated layers take the levels of their annotation.
       spec: For all other supported layers; None leaves them int8.
       int8_layers: Names of supported layers that stay int8.
+
+    Raises:
+      UnsupportedModelError: The model computes in mixed precision.
     """
+    for layer in flat.layers:
+        if layer.compute_dtype in ("float16", "bfloat16"):
+            raise UnsupportedModelError(
+                f"Layer '{layer.name}' computes in {layer.compute_dtype}, which TensorFlow Model "
+                "Optimization cannot quantize. Use a Keras 3 model for mixed precision, or the "
+                "policy 'float32'."
+            )
     unwrappable = layers_tfmot_cannot_wrap(flat)
 
     def annotated(layer: Any) -> list[Any]:

@@ -9,6 +9,7 @@ from tensorflow_model_optimization.quantization.keras import QuantizeConfig
 
 from tfmot_mltq.decomposition import Decomposition
 from tfmot_mltq.layout.layer_kinds import KERNEL_LAYERS, keeps_quantization
+from tfmot_mltq.saved_config import unversioned, versioned
 from tfmot_mltq.tfmot.quantizers import (
     ActivationRangeQuantizer,
     Int8WeightQuantizer,
@@ -53,7 +54,7 @@ class OutputQuantizeConfig(QuantizeConfig):
 
     def without_output(self) -> OutputQuantizeConfig:
         """The same configuration, leaving the output to the layer that follows."""
-        return type(self)(**{**self.get_config(), "quantize_output": False})
+        return self.from_config({**self.get_config(), "quantize_output": False})
 
     def parts(self) -> list[OutputQuantizeConfig]:
         """Configurations of the layers that stand for one layer, its activation apart."""
@@ -61,7 +62,16 @@ class OutputQuantizeConfig(QuantizeConfig):
 
     def get_config(self) -> dict[str, Any]:
         """Keras configuration."""
-        return {"quantize_output": self.quantize_output}
+        return versioned({"quantize_output": self.quantize_output})
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> OutputQuantizeConfig:
+        """A configuration from its Keras configuration.
+
+        Raises:
+          ValueError: A newer version of this package saved it.
+        """
+        return cls(**unversioned(config, cls.__name__))
 
 
 class WeightsQuantizeConfig(OutputQuantizeConfig):

@@ -1,0 +1,29 @@
+"""The version that configurations of this package carry into saved models."""
+
+from __future__ import annotations
+
+from typing import Any
+
+# Raised when a configuration changes in a way that older versions of the package cannot read.
+CONFIG_VERSION = 1
+_KEY = "config_version"
+
+
+def versioned(config: dict[str, Any]) -> dict[str, Any]:
+    """A configuration to save."""
+    return {**config, _KEY: CONFIG_VERSION}
+
+
+def unversioned(config: dict[str, Any], name: str) -> dict[str, Any]:
+    """A configuration that was saved, without its version.
+
+    Raises:
+      ValueError: A newer version of this package saved it.
+    """
+    version = config.get(_KEY, CONFIG_VERSION)
+    if version > CONFIG_VERSION:
+        raise ValueError(
+            f"{name} was saved by a newer tfmot_mltq (configuration {version}, this one reads up "
+            f"to {CONFIG_VERSION}): pip install --upgrade tfmot-mltq"
+        )
+    return {key: value for key, value in config.items() if key != _KEY}
