@@ -187,16 +187,3 @@ def test_importing_tflm_leaves_the_callers_flags_alone():
         "import sys; assert 'tflite_micro' not in sys.modules\n"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
-
-
-def test_without_tensorflow_the_message_names_the_extra():
-    code = (
-        "import sys; sys.modules['tensorflow'] = sys.modules['tf_keras'] = None\n"
-        "import importlib.util as u; find = u.find_spec\n"
-        "u.find_spec = lambda name: None if name == 'tf_keras' else find(name)\n"
-        "import tfmot_mltq as mltq; mltq.Interpreter\n"
-        "try: mltq.quantize_model\n"
-        "except ImportError as error: print(error)\n"
-    )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert "pip install 'tfmot-mltq[tensorflow]'" in done.stdout

@@ -44,3 +44,10 @@ def test_annotating_one_and_applying_the_other():
     annotated = mltq.quantize_annotate_layer(keras.layers.Dense(3))
     with pytest.raises(TypeError):
         tf_keras.Sequential([tf_keras.layers.InputLayer((4,)), annotated])
+
+
+def test_both_adapters_offer_the_same():
+    from tfmot_mltq.keras import adapter as keras_adapter
+    from tfmot_mltq.tfmot import adapter as tfmot_adapter
+
+    assert keras_adapter.__all__ == tfmot_adapter.__all__

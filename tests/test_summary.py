@@ -50,10 +50,10 @@ def test_nothing_left_to_compute_has_no_ratio():
 def q():
     inputs = keras.Input((8, 8, 3))
     shared = keras.layers.Conv2D(6, 3, padding="same", name="shared")
-    x = shared(shared(keras.layers.Conv2D(6, 1)(inputs)))
+    x = shared(shared(keras.layers.Conv2D(6, 1, name="stem")(inputs)))
     x = keras.layers.DepthwiseConv2D(3, name="dw")(x)
     x = keras.layers.Dense(7, name="fc")(keras.layers.Flatten()(x))
-    model = keras.Model(inputs, keras.layers.Dense(2)(x), name="example")
+    model = keras.Model(inputs, keras.layers.Dense(2, name="head")(x), name="example")
     generator = np.random.default_rng(0)
     model.set_weights([generator.standard_normal(w.shape) for w in model.get_weights()])
     return mltq.quantize_model(model, levels=2)

@@ -6,8 +6,10 @@ By hand: KERAS_BACKEND=jax python -m pytest tests/backends
 import os
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-# Two devices, for the tests of data parallelism.
-os.environ.setdefault("XLA_FLAGS", "--xla_force_host_platform_device_count=2")
+# Two devices, for the tests of data parallelism; fast compilation, as nothing runs for long.
+os.environ.setdefault(
+    "XLA_FLAGS", "--xla_force_host_platform_device_count=2 --xla_backend_optimization_level=0"
+)
 
 import importlib
 import pathlib
