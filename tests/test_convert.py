@@ -289,6 +289,28 @@ def test_names_and_structures_that_tensorflow_would_change(images):
     assert [details.shape for details in interpreter.output_details] == [(1, 3), (1, 2)]  # a, b
 
 
+@pytest.mark.parametrize("framework", ["keras", "tf_keras"])
+def test_preprocessing_layers_are_int8(framework):
+    module = importlib.import_module(framework)
+    own = module.layers
+    inputs = module.Input((8, 8, 3))
+    x = own.Rescaling(1 / 127.5, -1, name="rescaling")(inputs)
+    x = own.Normalization(mean=[0.1, 0.2, 0.3], variance=[1.0, 0.5, 0.1])(x)
+    x = own.Conv2D(4, 3, activation="relu")(x)
+    x = own.Conv2D(4, 3, activation="relu")(x)
+    model = module.Model(inputs, own.Dense(2)(own.Flatten()(x)))
+    x = np.random.default_rng(0).integers(0, 256, (20, 8, 8, 3)).astype(np.float32)
+    q = mltq.quantize_model(model, levels=4)
+    tflite = mltq.convert(q, x)
+    subgraph = flatbuffer.load(tflite).subgraphs[0]
+    assert {int(t.type) for t in subgraph.tensors} <= {3, 2, 9}  # uint8 planes, int32, int8
+    reference = model.predict(x, verbose=0)
+    on_tflm = mltq.Interpreter(tflite).predict(x)
+    on_reference = mltq.Interpreter(tflite, "litert", reference_kernels=True).predict(x)
+    np.testing.assert_array_equal(on_tflm, on_reference)
+    assert np.abs(on_tflm - reference).mean() < 0.1 * np.abs(reference).mean()
+
+
 def test_missing_ranges_are_a_clear_error(graph):
     with pytest.raises(ValueError, match="Pass representative_dataset"):
         mltq.convert(mltq.quantize_model(graph))

@@ -40,11 +40,23 @@ def tflite_layers(
         # own, which is finer by as much as averaging narrows the range.
         pooling = keras.layers.GlobalAveragePooling2D
         return [pooling(name=layer.name, data_format=layer.data_format, keepdims=True)], []
-    if kind_of(layer) == "Rescaling" and np.any(np.asarray(layer.offset)):
-        config = layer.get_config()
-        scaled = keras.layers.Rescaling(config["scale"], name=f"{layer.name}_scale")
-        return [scaled], [keras.layers.Rescaling(1.0, config["offset"], name=layer.name)]
+    affine = _affine(layer)
+    if affine is not None:
+        scale, offset = affine
+        scaled = keras.layers.Rescaling(scale, name=f"{layer.name}_scale")
+        return [scaled], [keras.layers.Rescaling(1.0, offset, name=layer.name)]
     return _without_activation(clone_layer(layer), keras), []
+
+
+def _affine(layer: Any) -> tuple[Any, Any] | None:
+    """Scale and offset of a layer that TFLite runs as MUL and ADD, each with a range of its own."""
+    if kind_of(layer) == "Rescaling" and np.any(np.asarray(layer.offset)):
+        return layer.scale, layer.offset
+    if kind_of(layer) == "Normalization" and not layer.invert and layer.axis in ((-1,), (None,)):
+        mean, variance = (np.asarray(value).ravel() for value in (layer.mean, layer.variance))
+        scale = 1.0 / np.maximum(np.sqrt(variance), 1e-7)
+        return scale.tolist(), (-mean * scale).tolist()
+    return None
 
 
 def _without_activation(layer: Any, keras: ModuleType) -> list[Any]:
