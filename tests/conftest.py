@@ -1,15 +1,12 @@
 """Shared helpers. TensorFlow is imported once per test process."""
 
 import os
-import pathlib
-import subprocess
-import sys
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import numpy as np
 import pytest
-from filelock import FileLock
+from backend_runs import BackendRuns
 from hypothesis import settings
 
 settings.register_profile("ci", deadline=None, derandomize=True, max_examples=60)
@@ -19,48 +16,6 @@ settings.load_profile("ci")
 @pytest.fixture
 def rng():
     return np.random.default_rng(1234)
-
-
-def one_thread_environment(**variables):
-    """For processes beside busy workers: PyTorch's threads spin while they wait for others."""
-    return {**os.environ, "OMP_NUM_THREADS": "1", **variables}
-
-
-BACKENDS = ("tensorflow", "jax", "torch")
-
-
-class BackendRuns:
-    """Runs tests/backends once per Keras backend, in a process of its own, for all workers."""
-
-    def __init__(self, folder):
-        self._folder = folder
-
-    def models(self, backend):
-        """Folder of the models that the layer contract trained on a backend."""
-        return self._run(backend)
-
-    def report(self, backend):
-        """Return code and output of the run."""
-        folder = self._run(backend)
-        return int((folder / "returncode").read_text()), (folder / "output").read_text()
-
-    def _run(self, backend):
-        folder = self._folder / backend
-        with FileLock(f"{folder}.lock"):
-            if not (folder / "returncode").exists():
-                folder.mkdir()
-                command = [
-                    sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-p",
-                    "no:xdist", str(pathlib.Path(__file__).parent / "backends"),
-                    f"--models={folder}", f"--basetemp={folder / 'tmp'}",
-                ]  # fmt: skip
-                environment = one_thread_environment(KERAS_BACKEND=backend)
-                done = subprocess.run(
-                    command, env=environment, capture_output=True, text=True, check=False
-                )
-                (folder / "output").write_text(done.stdout + done.stderr)
-                (folder / "returncode").write_text(str(done.returncode))
-        return folder
 
 
 @pytest.fixture(scope="session")

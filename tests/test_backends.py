@@ -3,7 +3,7 @@
 import re
 
 import pytest
-from conftest import BACKENDS
+from backend_runs import BACKENDS
 
 
 @pytest.mark.parametrize("backend", BACKENDS)

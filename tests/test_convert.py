@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 import tf_keras as keras
-from conftest import BACKENDS
+from backend_runs import BACKENDS
 
 import tfmot_mltq as mltq
 from tfmot_mltq import flatbuffer

@@ -8,7 +8,7 @@ import sys
 
 import numpy as np
 import pytest
-from conftest import one_thread_environment
+from backend_runs import one_thread_environment
 
 ROOT = pathlib.Path(__file__).parent.parent
 KEYS = {

@@ -3,11 +3,12 @@
 import keras
 import numpy as np
 import pytest
-from conftest import BACKEND
 from contract_networks import Conv2D, Dense
 
 import tfmot_mltq as mltq
 from tfmot_mltq.decomposition import decompose, reconstruct
+
+BACKEND = keras.backend.backend()
 
 
 @pytest.fixture
