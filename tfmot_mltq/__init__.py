@@ -55,14 +55,11 @@ def _register_for_tf_keras(_: object) -> None:
 wrapt.register_post_import_hook(_register_for_keras, "keras")
 wrapt.register_post_import_hook(_register_for_tf_keras, "tf_keras")
 
-# These are TFMOT's own interfaces.
-_OF_TFMOT = ("quantize_scope", "MultiLevelQuantizeScheme")
-
 
 def __getattr__(name: str) -> Any:
     if name not in _PUBLIC:
         raise AttributeError(f"module 'tfmot_mltq' has no attribute '{name}'")
-    if name in _OF_TFMOT:
+    if _PUBLIC[name].startswith("tfmot_mltq.tfmot."):
         _, packages, extra = FRAMEWORKS["tf_keras"]
         module = import_with_extra(_PUBLIC[name], packages, extra, f"tfmot_mltq.{name}")
     else:

@@ -64,6 +64,11 @@ class Decomposition:
             raise ValueError(f"threshold must be one of {THRESHOLDS}, got {self.threshold!r}.")
 
 
+def as_decomposition(value: Decomposition | dict[str, Any]) -> Decomposition:
+    """A ``Decomposition``, given as such or by its fields, as in a saved configuration."""
+    return value if isinstance(value, Decomposition) else Decomposition(**value)
+
+
 def _divide_or_zero(xp: Any, numerator: Array, denominator: Array) -> Array:
     """Numerator / denominator, and 0 where the denominator is not above 0."""
     positive = denominator > 0

@@ -68,7 +68,7 @@ def quantize_model(
     int8_layers = (set() if include_first_layer else first) | (
         set() if include_last_layer else last
     )
-    _warn_of_unsupported(flat, int8_layers)
+    _warn_of_unsupported(flat, nothing_left=supported <= int8_layers)
     check_weights(flat)
     return adapter.quantize(flat, spec, int8_layers)
 
@@ -135,10 +135,9 @@ def quantize_apply(model: Any) -> Any:
     return adapter.quantize(flat, None, set())
 
 
-def _warn_of_unsupported(flat: Any, int8_layers: set[str]) -> None:
+def _warn_of_unsupported(flat: Any, nothing_left: bool) -> None:
     """Names the layers with weights that stay int8 although the user did not ask for it."""
-    supported = [layer for layer in flat.layers if unsupported_reason(layer) is None]
-    if not any(layer.name not in int8_layers for layer in supported):
+    if nothing_left:
         warnings.warn(
             "No layer is left to quantize to levels: the first and the last layer stay int8. Pass "
             "include_first_layer=True or include_last_layer=True.",

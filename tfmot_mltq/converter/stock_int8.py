@@ -35,7 +35,7 @@ def stock_int8(model: Any) -> bytes:
         specs.append(tf.TensorSpec(shape, tensor.dtype, name=flatbuffer.input_key(index)))
 
     def run(*inputs: Any) -> list[Any]:
-        return adapter.flat_call(model, inputs)
+        return adapter.GRAPHS.flat_call(model, inputs)
 
     with simulation_mode(SimulationMode.EXPORT):
         function = tf.function(run, input_signature=specs).get_concrete_function()

@@ -1,6 +1,6 @@
 """What the rest of the package calls for Keras 3 models; `tfmot/adapter.py` is its twin."""
 
-from tfmot_mltq.keras.inference import flat_call, inference
+from tfmot_mltq.keras.inference import inference
 from tfmot_mltq.keras.model_graph import GRAPHS
 from tfmot_mltq.keras.quantize import annotate, quantize
 from tfmot_mltq.keras.quantized_layers import (
@@ -21,7 +21,6 @@ __all__ = [
     "annotate",
     "bake_weights",
     "check_convertible",
-    "flat_call",
     "fused_batch_norm",
     "inference",
     "inner_layer",

@@ -13,12 +13,6 @@ from tfmot_mltq.keras.model_graph import GRAPHS
 Run = Callable[[list[Any]], Any]
 
 
-def flat_call(model: Any, inputs: Any) -> list[Any]:
-    """Inference with a flat list of tensors in and out."""
-    packed = GRAPHS.pack(GRAPHS.input_structure(model), list(inputs))
-    return GRAPHS.flatten(model(packed, training=False))
-
-
 def inference(model: Any) -> Callable[[list[np.ndarray]], None]:
     """The model as a function of a list of arrays, run for what it assigns to its weights.
 
@@ -42,7 +36,7 @@ def inference(model: Any) -> Callable[[list[np.ndarray]], None]:
 def _on_tensorflow(model: Any) -> Run:
     import tensorflow as tf
 
-    return tf.function(lambda inputs: flat_call(model, inputs))
+    return tf.function(lambda inputs: GRAPHS.flat_call(model, inputs))
 
 
 def _on_jax(model: Any) -> Run:
@@ -69,6 +63,6 @@ def _on_torch(model: Any) -> Run:
 
     @torch.no_grad()
     def run(inputs: list[Any]) -> None:
-        flat_call(model, inputs)
+        GRAPHS.flat_call(model, inputs)
 
     return run

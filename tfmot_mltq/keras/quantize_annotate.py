@@ -7,7 +7,7 @@ from typing import Any
 
 import keras
 
-from tfmot_mltq.decomposition import Decomposition
+from tfmot_mltq.decomposition import Decomposition, as_decomposition
 from tfmot_mltq.keras.saved_layer import SavedLayer
 
 
@@ -24,9 +24,7 @@ class QuantizeAnnotate(SavedLayer, keras.layers.Wrapper):
     ) -> None:
         kwargs.setdefault("name", f"quantize_annotate_{layer.name}")
         super().__init__(layer, **kwargs)
-        if not isinstance(decomposition, Decomposition):
-            decomposition = Decomposition(**decomposition)
-        self.decomposition = decomposition
+        self.decomposition = as_decomposition(decomposition)
 
     def call(self, inputs: Any) -> Any:
         """What the layer gives."""

@@ -81,9 +81,7 @@ class MultiLevelKernel(QuantizedKernel):
         self, *args: Any, decomposition: Decomposition | dict[str, Any], **kwargs: Any
     ) -> None:
         super().__init__(*args, **kwargs)
-        if not isinstance(decomposition, Decomposition):
-            decomposition = Decomposition(**decomposition)
-        self.decomposition = decomposition
+        self.decomposition = mathematics.as_decomposition(decomposition)
 
     def simulated(self, kernel: Any, xp: Any) -> Any:
         """The multi-level kernel."""

@@ -120,6 +120,11 @@ class Graphs(abc.ABC):
         """Who reads the outputs of the nodes of a model."""
         return Consumers(self.nodes_in_order(model), self.flatten(self.output_structure(model)))
 
+    def flat_call(self, model: Any, inputs: Iterable[Any]) -> list[Any]:
+        """Inference with a flat list of tensors in and out."""
+        packed = self.pack(self.input_structure(model), list(inputs))
+        return self.flatten(model(packed, training=False))
+
     def rebuild(
         self,
         model: Any,

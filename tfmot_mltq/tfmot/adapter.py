@@ -5,7 +5,6 @@ from tfmot_mltq.tfmot.quantize import annotate, quantize
 from tfmot_mltq.tfmot.quantized_layers import (
     bake_weights,
     check_convertible,
-    flat_call,
     fused_batch_norm,
     inference,
     inner_layer,
@@ -22,7 +21,6 @@ __all__ = [
     "annotate",
     "bake_weights",
     "check_convertible",
-    "flat_call",
     "fused_batch_norm",
     "inference",
     "inner_layer",

@@ -14,6 +14,7 @@ from tensorflow_model_optimization.python.core.quantization.keras import (
 from tfmot_mltq.layout.graph import clone_layer, copy_weights
 from tfmot_mltq.layout.layer_kinds import kind_of
 from tfmot_mltq.layout.multi_level_layer import BatchNorm, MultiLevelLayer, batch_norm_affine
+from tfmot_mltq.tfmot.model_graph import GRAPHS
 from tfmot_mltq.tfmot.quantize_configs import MultiLevelQuantizeConfig, WeightsQuantizeConfig
 from tfmot_mltq.tfmot.quantize_layer import QuantizeActivation
 from tfmot_mltq.tfmot.quantize_wrapper import MltqQuantizeWrapper, local_name
@@ -93,7 +94,7 @@ def range_flags(model: Any) -> Iterator[Any]:
 
 def inference(model: Any) -> Callable[[list[np.ndarray]], list[tf.Tensor]]:
     """The model as a function of a list of arrays, in the simulation mode of the caller."""
-    run = tf.function(lambda *inputs: flat_call(model, inputs))
+    run = tf.function(lambda *inputs: GRAPHS.flat_call(model, inputs))
 
     def call(arrays: list[np.ndarray]) -> list[tf.Tensor]:
         return run(
@@ -104,12 +105,6 @@ def inference(model: Any) -> Callable[[list[np.ndarray]], list[tf.Tensor]]:
         )
 
     return call
-
-
-def flat_call(model: Any, inputs: Any) -> list[tf.Tensor]:
-    """Inference with a flat list of tensors in and out."""
-    structure = model.input
-    return tf.nest.flatten(model(tf.nest.pack_sequence_as(structure, list(inputs)), training=False))
 
 
 def tf_variables(model: Any) -> list[tf.Variable]:

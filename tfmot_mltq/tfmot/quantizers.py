@@ -34,9 +34,7 @@ class MultiLevelQuantizer(tfmot_quantizers.Quantizer):
         decomposition_spec: decomposition.Decomposition | dict[str, Any],
         channel_axes: int = 1,
     ) -> None:
-        if isinstance(decomposition_spec, dict):
-            decomposition_spec = decomposition.Decomposition(**decomposition_spec)
-        self.spec = decomposition_spec
+        self.spec = decomposition.as_decomposition(decomposition_spec)
         self.channel_axes = channel_axes
 
     def build(self, tensor_shape: Any, name: str, layer: Any) -> dict[str, Any]:
