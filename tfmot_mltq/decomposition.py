@@ -6,7 +6,8 @@ A weight matrix W of shape (n, c) (n entries in each of c output channels) is ap
 
 with planes in {-1, 0, +1} (ternary) or {-1, +1} (binary), found level by level on the residual
 (residual binarization as in ReBNet, Ghasemzadeh et al. 2018, and ABC-Net, Lin et al. 2017; one
-ternary level as in Ternary Weight Networks, Li and Liu 2016).
+ternary level as in Ternary Weight Networks, Li and Liu 2016). Beside its kernel, a layer may hold a
+mask of the bits that pruning left, and trained scales and thresholds: its ``KernelState``.
 
 Every function takes ``xp``, a NumPy-like namespace: ``numpy``, ``tensorflow.experimental.numpy`` or
 ``keras.ops``. Only operations that the three share are used, so one text serves training in any
@@ -22,8 +23,8 @@ import numpy as np
 
 MAX_LEVELS = 4
 KINDS = ("ternary", "binary")
-THRESHOLDS = ("twn", "exact")
-_TWN_FACTOR = 0.7
+THRESHOLDS = ("twn", "exact", "learned")
+TWN_FACTOR = 0.7
 
 Array = Any
 
@@ -37,9 +38,12 @@ class Decomposition:
       kind: "ternary", or "binary" for the multi-level binary baseline.
       threshold: How a ternary level picks its non-zero entries. "twn": entries above 0.7 times the
         mean magnitude (Ternary Weight Networks, eq. 6). "exact": the entries that minimise the
-        squared error of the level, found by sorting.
+        squared error of the level, found by sorting. "learned": as "twn", with a trained factor per
+        output channel and level, which starts at 0.7.
       per_channel: One scale per output channel and level; otherwise one per tensor and level.
       refit: Least-squares refit of all scales of a channel after the planes are found.
+      learned_scales: The scales are trained (as in ReBNet and TTQ, Zhu et al. 2017) from the
+        least-squares ones on, instead of following from the weights.
 
     Raises:
       ValueError: A field is out of its range.
@@ -50,6 +54,7 @@ class Decomposition:
     threshold: str = "twn"
     per_channel: bool = True
     refit: bool = False
+    learned_scales: bool = False
 
     def __post_init__(self) -> None:
         if isinstance(self.levels, bool) or not isinstance(self.levels, (int, np.integer)):
@@ -62,6 +67,50 @@ class Decomposition:
             raise ValueError(f"kind must be one of {KINDS}, got {self.kind!r}.")
         if self.threshold not in THRESHOLDS:
             raise ValueError(f"threshold must be one of {THRESHOLDS}, got {self.threshold!r}.")
+        if self.kind == "binary" and self.threshold == "learned":
+            raise ValueError("kind='binary' has no thresholds to learn; use threshold='twn'.")
+        if self.refit and self.learned_scales:
+            raise ValueError(
+                "refit and learned_scales exclude each other: both say what the scales are."
+            )
+
+
+@dataclasses.dataclass(frozen=True)
+class KernelState:
+    """What a layer holds beside its kernel; every part may be missing.
+
+    Attributes:
+      mask: Which bits may be non-zero: 1 or 0, shape (levels, n, c) for a weight matrix (n, c).
+      pruned: Scalar. 1: the bits of the mask are non-zero and no others; thresholds have no say. 0:
+        thresholds choose among the bits of the mask.
+      scales: Trained scales, shape (levels, c), or (levels, 1) for one per tensor.
+      thresholds: Trained threshold factors, shape as that of the scales.
+    """
+
+    mask: Array | None = None
+    pruned: Array | None = None
+    scales: Array | None = None
+    thresholds: Array | None = None
+
+
+NO_STATE = KernelState()
+
+
+@dataclasses.dataclass(frozen=True)
+class Level:
+    """One level while a matrix is decomposed.
+
+    Attributes:
+      residual: What the levels before leave, shape (n, c).
+      plane: Shape (n, c), values -1, 0, +1.
+      scale: Shape (1, c), not negative.
+      mean: Mean magnitude of the residual per column, shape (1, c).
+    """
+
+    residual: Array
+    plane: Array
+    scale: Array
+    mean: Array
 
 
 def as_decomposition(value: Decomposition | dict[str, Any]) -> Decomposition:
@@ -94,18 +143,31 @@ def _exact_magnitude_cut(xp: Any, magnitude: Array) -> Array:
     return xp.max(xp.where(best, descending, xp.zeros_like(descending)), axis=0, keepdims=True)
 
 
-def _ternary_level(xp: Any, residual: Array, threshold: str) -> Array:
+def _signs(xp: Any, x: Array) -> Array:
+    """+1 where ``x`` is not negative, else -1."""
+    ones = xp.ones_like(x)
+    return xp.where(x >= 0, ones, -ones)
+
+
+def _plane(
+    xp: Any, residual: Array, mean: Array, spec: Decomposition, state: KernelState, level: int
+) -> Array:
+    """The plane of one level."""
+    signs = _signs(xp, residual)
+    if spec.kind == "binary":
+        return signs
     magnitude = xp.abs(residual)
-    if threshold == "twn":
-        keep = magnitude > _TWN_FACTOR * xp.mean(magnitude, axis=0, keepdims=True)
+    if spec.threshold == "exact":
+        above = magnitude >= _exact_magnitude_cut(xp, magnitude)
     else:
-        keep = magnitude >= _exact_magnitude_cut(xp, magnitude)
-    return xp.where(keep, xp.sign(residual), xp.zeros_like(residual))
-
-
-def _binary_level(xp: Any, residual: Array) -> Array:
-    ones = xp.ones_like(residual)
-    return xp.where(residual >= 0, ones, -ones)
+        factor = TWN_FACTOR if state.thresholds is None else state.thresholds[level : level + 1]
+        above = magnitude > factor * mean
+    # Not `signs`: an entry that is exactly zero stays zero while thresholds choose.
+    plane = xp.where(above, xp.sign(residual), xp.zeros_like(residual))
+    if state.mask is None:
+        return plane
+    mask = state.mask[level]
+    return mask * xp.where(state.pruned > 0, signs, plane)
 
 
 def _refit_scales(xp: Any, weights: Array, planes: list[Array]) -> list[Array]:
@@ -149,36 +211,55 @@ def _squared_error(xp: Any, weights: Array, planes: list[Array], scales: list[Ar
     return _column_sum(xp, error * error)
 
 
-def decompose(weights: Array, spec: Decomposition, xp: Any = np) -> tuple[Array, Array]:
+def residual_levels(
+    weights: Array, spec: Decomposition, xp: Any = np, state: KernelState = NO_STATE
+) -> list[Level]:
+    """The levels of a weight matrix, one after the other on what the levels before leave.
+
+    Args:
+      weights: Floating point matrix of shape (n, c).
+      spec: What to do; ``per_channel`` and ``refit`` are not looked at.
+      xp: NumPy-like namespace of ``weights``.
+      state: What the layer holds beside the weights.
+    """
+    residual = weights
+    levels: list[Level] = []
+    for level in range(spec.levels):
+        mean = xp.mean(xp.abs(residual), axis=0, keepdims=True)
+        plane = _plane(xp, residual, mean, spec, state, level)
+        if state.scales is None:
+            # Least squares for one plane: <T, R> / <T, T>, the mean magnitude of the kept entries.
+            scale = _divide_or_zero(
+                xp, _column_sum(xp, plane * residual), _column_sum(xp, plane * plane)
+            )
+        else:
+            scale = xp.abs(state.scales[level : level + 1])
+        levels.append(Level(residual, plane, scale, mean))
+        residual = residual - scale * plane
+    return levels
+
+
+def decompose(
+    weights: Array, spec: Decomposition, xp: Any = np, state: KernelState = NO_STATE
+) -> tuple[Array, Array]:
     """Decomposes a weight matrix into planes and scales.
 
     Args:
       weights: Floating point matrix of shape (n, c): n entries per output channel, c channels.
       spec: What to do.
       xp: NumPy-like namespace of ``weights``.
+      state: What the layer holds beside the weights.
 
     Returns:
       planes of shape (levels, n, c) with values -1, 0, +1, and scales of shape (levels, c), not
-      negative, both with the dtype of ``weights``. A zero column has scales 0.
+      negative, both with the dtype of ``weights``. A zero column has scales 0, unless they are
+      learned.
     """
     shape = tuple(weights.shape)
-    if not spec.per_channel:
-        weights = xp.reshape(weights, (shape[0] * shape[1], 1))
-    residual = weights
-    planes: list[Array] = []
-    scales: list[Array] = []
-    for _ in range(spec.levels):
-        if spec.kind == "ternary":
-            plane = _ternary_level(xp, residual, spec.threshold)
-        else:
-            plane = _binary_level(xp, residual)
-        # Least squares for one plane: <T, R> / <T, T>, the mean magnitude of the kept entries.
-        scale = _divide_or_zero(
-            xp, _column_sum(xp, plane * residual), _column_sum(xp, plane * plane)
-        )
-        residual = residual - scale * plane
-        planes.append(plane)
-        scales.append(scale)
+    weights, state = with_columns(weights, spec, xp, state)
+    levels = residual_levels(weights, spec, xp, state)
+    planes = [level.plane for level in levels]
+    scales = [level.scale for level in levels]
     if spec.refit:
         refitted = _refit_scales(xp, weights, planes)
         better = _squared_error(xp, weights, planes, refitted) < _squared_error(
@@ -195,6 +276,35 @@ def decompose(weights: Array, spec: Decomposition, xp: Any = np) -> tuple[Array,
     if not spec.per_channel:
         stacked_scales = stacked_scales * xp.ones_like(stacked_planes[:, 0, :])
     return stacked_planes, stacked_scales
+
+
+def with_columns(
+    weights: Array, spec: Decomposition, xp: Any, state: KernelState
+) -> tuple[Array, KernelState]:
+    """The matrix with one column per scale, and the mask likewise; arguments of ``decompose``."""
+    if spec.per_channel:
+        return weights, state
+    if state.mask is not None:
+        state = dataclasses.replace(state, mask=xp.reshape(state.mask, (spec.levels, -1, 1)))
+    return xp.reshape(weights, (-1, 1)), state
+
+
+def initial_state(weights: np.ndarray, spec: Decomposition) -> dict[str, np.ndarray]:
+    """Where the trained parts of a ``KernelState`` start, by name: at what they would be untrained.
+
+    Args:
+      weights: Matrix of shape (n, c).
+      spec: Says which parts there are.
+    """
+    columns, _ = with_columns(weights, spec, np, NO_STATE)
+    untrained = dataclasses.replace(spec, threshold="twn") if spec.threshold == "learned" else spec
+    scales = np.concatenate([level.scale for level in residual_levels(columns, untrained)])
+    state = {}
+    if spec.learned_scales:
+        state["scales"] = scales
+    if spec.threshold == "learned":
+        state["thresholds"] = np.full_like(scales, TWN_FACTOR)
+    return state
 
 
 def reconstruct(planes: Array, scales: Array, xp: Any = np) -> Array:
@@ -215,9 +325,21 @@ def as_matrix(kernel: Array, channel_axes: int, xp: Any = np) -> Array:
     return xp.reshape(kernel, (-1, channels))
 
 
-def quantize(kernel: Array, spec: Decomposition, channel_axes: int, xp: Any = np) -> Array:
+def as_matrices(kernels: Array, channel_axes: int, xp: Any = np) -> Array:
+    """A stack of arrays of a kernel's shape, such as a mask, as a stack of matrices."""
+    channels = int(np.prod(kernels.shape[len(kernels.shape) - channel_axes :]))
+    return xp.reshape(kernels, (kernels.shape[0], -1, channels))
+
+
+def quantize(
+    kernel: Array,
+    spec: Decomposition,
+    channel_axes: int,
+    xp: Any = np,
+    state: KernelState = NO_STATE,
+) -> Array:
     """The quantized kernel, same shape and dtype; arguments as of ``as_matrix``."""
-    planes, scales = decompose(as_matrix(kernel, channel_axes, xp), spec, xp)
+    planes, scales = decompose(as_matrix(kernel, channel_axes, xp), spec, xp, state)
     return xp.reshape(reconstruct(planes, scales, xp), kernel.shape)
 
 
@@ -227,6 +349,71 @@ def straight_through(weights: Array, quantized: Array, stop_gradient: Any) -> Ar
     The value is exact: the second term is zero in floating point, not merely small.
     """
     return stop_gradient(quantized) + (weights - stop_gradient(weights))
+
+
+def trained_quantize(
+    kernel: Array,
+    spec: Decomposition,
+    channel_axes: int,
+    xp: Any,
+    stop_gradient: Any,
+    state: KernelState = NO_STATE,
+) -> Array:
+    """``quantize`` with gradients for what is trained.
+
+    A weight gets the gradient of its quantized value (straight-through), and none where no bit of
+    it may be non-zero. A learned scale gets that of the scale. A learned threshold factor f gets
+    that of a step of width f * mean|R| around the threshold in the place of the jump of T, as for
+    the step sizes of LSQ (Esser et al. 2020).
+
+    Args:
+      kernel: Keras kernel.
+      spec: How to decompose.
+      channel_axes: As of ``as_matrix``.
+      xp: NumPy-like namespace of ``kernel``.
+      stop_gradient: The framework's function.
+      state: What the layer holds beside the kernel.
+    """
+    frozen = KernelState(
+        *(
+            value if value is None else stop_gradient(value)
+            for value in (state.mask, state.pruned, state.scales, state.thresholds)
+        )
+    )
+    matrix = as_matrix(stop_gradient(kernel), channel_axes, xp)
+    planes, scales = decompose(matrix, spec, xp, frozen)
+    quantized = stop_gradient(xp.reshape(reconstruct(planes, scales, xp), kernel.shape))
+    # Each difference below is zero in floating point, so the value stays that of `quantize`.
+    through = kernel - stop_gradient(kernel)
+    if state.mask is not None:
+        alive = xp.max(frozen.mask, axis=0)
+        through = through * xp.reshape(alive, kernel.shape)
+    result = quantized + through
+    if state.scales is not None:
+        change = xp.abs(state.scales) - stop_gradient(xp.abs(state.scales))
+        result = result + xp.reshape(reconstruct(stop_gradient(planes), change, xp), kernel.shape)
+    if state.thresholds is not None:
+        columns, frozen = with_columns(matrix, spec, xp, frozen)
+        slopes = [
+            _threshold_slope(xp, level, frozen, index)
+            for index, level in enumerate(residual_levels(columns, spec, xp, frozen))
+        ]
+        change = state.thresholds - stop_gradient(state.thresholds)
+        result = result + xp.reshape(
+            reconstruct(stop_gradient(xp.stack(slopes)), change, xp), kernel.shape
+        )
+    return result
+
+
+def _threshold_slope(xp: Any, level: Level, state: KernelState, index: int) -> Array:
+    """Derivative of a level's share of the weights by its threshold factor, shape (n, c)."""
+    factor = state.thresholds[index : index + 1]
+    magnitude = xp.abs(level.residual)
+    cut = factor * level.mean
+    near = xp.abs(magnitude - cut) < 0.5 * cut
+    slope = -_divide_or_zero(xp, level.scale, factor) * _signs(xp, level.residual)
+    slope = xp.where(near, slope, xp.zeros_like(slope))
+    return slope if state.mask is None else slope * state.mask[index] * (1.0 - state.pruned)
 
 
 def check_finite(weights: np.ndarray, name: str) -> None:

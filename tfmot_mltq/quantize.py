@@ -12,6 +12,7 @@ from tfmot_mltq.errors import UnsupportedModelError
 from tfmot_mltq.frameworks import adapter_of
 from tfmot_mltq.layout.graph import check_weights, first_and_last
 from tfmot_mltq.layout.layer_kinds import is_a, unsupported_reason
+from tfmot_mltq.pruning.kept_zeros import pruned_by_inner_name, with_zeros_of
 
 
 def quantize_model(
@@ -63,6 +64,9 @@ def quantize_model(
             "quantize_apply for an annotated one."
         )
     flat = adapter.GRAPHS.inline_nested_models(model)
+    pruned = pruned_by_inner_name(flat, adapter)
+    if pruned:
+        flat = strip(flat)
     supported = {layer.name for layer in flat.layers if unsupported_reason(layer) is None}
     first, last = first_and_last(adapter.GRAPHS.nodes_in_order(flat), supported)
     int8_layers = (set() if include_first_layer else first) | (
@@ -70,7 +74,8 @@ def quantize_model(
     )
     _warn_of_unsupported(flat, nothing_left=supported <= int8_layers)
     check_weights(flat)
-    return adapter.quantize(flat, spec, int8_layers)
+    quantized = adapter.quantize(flat, spec, int8_layers)
+    return with_zeros_of(pruned, quantized, adapter) if pruned else quantized
 
 
 def quantize_annotate_layer(
@@ -190,20 +195,23 @@ def check_quantized(model: Any) -> None:
 
 
 def strip(model: Any) -> Any:
-    """A plain Keras model with the quantized weights baked in.
+    """A plain Keras model with the quantized and pruned weights baked in.
 
-    Multi-level and int8 kernels take their quantized values; the fake quantization of activations
-    is gone. Layers have their original names and classes, except that a SeparableConv2D is its two
-    convolutions, and an activation that TFLite does not fuse is a layer of its own.
+    Multi-level and int8 kernels take their quantized values, pruned ones their zeros; the fake
+    quantization of activations is gone. Layers have their original names and classes, except that
+    a SeparableConv2D is its two convolutions, and an activation that TFLite does not fuse is a
+    layer of its own.
 
     Args:
-      model: Model that ``quantize_model`` or ``quantize_apply`` returned.
+      model: Model that ``quantize_model``, ``quantize_apply`` or ``prune_low_magnitude`` returned.
 
     Raises:
-      UnsupportedModelError: The model is not quantized.
+      UnsupportedModelError: The model is neither quantized nor pruned.
     """
-    check_quantized(model)
     adapter = adapter_of(model)
+    adapter.GRAPHS.check_model(model)
+    if not any(adapter.is_pruned(layer) for layer in model.layers):
+        check_quantized(model)
     copies: list[tuple[Any, Any]] = []
 
     def plain(layer: Any) -> list[Any]:

@@ -2,6 +2,7 @@
 
 from tfmot_mltq.keras.inference import inference
 from tfmot_mltq.keras.model_graph import GRAPHS
+from tfmot_mltq.keras.prune import prune
 from tfmot_mltq.keras.quantize import annotate, quantize
 from tfmot_mltq.keras.quantized_layers import (
     bake_weights,
@@ -9,9 +10,11 @@ from tfmot_mltq.keras.quantized_layers import (
     fused_batch_norm,
     inner_layer,
     is_annotated,
+    is_pruned,
     is_quantized,
     multi_level_layer,
     plain_layer,
+    pruned_layers,
     range_flags,
     tf_variables,
 )
@@ -25,9 +28,12 @@ __all__ = [
     "inference",
     "inner_layer",
     "is_annotated",
+    "is_pruned",
     "is_quantized",
     "multi_level_layer",
     "plain_layer",
+    "prune",
+    "pruned_layers",
     "quantize",
     "range_flags",
     "tf_variables",

@@ -6,7 +6,7 @@ import keras
 
 from tfmot_mltq.keras.quantize_activation import QuantizeActivation
 from tfmot_mltq.keras.quantize_annotate import QuantizeAnnotate
-from tfmot_mltq.keras.weight_layers import INT8_CLASSES, MULTI_LEVEL_CLASSES
+from tfmot_mltq.keras.weight_layers import INT8_CLASSES, MULTI_LEVEL_CLASSES, PRUNED_CLASSES
 
 
 def register() -> None:
@@ -14,6 +14,7 @@ def register() -> None:
     for cls in (
         *MULTI_LEVEL_CLASSES.values(),
         *INT8_CLASSES.values(),
+        *PRUNED_CLASSES.values(),
         QuantizeActivation,
         QuantizeAnnotate,
     ):

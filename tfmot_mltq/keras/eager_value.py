@@ -1,17 +1,17 @@
-"""Values of variables while TensorFlow traces a call."""
+"""Values of variables, also while TensorFlow traces a call."""
 
 from __future__ import annotations
 
 from typing import Any
 
+import keras
 import numpy as np
 
 
 def eager_value(variable: Any) -> np.ndarray:
-    """The value of a Keras variable as float32, outside the TensorFlow graph being traced.
-
-    Only conversion needs it, and conversion runs on the TensorFlow backend.
-    """
+    """The value of a Keras variable as float32, outside the TensorFlow graph being traced."""
+    if keras.backend.backend() != "tensorflow":
+        return variable.numpy().astype(np.float32)
     import tensorflow as tf
 
     with tf.init_scope():

@@ -14,8 +14,12 @@ from tfmot_mltq.keras.model_graph import GRAPHS
 from tfmot_mltq.keras.quantize_activation import QuantizeActivation
 from tfmot_mltq.keras.quantize_annotate import QuantizeAnnotate
 from tfmot_mltq.keras.quantized_layers import is_annotated
-from tfmot_mltq.keras.weight_layers import INT8_CLASSES, MULTI_LEVEL_CLASSES
-from tfmot_mltq.layout.graph import clone_layer, copy_weights
+from tfmot_mltq.keras.weight_layers import (
+    INT8_CLASSES,
+    MULTI_LEVEL_CLASSES,
+    copy_all_weights,
+)
+from tfmot_mltq.layout.graph import clone_layer
 from tfmot_mltq.layout.layer_kinds import keeps_quantization, kind_of, unsupported_reason
 from tfmot_mltq.layout.tflite_layers import split_weights, tflite_layers
 
@@ -92,7 +96,7 @@ def _place_quantizers(model: Any, specs: dict[str, Decomposition | None]) -> Any
         return [copy, QuantizeActivation(name=f"quantize_{layer.name}")]
 
     placed = GRAPHS.rebuild(model, place, on_input=_quantize_input)
-    copy_weights(copies)
+    copy_all_weights(copies)
     return placed
 
 

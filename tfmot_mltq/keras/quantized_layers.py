@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterator
 from typing import Any
 
@@ -9,17 +10,28 @@ import keras
 import numpy as np
 
 from tfmot_mltq.errors import ConversionError
+from tfmot_mltq.keras.eager_value import eager_value
 from tfmot_mltq.keras.quantize_activation import QuantizeActivation
 from tfmot_mltq.keras.quantize_annotate import QuantizeAnnotate
-from tfmot_mltq.keras.weight_layers import MultiLevelKernel, QuantizedKernel
+from tfmot_mltq.keras.weight_layers import (
+    MultiLevelKernel,
+    QuantizedKernel,
+    SimulatedKernel,
+)
 from tfmot_mltq.layout.graph import clone_layer, copy_weights
 from tfmot_mltq.layout.layer_kinds import kind_of
 from tfmot_mltq.layout.multi_level_layer import BatchNorm, MultiLevelLayer, batch_norm_affine
+from tfmot_mltq.pruning.pruned_layer import PrunedLayer
 
 
 def is_annotated(layer: Any) -> bool:
     """Whether ``quantize_annotate_layer`` made the layer."""
     return isinstance(layer, QuantizeAnnotate)
+
+
+def is_pruned(layer: Any) -> bool:
+    """Whether the layer has a mask."""
+    return isinstance(layer, SimulatedKernel) and layer.pruning is not None
 
 
 def is_quantized(layer: Any) -> bool:
@@ -42,7 +54,28 @@ def multi_level_layer(layer: Any) -> MultiLevelLayer | None:
         spec=layer.decomposition,
         kernel=layer.kernel.numpy().astype(np.float32),
         bias=layer.bias.numpy().astype(np.float32) if layer.use_bias else None,
+        state=layer.state(eager_value),
     )
+
+
+def pruned_layers(model: Any) -> list[PrunedLayer]:
+    """The layers of a model that are pruned, float ones and those with levels."""
+    return [
+        PrunedLayer(
+            name=layer.name,
+            pruning=layer.pruning,
+            spec=getattr(layer, "decomposition", None),
+            channel_axes=layer.channel_axes,
+            kernel=layer.kernel,
+            mask=layer.mask,
+            pruned=layer.pruned,
+            pruning_step=layer.pruning_step,
+            state=functools.partial(layer.state, eager_value),
+            notice_pruning_step=layer.notice_pruning_step,
+        )
+        for layer in model.layers
+        if is_pruned(layer)
+    ]
 
 
 def fused_batch_norm(layer: Any, reader: Any) -> BatchNorm | None:
@@ -62,16 +95,18 @@ def plain_layer(layer: Any) -> Any | None:
     """An unbuilt layer of the plain model for a layer of a quantized one; None if it goes."""
     if isinstance(layer, QuantizeActivation):
         return None
-    if isinstance(layer, QuantizedKernel):
+    if isinstance(layer, SimulatedKernel):
         return layer.plain()
     return clone_layer(layer)
 
 
 def bake_weights(layer: Any, plain: Any) -> None:
     """Copies the weights of a quantized layer to its plain form, kernels quantized."""
-    copy_weights([(layer, plain)])
-    if isinstance(layer, QuantizedKernel):
-        plain.kernel.assign(layer.baked(layer.kernel.numpy().astype(np.float32)))
+    if isinstance(layer, SimulatedKernel):
+        kernel = layer.baked(layer.kernel.numpy().astype(np.float32))
+        plain.set_weights([kernel, *([layer.bias.numpy()] if layer.use_bias else [])])
+    else:
+        copy_weights([(layer, plain)])
 
 
 def range_flags(model: Any) -> Iterator[Any]:

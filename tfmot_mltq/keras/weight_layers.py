@@ -1,12 +1,14 @@
-"""Keras layers whose kernel is quantized when they are called.
+"""Keras layers whose kernel is quantized, pruned or both when they are called.
 
 They are the plain layers with another ``call``: arguments, weights and their order, ``kernel`` (the
-trained float32 variable) and all else stay Keras'.
+trained float32 variable) and all else stay Keras'. What quantization and pruning add comes behind.
 """
 
 from __future__ import annotations
 
 import dataclasses
+import warnings
+from collections.abc import Iterable
 from typing import Any
 
 import keras
@@ -15,21 +17,41 @@ from keras import ops
 
 from tfmot_mltq import decomposition as mathematics
 from tfmot_mltq import int8_simulation
-from tfmot_mltq.decomposition import Decomposition
+from tfmot_mltq.decomposition import Decomposition, KernelState
 from tfmot_mltq.keras.array_namespace import array_namespace
 from tfmot_mltq.keras.eager_value import eager_value
 from tfmot_mltq.keras.saved_layer import SavedLayer
+from tfmot_mltq.layout.graph import copy_weights
 from tfmot_mltq.layout.layer_kinds import KERNEL_LAYERS
+from tfmot_mltq.pruning.pruning_spec import PruningSpec, as_pruning_spec
+from tfmot_mltq.pruning.update_pruning_step import check_started
 from tfmot_mltq.saved_config import unversioned
 from tfmot_mltq.simulation_mode import SimulationMode, current_mode
 
+_STATE_NAMES = tuple(field.name for field in dataclasses.fields(KernelState))
+_OWN_NAMES = (*_STATE_NAMES, "pruning_step")
 
-class QuantizedKernel(SavedLayer):
-    """Mixin: a float32 kernel that is quantized in the forward pass, with straight-through
-    gradients. Stands before the plain layer class, which is the last base.
+
+class SimulatedKernel(SavedLayer):
+    """Mixin: a float32 kernel that is changed in the forward pass. Stands before the plain layer
+    class, which is the last base.
+
+    Args:
+      pruning: How the kernel is pruned, a ``PruningSpec`` or its configuration; None for not at
+        all. A pruned layer has the non-trainable float32 weights ``mask`` (1 where a bit may be
+        non-zero, shape (levels, *kernel shape)) and ``pruned`` (1 as soon as the mask alone says
+        which bits are non-zero), and ``pruning_step`` (int32, batches done; -1 before training).
     """
 
     plain_class: type
+    mask_levels = 1
+
+    def __init__(
+        self, *args: Any, pruning: PruningSpec | dict[str, Any] | None = None, **kwargs: Any
+    ) -> None:
+        super().__init__(*args, **kwargs)
+        self.pruning = None if pruning is None else as_pruning_spec(pruning)
+        self.pruning_started = False
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
@@ -48,33 +70,134 @@ class QuantizedKernel(SavedLayer):
             kwargs["autocast"] = False
         return super().add_weight(*args, **kwargs)
 
-    def simulated(self, kernel: Any, xp: Any) -> Any:
-        """The quantized kernel, in the NumPy-like namespace ``xp``."""
+    def build(self, input_shape: Any) -> None:
+        """Adds the weights of the plain layer and those of pruning."""
+        super().build(input_shape)
+        if self.pruning is None:
+            return
+        self.mask = self._add_state("mask", (self.mask_levels, *self.kernel.shape), "ones")
+        self.pruned = self._add_state("pruned", (), "zeros")
+        self.pruning_step = self._add_state(
+            "pruning_step", (), keras.initializers.Constant(-1), dtype="int32"
+        )
+
+    def _add_state(self, name: str, shape: tuple[int, ...], initializer: Any, **kwargs: Any) -> Any:
+        return self.add_weight(
+            name=name,
+            shape=shape,
+            initializer=initializer,
+            autocast=False,
+            **{"dtype": "float32", "trainable": False, **kwargs},
+        )
+
+    def set_weights(self, weights: Any) -> None:
+        """Keras' hook."""
+        super().set_weights(weights)
+        self.notice_pruning_step()
+
+    def save_own_variables(self, store: Any) -> None:
+        """Keras' saving hook: those of the plain layer as it saves them, and ours by name."""
+        super().save_own_variables(store)
+        for name, variable in self._own_variables().items():
+            store[name] = variable.numpy()
+
+    def load_own_variables(self, store: Any) -> None:
+        """Keras' loading hook."""
+        own = self._own_variables()
+        if not own:
+            super().load_own_variables(store)
+            return
+        # The plain layer's hook compares the number of all weights with what it saved.
+        plain = (self.kernel, *([self.bias] if self.use_bias else []))
+        weights = {**{str(index): weight for index, weight in enumerate(plain)}, **own}
+        if set(weights) != set(store.keys()):
+            raise ValueError(
+                f"Layer '{self.name}' has the weights {sorted(weights)}, the file has "
+                f"{sorted(store.keys())}. Was it saved by another version of tfmot_mltq?"
+            )
+        for name, weight in weights.items():
+            weight.assign(store[name])
+        self.notice_pruning_step()
+
+    def _own_variables(self) -> dict[str, Any]:
+        return {name: getattr(self, name) for name in _OWN_NAMES if hasattr(self, name)}
+
+    def notice_pruning_step(self) -> None:
+        """To be called when the weights were set from outside of training."""
+        if self.pruning is not None:
+            self.pruning_started = int(self.pruning_step.numpy()) >= 0
+
+    @property
+    def channel_axes(self) -> int:
+        """How many trailing axes of the kernel make up the output channels."""
+        return KERNEL_LAYERS[self.plain_class.__name__].channel_axes
+
+    def state(self, value: Any) -> KernelState:
+        """The state of the kernel in matrix form, each variable read by ``value``."""
+        held = {name: value(getattr(self, name)) for name in _STATE_NAMES if hasattr(self, name)}
+        if "mask" in held:
+            xp = np if isinstance(held["mask"], np.ndarray) else array_namespace()
+            held["mask"] = mathematics.as_matrices(held["mask"], self.channel_axes, xp)
+        return KernelState(**held)
+
+    def simulated(self, kernel: Any) -> Any:
+        """The changed kernel, with gradients, on the backend."""
         raise NotImplementedError
 
     def baked(self, kernel: np.ndarray) -> np.ndarray:
-        """The quantized kernel in NumPy: the same on every backend."""
-        return self.simulated(kernel, np)
+        """The changed kernel in NumPy: the same on every backend."""
+        raise NotImplementedError
 
-    def quantized_kernel(self) -> Any:
+    def call_kernel(self, training: bool | None) -> Any:
         """The kernel for a call, in the layer's compute dtype."""
         if current_mode() is SimulationMode.EXPORT:
             return ops.convert_to_tensor(self.exported(eager_value(self.kernel)))
-        kernel = ops.cast(self.kernel, "float32")
-        quantized = self.simulated(ops.stop_gradient(kernel), array_namespace())
-        kernel = mathematics.straight_through(kernel, quantized, ops.stop_gradient)
-        return ops.cast(kernel, self.compute_dtype)
+        if training and self.pruning is not None:
+            self._check_started()
+        return ops.cast(self.simulated(ops.cast(self.kernel, "float32")), self.compute_dtype)
+
+    def _check_started(self) -> None:
+        try:
+            check_started(self.pruning_started, self.name)
+        except ValueError as error:
+            # An error inside of JAX's fit would cost the model its weights.
+            if keras.backend.backend() != "jax":
+                raise
+            warnings.warn(str(error), stacklevel=2)
 
     def exported(self, kernel: np.ndarray) -> np.ndarray:
         """The kernel as TensorFlow's converter is to find it."""
         return self.baked(kernel)
+
+    def get_config(self) -> dict[str, Any]:
+        """Keras configuration."""
+        config = super().get_config()
+        return config if self.pruning is None else {**config, "pruning": self.pruning.get_config()}
+
+
+class PrunedKernel(SimulatedKernel):
+    """Mixin: a float kernel that is pruned."""
+
+    def simulated(self, kernel: Any) -> Any:
+        """The kernel where the mask is set; the gradient likewise."""
+        return kernel * ops.convert_to_tensor(self.mask)[0]
+
+    def baked(self, kernel: np.ndarray) -> np.ndarray:
+        """The kernel where the mask is set."""
+        return kernel * self.mask.numpy()[0]
+
+
+class QuantizedKernel(SimulatedKernel):
+    """Mixin: a kernel that is quantized, and may be pruned too."""
 
 
 class MultiLevelKernel(QuantizedKernel):
     """Mixin: multi-level ternary (or binary) weights.
 
     Args:
-      decomposition: How to decompose, a ``Decomposition`` or its fields as a dict.
+      decomposition: How to decompose, a ``Decomposition`` or its fields as a dict. If it says so,
+        the layer has the trainable float32 weights ``scales`` or ``thresholds``, of shape (levels,
+        output channels), or (levels, 1) for one per tensor.
     """
 
     def __init__(
@@ -83,10 +206,48 @@ class MultiLevelKernel(QuantizedKernel):
         super().__init__(*args, **kwargs)
         self.decomposition = mathematics.as_decomposition(decomposition)
 
-    def simulated(self, kernel: Any, xp: Any) -> Any:
+    @property
+    def mask_levels(self) -> int:
+        """Planes of the mask."""
+        return self.decomposition.levels
+
+    def build(self, input_shape: Any) -> None:
+        """Adds the weights of the plain layer, of quantization and of pruning."""
+        super().build(input_shape)
+        spec = self.decomposition
+        channels = int(np.prod(self.kernel.shape[-self.channel_axes :])) if spec.per_channel else 1
+        for name, is_held in (
+            ("scales", spec.learned_scales),
+            ("thresholds", spec.threshold == "learned"),
+        ):
+            if is_held:
+                shape = (spec.levels, channels)
+                setattr(self, name, self._add_state(name, shape, "zeros", trainable=True))
+
+    def start_training_state(self) -> None:
+        """Sets learned scales and thresholds to what the kernel gives without learning."""
+        start = mathematics.initial_state(
+            mathematics.as_matrix(self.kernel.numpy(), self.channel_axes), self.decomposition
+        )
+        for name, value in start.items():
+            getattr(self, name).assign(value)
+
+    def simulated(self, kernel: Any) -> Any:
         """The multi-level kernel."""
-        axes = KERNEL_LAYERS[self.plain_class.__name__].channel_axes
-        return mathematics.quantize(kernel, self.decomposition, axes, xp)
+        return mathematics.trained_quantize(
+            kernel,
+            self.decomposition,
+            self.channel_axes,
+            array_namespace(),
+            ops.stop_gradient,
+            self.state(ops.convert_to_tensor),
+        )
+
+    def baked(self, kernel: np.ndarray) -> np.ndarray:
+        """The multi-level kernel in NumPy."""
+        return mathematics.quantize(
+            kernel, self.decomposition, self.channel_axes, np, self.state(eager_value)
+        )
 
     def get_config(self) -> dict[str, Any]:
         """Keras configuration."""
@@ -96,19 +257,29 @@ class MultiLevelKernel(QuantizedKernel):
 class Int8Kernel(QuantizedKernel):
     """Mixin: symmetric int8 weights, as TFLite stores them."""
 
-    def simulated(self, kernel: Any, xp: Any) -> Any:
-        """The kernel, rounded."""
+    def _rounded(self, kernel: Any, xp: Any) -> Any:
         axes = KERNEL_LAYERS[self.plain_class.__name__].int8_channel_axes
         return int8_simulation.int8_kernel(kernel, axes, xp)
 
+    def simulated(self, kernel: Any) -> Any:
+        """The kernel, rounded."""
+        if self.pruning is not None:
+            kernel = kernel * ops.convert_to_tensor(self.mask)[0]
+        quantized = self._rounded(ops.stop_gradient(kernel), array_namespace())
+        return mathematics.straight_through(kernel, quantized, ops.stop_gradient)
+
+    def baked(self, kernel: np.ndarray) -> np.ndarray:
+        """The kernel, rounded in NumPy."""
+        return self._rounded(self.exported(kernel), np)
+
     def exported(self, kernel: np.ndarray) -> np.ndarray:
-        """As it is: the converter rounds it the same way."""
-        return kernel
+        """Not rounded: the converter does that the same way."""
+        return kernel if self.pruning is None else kernel * eager_value(self.mask)[0]
 
 
 class _ConvolutionCall:
-    def call(self, inputs: Any) -> Any:
-        kernel = self.quantized_kernel()
+    def call(self, inputs: Any, training: bool | None = None) -> Any:
+        kernel = self.call_kernel(training)
         padding = self.padding
         if padding == "causal":  # of Conv1D
             inputs = ops.pad(inputs, self._compute_causal_padding())
@@ -125,10 +296,10 @@ class _ConvolutionCall:
 
 
 class _DepthwiseConvolutionCall:
-    def call(self, inputs: Any) -> Any:
+    def call(self, inputs: Any, training: bool | None = None) -> Any:
         outputs = ops.depthwise_conv(
             inputs,
-            self.quantized_kernel(),
+            self.call_kernel(training),
             strides=self.strides,
             padding=self.padding,
             dilation_rate=self.dilation_rate,
@@ -140,8 +311,8 @@ class _DepthwiseConvolutionCall:
 class _DenseCall:
     data_format = "channels_last"
 
-    def call(self, inputs: Any) -> Any:
-        return _with_bias_and_activation(self, ops.matmul(inputs, self.quantized_kernel()))
+    def call(self, inputs: Any, training: bool | None = None) -> Any:
+        return _with_bias_and_activation(self, ops.matmul(inputs, self.call_kernel(training)))
 
 
 def _with_bias_and_activation(layer: Any, outputs: Any) -> Any:
@@ -187,11 +358,49 @@ class Int8DepthwiseConv2D(Int8Kernel, _DepthwiseConvolutionCall, keras.layers.De
     """DepthwiseConv2D with stock int8 weights, one scale per output channel."""
 
 
-MULTI_LEVEL_CLASSES = {
-    cls.plain_class.__name__: cls
-    for cls in (MultiLevelConv2D, MultiLevelConv1D, MultiLevelDense, MultiLevelDepthwiseConv2D)
-}
-INT8_CLASSES = {
-    cls.plain_class.__name__: cls
-    for cls in (Int8Conv2D, Int8Conv1D, Int8Dense, Int8DepthwiseConv2D)
-}
+class PrunedConv2D(PrunedKernel, _ConvolutionCall, keras.layers.Conv2D):
+    """Conv2D with a pruned float kernel."""
+
+
+class PrunedConv1D(PrunedKernel, _ConvolutionCall, keras.layers.Conv1D):
+    """Conv1D with a pruned float kernel."""
+
+
+class PrunedDense(PrunedKernel, _DenseCall, keras.layers.Dense):
+    """Dense with a pruned float kernel."""
+
+
+class PrunedDepthwiseConv2D(PrunedKernel, _DepthwiseConvolutionCall, keras.layers.DepthwiseConv2D):
+    """DepthwiseConv2D with a pruned float kernel."""
+
+
+def _by_plain_class(*classes: type) -> dict[str, type]:
+    return {cls.plain_class.__name__: cls for cls in classes}
+
+
+MULTI_LEVEL_CLASSES = _by_plain_class(
+    MultiLevelConv2D, MultiLevelConv1D, MultiLevelDense, MultiLevelDepthwiseConv2D
+)
+INT8_CLASSES = _by_plain_class(Int8Conv2D, Int8Conv1D, Int8Dense, Int8DepthwiseConv2D)
+PRUNED_CLASSES = _by_plain_class(PrunedConv2D, PrunedConv1D, PrunedDense, PrunedDepthwiseConv2D)
+
+
+def copy_all_weights(copies: Iterable[tuple[Any, Any]]) -> None:
+    """Copies the weights of layers to their copies, some of which are quantized or pruned."""
+    for layer, copy in copies:
+        if isinstance(copy, SimulatedKernel):
+            _copy_kernel_weights(layer, copy)
+        else:
+            copy_weights([(layer, copy)])
+
+
+def _copy_kernel_weights(layer: Any, copy: SimulatedKernel) -> None:
+    """Copies the weights of a layer to one with the same kernel that is quantized or pruned as the
+    layer may not be. Steps of pruning are counted anew.
+    """
+    values = {weight.name: weight.numpy() for weight in layer.weights}
+    for weight in copy.weights:
+        if weight.name in values and weight.name != "pruning_step":
+            weight.assign(values[weight.name])
+    if isinstance(copy, MultiLevelKernel) and not isinstance(layer, MultiLevelKernel):
+        copy.start_training_state()

@@ -7,7 +7,14 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from tfmot_mltq.decomposition import Decomposition, as_matrix, check_finite, decompose
+from tfmot_mltq.decomposition import (
+    NO_STATE,
+    Decomposition,
+    KernelState,
+    as_matrix,
+    check_finite,
+    decompose,
+)
 from tfmot_mltq.layout.layer_kinds import KERNEL_LAYERS, KernelLayer
 
 
@@ -21,6 +28,7 @@ class MultiLevelLayer:
       spec: How the kernel is decomposed.
       kernel: Trained float32 kernel, in Keras' layout.
       bias: Shape (output channels,); None for a layer without.
+      state: Mask, and trained scales and thresholds, as far as the layer has them.
     """
 
     name: str
@@ -28,6 +36,7 @@ class MultiLevelLayer:
     spec: Decomposition
     kernel: np.ndarray
     bias: np.ndarray | None
+    state: KernelState = NO_STATE
 
     @property
     def kind(self) -> KernelLayer:
@@ -45,7 +54,7 @@ class MultiLevelLayer:
         """
         check_finite(self.kernel, f"{self.name}/kernel")
         matrix = as_matrix(self.kernel, self.kind.channel_axes)
-        planes, scales = decompose(matrix, self.spec)
+        planes, scales = decompose(matrix, self.spec, np, self.state)
         return planes.astype(np.int8), scales
 
     def rows(self) -> np.ndarray:

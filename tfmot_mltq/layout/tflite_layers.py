@@ -34,7 +34,7 @@ def tflite_layers(
         activation = keras.layers.Activation(
             layer.get_config()["activation"], name=f"{layer.name}_{activation_name(layer)}"
         )
-        return _without_activation(clone_layer(layer, activation="linear"), keras), [activation]
+        return without_separable(clone_layer(layer, activation="linear"), keras), [activation]
     if input_shape is not None and averages_whole_input(layer, input_shape):
         # TFLite's AVERAGE_POOL_2D has to round to the step of its input; MEAN has a step of its
         # own, which is finer by as much as averaging narrows the range.
@@ -45,7 +45,7 @@ def tflite_layers(
         scale, offset = affine
         scaled = keras.layers.Rescaling(scale, name=f"{layer.name}_scale")
         return [scaled], [keras.layers.Rescaling(1.0, offset, name=layer.name)]
-    return _without_activation(clone_layer(layer), keras), []
+    return without_separable(clone_layer(layer), keras), []
 
 
 def _affine(layer: Any) -> tuple[Any, Any] | None:
@@ -59,7 +59,8 @@ def _affine(layer: Any) -> tuple[Any, Any] | None:
     return None
 
 
-def _without_activation(layer: Any, keras: ModuleType) -> list[Any]:
+def without_separable(layer: Any, keras: ModuleType) -> list[Any]:
+    """The two convolutions of an unbuilt SeparableConv2D; any other layer as it is."""
     return _split_separable(layer, keras) if kind_of(layer) == "SeparableConv2D" else [layer]
 
 

@@ -11,6 +11,7 @@ from tfmot_mltq.frameworks import adapter_of
 from tfmot_mltq.layout.graph import first_and_last
 from tfmot_mltq.layout.layer_kinds import is_a, kind_of, unsupported_reason
 from tfmot_mltq.layout.multi_level_layer import MultiLevelLayer
+from tfmot_mltq.layout.output_positions import output_positions
 from tfmot_mltq.quantize import check_quantized
 from tfmot_mltq.report.layer_statistics import LayerStatistics, layer_statistics
 
@@ -23,17 +24,13 @@ def model_statistics(model: Any) -> list[LayerStatistics]:
     """
     check_quantized(model)
     adapter = adapter_of(model)
-    positions: dict[str, int] = {}
+    positions = output_positions(adapter.GRAPHS, model)
     layers: dict[str, MultiLevelLayer] = {}
     for node in adapter.GRAPHS.nodes_in_order(model):
         layer = adapter.multi_level_layer(node.layer)
         if layer is None:
             continue
         layers[layer.name] = layer
-        # Output positions of a call: all axes between batch and channels. Free sizes count as 1.
-        shape = node.outputs[0].shape[1:-1]
-        used = int(np.prod([size or 1 for size in shape], dtype=np.int64))
-        positions[layer.name] = positions.get(layer.name, 0) + used
     return [
         layer_statistics(name, layer.layer_class, layer.spec.kind, layer.rows(), positions[name])
         for name, layer in layers.items()

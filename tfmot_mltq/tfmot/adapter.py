@@ -1,6 +1,7 @@
 """What the rest of the package calls for tf_keras models; `keras/adapter.py` is its twin."""
 
 from tfmot_mltq.tfmot.model_graph import GRAPHS
+from tfmot_mltq.tfmot.prune import prune
 from tfmot_mltq.tfmot.quantize import annotate, quantize
 from tfmot_mltq.tfmot.quantized_layers import (
     bake_weights,
@@ -9,9 +10,11 @@ from tfmot_mltq.tfmot.quantized_layers import (
     inference,
     inner_layer,
     is_annotated,
+    is_pruned,
     is_quantized,
     multi_level_layer,
     plain_layer,
+    pruned_layers,
     range_flags,
     tf_variables,
 )
@@ -25,9 +28,12 @@ __all__ = [
     "inference",
     "inner_layer",
     "is_annotated",
+    "is_pruned",
     "is_quantized",
     "multi_level_layer",
     "plain_layer",
+    "prune",
+    "pruned_layers",
     "quantize",
     "range_flags",
     "tf_variables",

@@ -7,7 +7,13 @@ from typing import Any
 import tensorflow_model_optimization as tfmot
 import tf_keras
 
-from tfmot_mltq.tfmot import quantize_configs, quantize_layer, quantize_wrapper, quantizers
+from tfmot_mltq.tfmot import (
+    pruning_wrapper,
+    quantize_configs,
+    quantize_layer,
+    quantize_wrapper,
+    quantizers,
+)
 
 
 def _own_objects() -> dict[str, Any]:
@@ -21,6 +27,7 @@ def _own_objects() -> dict[str, Any]:
         quantize_configs.MultiLevelDenseQuantizeConfig,
         quantize_configs.MultiLevelDepthwiseConv2DQuantizeConfig,
         quantize_configs.SeparableConv2DQuantizeConfig,
+        pruning_wrapper.PruneLowMagnitude,
         quantize_layer.QuantizeActivation,
         quantize_wrapper.MltqQuantizeWrapper,
         quantizers.MultiLevelQuantizer,

@@ -15,7 +15,7 @@ from tfmot_mltq.tfmot.custom_objects import quantize_scope
 from tfmot_mltq.tfmot.model_graph import GRAPHS, layers_tfmot_cannot_wrap
 from tfmot_mltq.tfmot.quantize_registry import MULTI_LEVEL_CONFIGS
 from tfmot_mltq.tfmot.quantize_scheme import MultiLevelQuantizeScheme
-from tfmot_mltq.tfmot.quantized_layers import is_annotated
+from tfmot_mltq.tfmot.quantized_layers import is_annotated, multi_level_layer
 
 
 def annotate(layer: Any, spec: Decomposition) -> Any:
@@ -66,4 +66,9 @@ def quantize(flat: Any, spec: Decomposition | None, int8_layers: Collection[str]
 
         result = GRAPHS.rebuild(quantized, clone)
         copy_weights(copies)
-        return result
+    for layer in result.layers:
+        if multi_level_layer(layer) is not None:
+            layer.quantize_config.weight_quantizer.start_training_state(
+                layer.float_kernel.numpy(), layer.kernel_variables
+            )
+    return result

@@ -9,6 +9,7 @@ from tensorflow_model_optimization.quantization.keras import QuantizeConfig
 
 from tfmot_mltq.decomposition import Decomposition
 from tfmot_mltq.layout.layer_kinds import KERNEL_LAYERS, keeps_quantization
+from tfmot_mltq.pruning.pruning_spec import PruningSpec
 from tfmot_mltq.saved_config import unversioned, versioned
 from tfmot_mltq.tfmot.quantizers import (
     ActivationRangeQuantizer,
@@ -89,14 +90,29 @@ class WeightsQuantizeConfig(OutputQuantizeConfig):
         """Puts the quantized kernel in place for a call."""
         setattr(layer, self.weight_attr, quantize_weights[0])
 
+    def get_config(self) -> dict[str, Any]:
+        """Keras configuration."""
+        pruning = self.weight_quantizer.pruning
+        config = super().get_config()
+        return config if pruning is None else {**config, "pruning": pruning.get_config()}
+
 
 class Int8QuantizeConfig(WeightsQuantizeConfig):
-    """Stock int8 weights, one scale per output channel: Conv2D, Conv1D."""
+    """Stock int8 weights, one scale per output channel: Conv2D, Conv1D.
 
-    def __init__(self, quantize_output: bool = True) -> None:
+    Args:
+      quantize_output: See ``OutputQuantizeConfig``.
+      pruning: How the kernel is pruned, a ``PruningSpec`` or its configuration; None for not.
+    """
+
+    def __init__(
+        self,
+        quantize_output: bool = True,
+        pruning: PruningSpec | dict[str, Any] | None = None,
+    ) -> None:
         super().__init__(quantize_output)
         axes = KERNEL_LAYERS[self.layer_class].int8_channel_axes
-        self.weight_quantizer = Int8WeightQuantizer(axes)
+        self.weight_quantizer = Int8WeightQuantizer(axes, pruning)
 
 
 class Int8DenseQuantizeConfig(Int8QuantizeConfig):
@@ -118,14 +134,18 @@ class MultiLevelQuantizeConfig(WeightsQuantizeConfig):
     Args:
       decomposition: ``Decomposition`` or its fields as a dict.
       quantize_output: See ``OutputQuantizeConfig``.
+      pruning: How the kernel is pruned, a ``PruningSpec`` or its configuration; None for not.
     """
 
     def __init__(
-        self, decomposition: Decomposition | dict[str, Any], quantize_output: bool = True
+        self,
+        decomposition: Decomposition | dict[str, Any],
+        quantize_output: bool = True,
+        pruning: PruningSpec | dict[str, Any] | None = None,
     ) -> None:
         super().__init__(quantize_output)
         axes = KERNEL_LAYERS[self.layer_class].channel_axes
-        self.weight_quantizer = MultiLevelQuantizer(decomposition, axes)
+        self.weight_quantizer = MultiLevelQuantizer(decomposition, axes, pruning)
 
     @property
     def decomposition(self) -> Decomposition:

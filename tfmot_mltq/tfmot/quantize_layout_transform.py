@@ -21,7 +21,8 @@ from tfmot_mltq.tfmot import quantize_configs as configs
 from tfmot_mltq.tfmot.model_graph import GRAPHS, layers_tfmot_cannot_wrap
 from tfmot_mltq.tfmot.quantize_layer import QuantizeActivation
 from tfmot_mltq.tfmot.quantize_registry import MultiLevelQuantizeRegistry
-from tfmot_mltq.tfmot.quantize_wrapper import MltqQuantizeWrapper, local_name
+from tfmot_mltq.tfmot.quantize_wrapper import MltqQuantizeWrapper
+from tfmot_mltq.tfmot.saved_wrapper import local_name
 
 
 class MultiLevelQuantizeLayoutTransform(tfmot_quantize_layout_transform.QuantizeLayoutTransform):

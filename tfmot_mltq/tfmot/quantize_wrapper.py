@@ -8,45 +8,18 @@ from tensorflow_model_optimization.python.core.quantization.keras import (
     quantize_wrapper as tfmot_quantize_wrapper,
 )
 
-
-def local_name(weight: Any) -> str:
-    """`kernel` for `conv2d_1/kernel:0`."""
-    return weight.name.partition(":")[0].rpartition("/")[2]
+from tfmot_mltq.tfmot.saved_wrapper import SavedWrapper
 
 
-class MltqQuantizeWrapper(tfmot_quantize_wrapper.QuantizeWrapperV2):
-    """TFMOT's QuantizeWrapperV2 that can be saved as .keras.
-
-    TFMOT's stores a kernel twice when the wrapped layer was built before the wrapper and once when
-    it was not, as in a loaded model, so loading fails. Here the wrapper stores, once, what the
-    wrapped layer does not store itself.
-    """
-
-    def _own_variables(self) -> list[Any]:
-        of_layer = {id(weight) for weight in self.layer.weights}
-        return [weight for weight in self.weights if id(weight) not in of_layer]
-
-    def save_own_variables(self, store: Any) -> None:
-        """Keras' saving hook."""
-        for weight in self._own_variables():
-            store[local_name(weight)] = weight.numpy()
-
-    def load_own_variables(self, store: Any) -> None:
-        """Keras' loading hook."""
-        weights = {local_name(weight): weight for weight in self._own_variables()}
-        if set(weights) != set(store.keys()):
-            raise ValueError(
-                f"Layer '{self.name}' has the weights {sorted(weights)}, the file has "
-                f"{sorted(store.keys())}. Was it saved by another version of tfmot_mltq?"
-            )
-        for name, weight in weights.items():
-            weight.assign(store[name])
-
-    def named_weights(self) -> dict[str, Any]:
-        """All variables of the wrapper and its layer by local name (kernel, bias, gamma, ...)."""
-        return {local_name(weight): weight for weight in self.weights}
+class MltqQuantizeWrapper(SavedWrapper, tfmot_quantize_wrapper.QuantizeWrapperV2):
+    """TFMOT's QuantizeWrapperV2 that can be saved as .keras."""
 
     @property
     def float_kernel(self) -> Any:
         """The trained float kernel, whatever the last call put in its place in the layer."""
         return self._weight_vars[0][0]
+
+    @property
+    def kernel_variables(self) -> dict[str, Any]:
+        """What the quantizer of the kernel holds beside it, by name."""
+        return self._weight_vars[0][2]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -12,12 +13,16 @@ from tensorflow_model_optimization.python.core.quantization.keras import (
 )
 
 from tfmot_mltq.layout.graph import clone_layer, copy_weights
-from tfmot_mltq.layout.layer_kinds import kind_of
+from tfmot_mltq.layout.layer_kinds import KERNEL_LAYERS, kind_of
 from tfmot_mltq.layout.multi_level_layer import BatchNorm, MultiLevelLayer, batch_norm_affine
+from tfmot_mltq.pruning.pruned_layer import PrunedLayer
 from tfmot_mltq.tfmot.model_graph import GRAPHS
+from tfmot_mltq.tfmot.pruning_variables import kernel_state
+from tfmot_mltq.tfmot.pruning_wrapper import PruneLowMagnitude
 from tfmot_mltq.tfmot.quantize_configs import MultiLevelQuantizeConfig, WeightsQuantizeConfig
 from tfmot_mltq.tfmot.quantize_layer import QuantizeActivation
-from tfmot_mltq.tfmot.quantize_wrapper import MltqQuantizeWrapper, local_name
+from tfmot_mltq.tfmot.quantize_wrapper import MltqQuantizeWrapper
+from tfmot_mltq.tfmot.saved_wrapper import SavedWrapper, local_name
 
 
 def is_annotated(layer: Any) -> bool:
@@ -32,7 +37,7 @@ def is_quantized(layer: Any) -> bool:
 
 def inner_layer(layer: Any) -> Any:
     """The layer inside a wrapper; any other layer as it is."""
-    return layer.layer if isinstance(layer, MltqQuantizeWrapper) else layer
+    return layer.layer if isinstance(layer, SavedWrapper) else layer
 
 
 def multi_level_layer(layer: Any) -> MultiLevelLayer | None:
@@ -49,7 +54,49 @@ def multi_level_layer(layer: Any) -> MultiLevelLayer | None:
         spec=config.decomposition,
         kernel=layer.float_kernel.numpy(),
         bias=None if bias is None else bias.numpy(),
+        state=kernel_state(layer.kernel_variables, config.weight_quantizer.channel_axes),
     )
+
+
+def is_pruned(layer: Any) -> bool:
+    """Whether the layer has a mask."""
+    return "mask" in _kernel_variables(layer)
+
+
+def pruned_layers(model: Any) -> list[PrunedLayer]:
+    """The layers of a model that are pruned, float ones and quantized ones."""
+    return [_pruned_layer(layer) for layer in model.layers if is_pruned(layer)]
+
+
+def _pruned_layer(layer: Any) -> PrunedLayer:
+    variables = _kernel_variables(layer)
+    axes = KERNEL_LAYERS[kind_of(layer.layer)].channel_axes
+    if isinstance(layer, PruneLowMagnitude):
+        pruning, spec = layer.pruning, None
+    else:
+        quantizer = layer.quantize_config.weight_quantizer
+        pruning, spec = quantizer.pruning, getattr(quantizer, "spec", None)
+    return PrunedLayer(
+        name=layer.name,
+        pruning=pruning,
+        spec=spec,
+        channel_axes=axes,
+        kernel=layer.float_kernel,
+        mask=variables["mask"],
+        pruned=variables["pruned"],
+        pruning_step=variables["pruning_step"],
+        state=functools.partial(kernel_state, variables, axes),
+        notice_pruning_step=lambda: None,
+    )
+
+
+def _kernel_variables(layer: Any) -> dict[str, Any]:
+    """What a layer holds beside its kernel, by name."""
+    if isinstance(layer, PruneLowMagnitude):
+        return layer.pruning_variables
+    if isinstance(layer, MltqQuantizeWrapper) and layer._weight_vars:
+        return layer.kernel_variables
+    return {}
 
 
 def fused_batch_norm(layer: Any, reader: Any) -> BatchNorm | None:
@@ -71,14 +118,16 @@ def plain_layer(layer: Any) -> Any | None:
 
 def bake_weights(layer: Any, plain: Any) -> None:
     """Copies the weights of a quantized layer to its plain form, kernels quantized."""
-    if not isinstance(layer, MltqQuantizeWrapper):
+    if not isinstance(layer, SavedWrapper):
         copy_weights([(layer, plain)])
         return
     values = {name: weight.numpy() for name, weight in layer.named_weights().items()}
-    config = layer.quantize_config
-    if isinstance(config, WeightsQuantizeConfig):
-        values[local_name(layer.float_kernel)] = config.weight_quantizer.baked(
-            layer.float_kernel.numpy()
+    if isinstance(layer, PruneLowMagnitude):
+        values[local_name(layer.float_kernel)] = layer.baked()
+    elif isinstance(layer.quantize_config, WeightsQuantizeConfig):
+        axes = KERNEL_LAYERS[kind_of(layer.layer)].channel_axes
+        values[local_name(layer.float_kernel)] = layer.quantize_config.weight_quantizer.baked(
+            layer.float_kernel.numpy(), kernel_state(layer.kernel_variables, axes)
         )
     plain.set_weights([values[local_name(weight)] for weight in plain.weights])
 

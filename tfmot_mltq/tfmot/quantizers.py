@@ -12,13 +12,15 @@ import tf_keras
 from tensorflow_model_optimization.quantization.keras import quantizers as tfmot_quantizers
 
 from tfmot_mltq import decomposition, int8_simulation
+from tfmot_mltq.pruning.pruning_spec import PruningSpec, as_pruning_spec
 from tfmot_mltq.simulation_mode import SimulationMode, current_mode
-
-
-def _value(variable: Any) -> Any:
-    """The value of a weight outside the graph being traced, as an array."""
-    with tf.init_scope():
-        return variable.numpy()
+from tfmot_mltq.tfmot.pruning_variables import (
+    add_pruning_variables,
+    check_counted,
+    kernel_state,
+    masked,
+    numpy_value,
+)
 
 
 class MultiLevelQuantizer(tfmot_quantizers.Quantizer):
@@ -27,40 +29,68 @@ class MultiLevelQuantizer(tfmot_quantizers.Quantizer):
     Args:
       decomposition_spec: How to decompose, a ``Decomposition`` or its fields as a dict.
       channel_axes: Trailing axes of the kernel that make up the output channels.
+      pruning: How the kernel is pruned, a ``PruningSpec`` or its configuration; None for not.
     """
 
     def __init__(
         self,
         decomposition_spec: decomposition.Decomposition | dict[str, Any],
         channel_axes: int = 1,
+        pruning: PruningSpec | dict[str, Any] | None = None,
     ) -> None:
         self.spec = decomposition.as_decomposition(decomposition_spec)
         self.channel_axes = channel_axes
+        self.pruning = None if pruning is None else as_pruning_spec(pruning)
 
     def build(self, tensor_shape: Any, name: str, layer: Any) -> dict[str, Any]:
-        """No state: the planes follow from the float weights."""
-        return {}
+        """Adds the weights of pruning, and trained scales and thresholds if there are any."""
+        spec = self.spec
+        variables = {}
+        if self.pruning is not None:
+            variables = add_pruning_variables(layer, (spec.levels, *tensor_shape))
+        channels = int(np.prod(tensor_shape[-self.channel_axes :])) if spec.per_channel else 1
+        for part, is_held in (
+            ("scales", spec.learned_scales),
+            ("thresholds", spec.threshold == "learned"),
+        ):
+            if is_held:
+                variables[part] = layer.add_weight(
+                    name=part, shape=(spec.levels, channels), initializer="zeros", trainable=True
+                )
+        return variables
+
+    def start_training_state(self, kernel: np.ndarray, variables: dict[str, Any]) -> None:
+        """Sets trained scales and thresholds to what the kernel gives without learning."""
+        matrix = decomposition.as_matrix(kernel, self.channel_axes)
+        for part, value in decomposition.initial_state(matrix, self.spec).items():
+            variables[part].assign(value)
 
     @tf.autograph.experimental.do_not_convert
     def __call__(self, inputs: Any, training: Any, weights: Any, **kwargs: Any) -> tf.Tensor:
         """Quantizes a kernel; same shape and dtype out."""
         if current_mode() is SimulationMode.EXPORT:
-            return tf.constant(self.baked(_value(inputs)))
-        kernel = tf.convert_to_tensor(inputs)
-        quantized = decomposition.quantize(
-            tf.stop_gradient(kernel), self.spec, self.channel_axes, tnp
+            state = kernel_state(weights, self.channel_axes)
+            return tf.constant(self.baked(numpy_value(inputs), state))
+        check_counted(training, weights, inputs.name.partition("/")[0])
+        return decomposition.trained_quantize(
+            tf.convert_to_tensor(inputs),
+            self.spec,
+            self.channel_axes,
+            tnp,
+            tf.stop_gradient,
+            kernel_state(weights, self.channel_axes, tf.convert_to_tensor),
         )
-        return decomposition.straight_through(kernel, quantized, tf.stop_gradient)
 
-    def baked(self, kernel: np.ndarray) -> np.ndarray:
+    def baked(self, kernel: np.ndarray, state: decomposition.KernelState) -> np.ndarray:
         """The quantized kernel, as every framework computes it for a trained model."""
-        return decomposition.quantize(kernel, self.spec, self.channel_axes)
+        return decomposition.quantize(kernel, self.spec, self.channel_axes, np, state)
 
     def get_config(self) -> dict[str, Any]:
         """Keras configuration."""
         return {
             "decomposition_spec": dataclasses.asdict(self.spec),
             "channel_axes": self.channel_axes,
+            "pruning": None if self.pruning is None else self.pruning.get_config(),
         }
 
 
@@ -73,31 +103,42 @@ class Int8WeightQuantizer(tfmot_quantizers.Quantizer):
     Args:
       channel_axes: Trailing axes of the kernel that make up the output channels, each with a scale
         of its own; 0 for one scale per tensor.
+      pruning: How the kernel is pruned, a ``PruningSpec`` or its configuration; None for not.
     """
 
-    def __init__(self, channel_axes: int = 1) -> None:
+    def __init__(
+        self, channel_axes: int = 1, pruning: PruningSpec | dict[str, Any] | None = None
+    ) -> None:
         self.channel_axes = channel_axes
+        self.pruning = None if pruning is None else as_pruning_spec(pruning)
 
     def build(self, tensor_shape: Any, name: str, layer: Any) -> dict[str, Any]:
-        """No state."""
-        return {}
+        """Adds the weights of pruning."""
+        return {} if self.pruning is None else add_pruning_variables(layer, (1, *tensor_shape))
 
     @tf.autograph.experimental.do_not_convert
     def __call__(self, inputs: Any, training: Any, weights: Any, **kwargs: Any) -> tf.Tensor:
         """Quantizes a kernel; same shape and dtype out."""
         if current_mode() is SimulationMode.EXPORT:
-            return tf.constant(_value(inputs))  # the converter rounds it the same way
-        kernel = tf.convert_to_tensor(inputs)
+            # Not rounded: the converter does that the same way.
+            return tf.constant(masked(numpy_value(inputs), weights, numpy_value))
+        check_counted(training, weights, inputs.name.partition("/")[0])
+        kernel = masked(tf.convert_to_tensor(inputs), weights, tf.convert_to_tensor)
         quantized = int8_simulation.int8_kernel(tf.stop_gradient(kernel), self.channel_axes, tnp)
         return decomposition.straight_through(kernel, quantized, tf.stop_gradient)
 
-    def baked(self, kernel: np.ndarray) -> np.ndarray:
+    def baked(self, kernel: np.ndarray, state: decomposition.KernelState) -> np.ndarray:
         """The rounded kernel, as every framework computes it for a trained model."""
+        if state.mask is not None:
+            kernel = kernel * np.reshape(state.mask, kernel.shape)
         return int8_simulation.int8_kernel(kernel, self.channel_axes, np)
 
     def get_config(self) -> dict[str, Any]:
         """Keras configuration."""
-        return {"channel_axes": self.channel_axes}
+        return {
+            "channel_axes": self.channel_axes,
+            "pruning": None if self.pruning is None else self.pruning.get_config(),
+        }
 
 
 class ActivationRangeQuantizer(tfmot_quantizers.MovingAverageQuantizer):
@@ -133,7 +174,7 @@ class ActivationRangeQuantizer(tfmot_quantizers.MovingAverageQuantizer):
         initialized = weights["initialized_var"]
         mode = current_mode()
         if mode is SimulationMode.EXPORT:
-            low, high = (tf.constant(_value(limit)) for limit in current)
+            low, high = (tf.constant(numpy_value(limit)) for limit in current)
             return tf.quantization.fake_quant_with_min_max_vars(inputs, low, high)
         if mode is SimulationMode.CALIBRATE:
             # Extremes of all batches. A pass starts with the range reset, see `calibrate`.

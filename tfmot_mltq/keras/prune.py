@@ -1,0 +1,37 @@
+"""Pruning Keras 3 models."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from tfmot_mltq.keras.model_graph import GRAPHS
+from tfmot_mltq.keras.weight_layers import PRUNED_CLASSES, SimulatedKernel, copy_all_weights
+from tfmot_mltq.layout.graph import clone_layer
+from tfmot_mltq.layout.layer_kinds import kind_of
+from tfmot_mltq.pruning.pruning_spec import PruningSpec
+
+
+def prune(model: Any, prunings: Mapping[str, PruningSpec]) -> Any:
+    """A copy of a model without nested models, with layers that are pruned.
+
+    Args:
+      model: Float or quantized model.
+      prunings: How to prune which layers, by name.
+    """
+    copies: list[tuple[Any, Any]] = []
+
+    def replace(layer: Any) -> list[Any]:
+        pruning = prunings.get(layer.name)
+        if pruning is not None:
+            is_simulated = isinstance(layer, SimulatedKernel)
+            cls = type(layer) if is_simulated else PRUNED_CLASSES[kind_of(layer)]
+            copy = cls.from_config({**layer.get_config(), "pruning": pruning.get_config()})
+        else:
+            copy = clone_layer(layer)
+        copies.append((layer, copy))
+        return [copy]
+
+    pruned = GRAPHS.rebuild(model, replace)
+    copy_all_weights(copies)
+    return pruned

@@ -1,0 +1,145 @@
+"""The callback that prunes while a model trains."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from tfmot_mltq.frameworks import adapter_of
+from tfmot_mltq.layout.output_positions import output_positions
+from tfmot_mltq.pruning.masks import masks_for
+from tfmot_mltq.pruning.pruned_layer import PrunedLayer, ranked_together
+
+
+class UpdatePruningStep:
+    """Keras callback that counts the steps of training and updates the masks by their schedules.
+
+    For ``fit`` of tf_keras and Keras 3 on every backend. It must be among the callbacks of every
+    ``fit`` until the schedule has ended. In a training loop of your own call, as for TFMOT's
+    callback, ``set_model(model)`` and ``on_train_begin()`` first, ``on_train_batch_begin(-1)``
+    before every batch and ``on_epoch_end(-1)`` after every epoch.
+
+    The step is a weight of the layers, so training goes on where a saved model stopped.
+    """
+
+    # tf_keras asks for these; a callback of either framework cannot derive from the other's class.
+    _supports_tf_logs = True
+
+    def __init__(self) -> None:
+        self.model: Any = None
+        self.params: Any = None
+        self._layers: list[PrunedLayer] = []
+        self._positions: Mapping[str, int] = {}
+        self._step = 0
+        self._batch = 0
+        self._begun = 0
+
+    def _implements_train_batch_hooks(self) -> bool:
+        return True
+
+    def _implements_test_batch_hooks(self) -> bool:
+        return False
+
+    def _implements_predict_batch_hooks(self) -> bool:
+        return False
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("on_"):
+            return _do_nothing
+        raise AttributeError(f"'UpdatePruningStep' object has no attribute '{name}'")
+
+    def set_params(self, params: Any) -> None:
+        """Keras' hook."""
+        self.params = params
+
+    def set_model(self, model: Any) -> None:
+        """Keras' hook."""
+        self.model = model
+
+    def on_train_begin(self, logs: Any = None) -> None:
+        """Finds the pruned layers, and goes on from their step.
+
+        Raises:
+          ValueError: No layer of the model is pruned.
+        """
+        # A model for distillation holds the one that is trained.
+        model = getattr(self.model, "student", self.model)
+        adapter = adapter_of(model)
+        self._layers = adapter.pruned_layers(model)
+        if not self._layers:
+            raise ValueError(
+                f"'{model.name}' has no pruned layers. Train what mltq.prune_low_magnitude(model, "
+                "...) returns, or leave UpdatePruningStep out."
+            )
+        self._positions = output_positions(adapter.GRAPHS, model)
+        self._begun = 0
+        self._step = max(0, *(int(layer.pruning_step.numpy()) for layer in self._layers))
+        self._write_step()
+
+    def on_train_batch_begin(self, batch: int, logs: Any = None) -> None:
+        """Updates the masks if the schedule says so."""
+        self._count_begun()
+        if self._step == 0:
+            self._update_masks(range(1))
+        self._batch, self._begun = batch, 1
+
+    def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
+        """Notes how many batches ran at once, as by ``steps_per_execution``."""
+        self._begun = max(1, batch - self._batch + 1)
+
+    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+        """Updates the masks if the schedule says so, and writes the step into the layers."""
+        self._count_begun()
+        self._synchronize()
+        self._write_step()
+        for layer in self._layers:
+            layer.zero_float_weights()
+
+    def _count_begun(self) -> None:
+        done = range(self._step + 1, self._step + self._begun + 1)
+        self._step += self._begun
+        self._begun = 0
+        self._update_masks(done)
+
+    def _write_step(self) -> None:
+        for layer in self._layers:
+            layer.set_step(self._step)
+
+    def _synchronize(self) -> None:
+        """JAX keeps the weights elsewhere within an epoch."""
+        if hasattr(self.model, "jax_state_sync"):
+            self.model.jax_state_sync()
+
+    def _update_masks(self, steps: range) -> None:
+        """Updates the masks that are due at one of the steps, to the sparsity of the latest."""
+        for group in ranked_together(self._layers):
+            pruning = group[0].pruning
+            due = [step for step in steps if pruning.schedule.updates(step)]
+            if not due:
+                continue
+            self._synchronize()
+            masks = masks_for(
+                [layer.prunable_kernel(self._positions) for layer in group],
+                pruning,
+                pruning.schedule.sparsity(due[-1]),
+            )
+            if masks is not None:
+                for layer, mask in zip(group, masks, strict=True):
+                    layer.set_mask(mask)
+
+
+def _do_nothing(*_: Any, **__: Any) -> None:
+    """A hook that is not needed."""
+
+
+def check_started(is_started: bool, name: str) -> None:
+    """Refuses to train a pruned layer that nothing prunes.
+
+    Raises:
+      ValueError: Says what to pass to ``fit``.
+    """
+    if not is_started:
+        raise ValueError(
+            f"Layer '{name}' is to be pruned, but nothing counts the steps of its schedule. "
+            "Compile the model again and train with fit(..., callbacks=[mltq.UpdatePruningStep()])."
+        )

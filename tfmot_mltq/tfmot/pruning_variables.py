@@ -1,0 +1,71 @@
+"""The weights that pruning adds to a tf_keras layer."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+import tensorflow.experimental.numpy as tnp
+import tf_keras
+
+from tfmot_mltq.decomposition import KernelState, as_matrices
+from tfmot_mltq.pruning.update_pruning_step import check_started
+
+
+def numpy_value(variable: Any) -> np.ndarray:
+    """The value of a weight outside the graph being traced, as an array."""
+    with tf.init_scope():
+        return variable.numpy()
+
+
+def add_pruning_variables(layer: Any, mask_shape: tuple[int, ...]) -> dict[str, Any]:
+    """Adds ``mask``, ``pruned`` and ``pruning_step`` to a layer, and returns them by name."""
+    one_value = tf.VariableAggregation.ONLY_FIRST_REPLICA
+    return {
+        "mask": layer.add_weight(
+            name="mask",
+            shape=mask_shape,
+            initializer="ones",
+            trainable=False,
+            aggregation=one_value,
+        ),
+        "pruned": layer.add_weight(
+            name="pruned", initializer="zeros", trainable=False, aggregation=one_value
+        ),
+        "pruning_step": layer.add_weight(
+            name="pruning_step",
+            initializer=tf_keras.initializers.Constant(-1),
+            dtype=tf.int32,
+            trainable=False,
+            aggregation=one_value,
+        ),
+    }
+
+
+def check_counted(training: Any, variables: Mapping[str, Any], name: str) -> None:
+    """Refuses to train a pruned layer that nothing prunes, see ``check_started``."""
+    if "pruning_step" in variables and training is True:
+        check_started(int(numpy_value(variables["pruning_step"])) >= 0, name)
+
+
+def kernel_state(
+    variables: Mapping[str, Any], channel_axes: int, value: Callable[[Any], Any] = numpy_value
+) -> KernelState:
+    """The state of a kernel in matrix form, each variable read by ``value``."""
+    held = {
+        field.name: value(variables[field.name])
+        for field in dataclasses.fields(KernelState)
+        if field.name in variables
+    }
+    if "mask" in held:
+        xp = np if isinstance(held["mask"], np.ndarray) else tnp
+        held["mask"] = as_matrices(held["mask"], channel_axes, xp)
+    return KernelState(**held)
+
+
+def masked(kernel: Any, variables: Mapping[str, Any], value: Callable[[Any], Any]) -> Any:
+    """A kernel where its mask of one level is set."""
+    return kernel * value(variables["mask"])[0] if "mask" in variables else kernel

@@ -1,0 +1,43 @@
+"""Saving and reading the weights of layers that wrap another."""
+
+from __future__ import annotations
+
+from typing import Any
+
+
+def local_name(weight: Any) -> str:
+    """`kernel` for `conv2d_1/kernel:0`."""
+    return weight.name.partition(":")[0].rpartition("/")[2]
+
+
+class SavedWrapper:
+    """Mixin of TFMOT's wrappers, so that they can be saved as .keras.
+
+    TFMOT's store a kernel twice when the wrapped layer was built before the wrapper and once when
+    it was not, as in a loaded model, so loading fails. Here the wrapper stores, once, what the
+    wrapped layer does not store itself.
+    """
+
+    def _own_variables(self) -> list[Any]:
+        of_layer = {id(weight) for weight in self.layer.weights}
+        return [weight for weight in self.weights if id(weight) not in of_layer]
+
+    def save_own_variables(self, store: Any) -> None:
+        """Keras' saving hook."""
+        for weight in self._own_variables():
+            store[local_name(weight)] = weight.numpy()
+
+    def load_own_variables(self, store: Any) -> None:
+        """Keras' loading hook."""
+        weights = {local_name(weight): weight for weight in self._own_variables()}
+        if set(weights) != set(store.keys()):
+            raise ValueError(
+                f"Layer '{self.name}' has the weights {sorted(weights)}, the file has "
+                f"{sorted(store.keys())}. Was it saved by another version of tfmot_mltq?"
+            )
+        for name, weight in weights.items():
+            weight.assign(store[name])
+
+    def named_weights(self) -> dict[str, Any]:
+        """All variables of the wrapper and its layer by local name (kernel, bias, gamma, ...)."""
+        return {local_name(weight): weight for weight in self.weights}
