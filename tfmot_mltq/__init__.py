@@ -51,13 +51,19 @@ def _register_for_keras(_: object) -> None:
     importlib.import_module("tfmot_mltq.keras.custom_objects").register()
 
 
-def _register_for_tf_keras(_: object) -> None:
+def _register_for_tfmot(_: object) -> None:
+    importlib.import_module("tfmot_mltq.tfmot.custom_objects").register()
+
+
+def _import_tfmot(_: object) -> None:
+    # It may be what imports tf_keras; our classes have to wait until it is complete.
     if importlib.util.find_spec("tensorflow_model_optimization"):
-        importlib.import_module("tfmot_mltq.tfmot.custom_objects").register()
+        importlib.import_module("tensorflow_model_optimization")
 
 
 wrapt.register_post_import_hook(_register_for_keras, "keras")
-wrapt.register_post_import_hook(_register_for_tf_keras, "tf_keras")
+wrapt.register_post_import_hook(_register_for_tfmot, "tensorflow_model_optimization")
+wrapt.register_post_import_hook(_import_tfmot, "tf_keras")
 
 
 def __getattr__(name: str) -> Any:
