@@ -9,6 +9,8 @@ from tfmot_mltq.frameworks import adapter_of
 from tfmot_mltq.layout.output_positions import output_positions
 from tfmot_mltq.pruning.masks import masks_for
 from tfmot_mltq.pruning.pruned_layer import PrunedLayer, ranked_together
+from tfmot_mltq.pruning.pruning_spec import PruningSpec
+from tfmot_mltq.pruning.schedule import PruningSchedule
 
 
 class UpdatePruningStep:
@@ -110,18 +112,23 @@ class UpdatePruningStep:
         if hasattr(self.model, "jax_state_sync"):
             self.model.jax_state_sync()
 
+    def schedule(self, pruning: PruningSpec) -> PruningSchedule:
+        """The schedule of a layer."""
+        return pruning.schedule
+
     def _update_masks(self, steps: range) -> None:
         """Updates the masks that are due at one of the steps, to the sparsity of the latest."""
         for group in ranked_together(self._layers):
             pruning = group[0].pruning
-            due = [step for step in steps if pruning.schedule.updates(step)]
+            schedule = self.schedule(pruning)
+            due = [step for step in steps if schedule.updates(step)]
             if not due:
                 continue
             self._synchronize()
             masks = masks_for(
                 [layer.prunable_kernel(self._positions) for layer in group],
                 pruning,
-                pruning.schedule.sparsity(due[-1]),
+                schedule.sparsity(due[-1]),
             )
             if masks is not None:
                 for layer, mask in zip(group, masks, strict=True):

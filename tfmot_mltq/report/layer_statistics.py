@@ -9,13 +9,18 @@ from typing import Any
 import numpy as np
 
 from tfmot_mltq.packing import packed_layer, plane_codec
+from tfmot_mltq.report.zero_activations import UsedActivations
 
-# One-sided potential speed-up (weights only), each weight counted as often as it is used. The full
-# text of the method's paper was not available; the definitions are inferred.
+# Each weight counts as often as it is used. The full text of the method's paper was not available;
+# the definitions are inferred.
 SPEEDUP_NOTE = (
     "Potential speed-ups are one-sided (weights only), against the multi-level binary network of "
     "the same shape. The definitions are inferred from the method's abstract: bit level "
     "M*N / sum nb(w), word level M*N / #(w != 0)."
+)
+TWO_SIDED_NOTE = (
+    "Two-sided ones are measured on the given data: bit level M*N / sum nb(w) nb(a), word level "
+    "M*N / #(w != 0 and a != 0); an int8 activation is one bit, or none where it is zero."
 )
 
 
@@ -36,6 +41,7 @@ class LayerStatistics:
       flash_bytes: Packed layer: header, channel tables and planes, in the smallest encodings.
       entropy_bytes: Entropy bound of the planes.
       int8_bytes: Bytes of the stock int8 weights and biases.
+      used: What data met, for the two-sided figures; None without data.
     """
 
     name: str
@@ -50,6 +56,7 @@ class LayerStatistics:
     flash_bytes: int
     entropy_bytes: float
     int8_bytes: int
+    used: UsedActivations | None = None
 
     @property
     def macs(self) -> int:
@@ -65,7 +72,12 @@ class LayerStatistics:
 
 
 def layer_statistics(
-    name: str, layer_class: str, kind: str, planes: np.ndarray, positions: int
+    name: str,
+    layer_class: str,
+    kind: str,
+    planes: np.ndarray,
+    positions: int,
+    used: UsedActivations | None = None,
 ) -> LayerStatistics:
     """Counts of a layer.
 
@@ -75,6 +87,7 @@ def layer_statistics(
       kind: "ternary" or "binary".
       planes: Shape (levels, output_channels, row_size).
       positions: How often each weight is used for one sample.
+      used: What data met; None without data.
     """
     return LayerStatistics(
         name=name,
@@ -89,6 +102,7 @@ def layer_statistics(
         flash_bytes=packed_layer.packed_bytes(planes),
         entropy_bytes=plane_codec.entropy_bytes(planes),
         int8_bytes=planes[0].size + 4 * planes.shape[1],
+        used=used,
     )
 
 
@@ -130,4 +144,28 @@ def _ratios(layers: Sequence[LayerStatistics]) -> dict[str, float | None]:
         "word_density": sum(layer.nonzero_words for layer in layers) / words if words else None,
         "potential_speedup_bit": work / bit_work if bit_work else None,
         "potential_speedup_word": work / word_work if word_work else None,
+        **_two_sided_ratios(layers),
+    }
+
+
+def _two_sided_ratios(layers: Sequence[LayerStatistics]) -> dict[str, float | None]:
+    """Those of the measured layers; {} without data."""
+    measured = [(layer, layer.used) for layer in layers if layer.used is not None]
+    if not measured:
+        return {}
+    products = sum(used.products for _, used in measured)
+    work = sum(layer.levels * used.products for layer, used in measured)
+    # A multi-level binary network has no zeros on either side.
+    bit_work, word_work = (
+        sum(
+            layer.levels * used.products if layer.kind == "binary" else getattr(used, counted)
+            for layer, used in measured
+        )
+        for counted in ("bit_products", "word_products")
+    )
+    active = sum(used.active_products for _, used in measured)
+    return {
+        "activation_density": active / products if products else None,
+        "potential_speedup_bit_two_sided": work / bit_work if bit_work else None,
+        "potential_speedup_word_two_sided": work / word_work if word_work else None,
     }

@@ -14,13 +14,20 @@ from tfmot_mltq.layout.multi_level_layer import MultiLevelLayer
 from tfmot_mltq.layout.output_positions import output_positions
 from tfmot_mltq.quantize import check_quantized
 from tfmot_mltq.report.layer_statistics import LayerStatistics, layer_statistics
+from tfmot_mltq.report.zero_activations import used_activations
 
 
-def model_statistics(model: Any) -> list[LayerStatistics]:
+def model_statistics(model: Any, dataset: Any = None) -> list[LayerStatistics]:
     """One entry per multi-level layer, in graph order; the calls of a shared layer add up.
+
+    Args:
+      model: Quantized model.
+      dataset: Samples for the two-sided figures, in a form that ``convert`` takes; None without.
 
     Raises:
       UnsupportedModelError: The model is not quantized.
+      ValueError: The dataset does not fit the model.
+      TypeError: The dataset has none of the forms.
     """
     check_quantized(model)
     adapter = adapter_of(model)
@@ -31,8 +38,16 @@ def model_statistics(model: Any) -> list[LayerStatistics]:
         if layer is None:
             continue
         layers[layer.name] = layer
+    used = {} if dataset is None else used_activations(model, dataset, adapter, layers)
     return [
-        layer_statistics(name, layer.layer_class, layer.spec.kind, layer.rows(), positions[name])
+        layer_statistics(
+            name,
+            layer.layer_class,
+            layer.spec.kind,
+            layer.rows(),
+            positions[name],
+            used.get(name),
+        )
         for name, layer in layers.items()
     ]
 

@@ -11,6 +11,7 @@ from rich.table import Table
 
 from tfmot_mltq.report.layer_statistics import (
     SPEEDUP_NOTE,
+    TWO_SIDED_NOTE,
     LayerStatistics,
     layer_dict,
     total_dict,
@@ -19,38 +20,48 @@ from tfmot_mltq.report.model_statistics import int8_layers, model_statistics
 
 
 def summary(
-    model: Any, *, print_table: bool = True, console: Console | None = None
+    model: Any,
+    dataset: Any = None,
+    *,
+    print_table: bool = True,
+    console: Console | None = None,
 ) -> dict[str, Any]:
     """Prints and returns what the quantized layers of a model hold and cost.
 
     Args:
       model: Model that ``quantize_model`` or ``quantize_apply`` returned.
+      dataset: Samples to measure the two-sided speed-ups on, in a form that ``convert`` takes.
       print_table: False only returns the figures.
       console: Where to print; standard output by default.
 
     Returns:
       {"layers": [...], "total": {...}, "int8_layers": [...], "note": ...}, ready for
       ``json.dumps``. Per layer and in total: weights, non-zero bits and words, their densities, the
-      potential speed-ups (one-sided, bit and word level), multiply-accumulates per sample, and
-      bytes: packed (``flash_bytes``), entropy bound of the planes, and stock int8. The layers that
-      stay int8 are not counted; they are listed with the reason.
+      potential speed-ups (one-sided, and with a dataset two-sided; bit and word level),
+      multiply-accumulates per sample, and bytes: packed (``flash_bytes``), entropy bound of the
+      planes, and stock int8. The layers that stay int8 are not counted; they are listed with the
+      reason.
 
     Raises:
       UnsupportedModelError: The model is not quantized.
+      ValueError: The dataset does not fit the model.
+      TypeError: The dataset has none of the forms.
     """
-    layers = model_statistics(model)
+    layers = model_statistics(model, dataset)
     result = {
         "layers": [layer_dict(layer) for layer in layers],
         "total": total_dict(layers),
         "int8_layers": [dataclasses.asdict(layer) for layer in int8_layers(model)],
-        "note": SPEEDUP_NOTE,
+        "note": SPEEDUP_NOTE if dataset is None else f"{SPEEDUP_NOTE} {TWO_SIDED_NOTE}",
     }
     if print_table:
         console = console or Console()
         console.print(_table(model.name, layers, result))
+        if dataset is not None:
+            console.print(_two_sided_table(result))
         if result["int8_layers"]:
             console.print(_int8_table(result["int8_layers"]))
-        console.print(SPEEDUP_NOTE, style="dim")
+        console.print(result["note"], style="dim")
     return result
 
 
@@ -89,19 +100,41 @@ def _int8_table(layers: list[dict[str, Any]]) -> Table:
     return table
 
 
+def _two_sided_table(result: dict[str, Any]) -> Table:
+    table = Table(title="Two-sided, on the given data", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    table.add_column("layer", overflow="fold")
+    for heading in ("non-0\nactivations", "bit\nspeed", "word\nspeed"):
+        table.add_column(heading, justify="right", no_wrap=True)
+
+    def cells(figures: dict[str, Any]) -> list[str]:
+        return [
+            _percent(figures["activation_density"]),
+            _times(figures["potential_speedup_bit_two_sided"]),
+            _times(figures["potential_speedup_word_two_sided"]),
+        ]
+
+    for figures in result["layers"]:
+        table.add_row(figures["name"], *cells(figures))
+    table.add_section()
+    table.add_row("total", *cells(result["total"]), style="bold")
+    return table
+
+
+def _percent(value: float | None) -> str:
+    return "-" if value is None else f"{value:.1%}"
+
+
+def _times(value: float | None) -> str:
+    return "-" if value is None else f"{value:.2f}x"
+
+
 def _cells(figures: dict[str, Any]) -> list[str]:
-    def percent(value: float | None) -> str:
-        return "-" if value is None else f"{value:.1%}"
-
-    def times(value: float | None) -> str:
-        return "-" if value is None else f"{value:.2f}x"
-
     return [
         f"{figures['weights']:,}",
-        percent(figures["bit_density"]),
-        percent(figures["word_density"]),
-        times(figures["potential_speedup_bit"]),
-        times(figures["potential_speedup_word"]),
+        _percent(figures["bit_density"]),
+        _percent(figures["word_density"]),
+        _times(figures["potential_speedup_bit"]),
+        _times(figures["potential_speedup_word"]),
         f"{figures['flash_bytes']:,}",
         f"{figures['entropy_bytes']:,.0f}",
         f"{figures['int8_bytes']:,}",

@@ -1,0 +1,19 @@
+"""Writing files so that they are there as a whole or not at all."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import pathlib
+from collections.abc import Iterator
+
+
+@contextlib.contextmanager
+def replaced_file(path: pathlib.Path) -> Iterator[pathlib.Path]:
+    """A temporary name beside ``path``, with its suffix, to write to; moved to it at the end."""
+    temporary = path.with_name(f".{path.stem}.{os.getpid()}{path.suffix}")
+    try:
+        yield temporary
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)

@@ -1,0 +1,296 @@
+"""sparsify: raises the sparsity until the loss of accuracy is no longer negligible."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import math
+import pathlib
+import time
+from collections.abc import Callable, Collection, Sequence
+from typing import Any
+
+from rich.console import Console
+
+from tfmot_mltq.frameworks import adapter_of
+from tfmot_mltq.layout.output_positions import output_positions
+from tfmot_mltq.pruning.masks import current_sparsity
+from tfmot_mltq.pruning.prune import prune_low_magnitude
+from tfmot_mltq.pruning.pruning_spec import PruningSpec
+from tfmot_mltq.pruning.schedule import ConstantSparsity, PolynomialDecay, PruningSchedule
+from tfmot_mltq.pruning.update_pruning_step import UpdatePruningStep
+from tfmot_mltq.report.summary import summary
+from tfmot_mltq.search.highest_passing import highest_passing
+from tfmot_mltq.search.trial import SparsifyResult, Trial
+from tfmot_mltq.search.trial_store import TrialMemory, TrialStore, model_fingerprint
+
+# Densities to try: each is this much of the one before; four steps halve it.
+_STEP = 0.5**0.25
+_SMALLEST_DENSITY = 1e-3
+# The part of training in which sparsity rises by default, and how often masks are updated in it.
+_RISING = 0.5
+_UPDATES = 50
+
+
+def sparsify(
+    model: Any,
+    train_fn: Callable[[Any, list[Any]], Any],
+    evaluate_fn: Callable[[Any], float],
+    max_accuracy_drop: float = 0.01,
+    granularity: str = "bit",
+    *,
+    reference_accuracy: float | None = None,
+    sparsities: Sequence[float] | None = None,
+    pruning_schedule: Callable[[float], Any] | None = None,
+    scope: str = "layer",
+    criterion: str = "squared_error",
+    block_size: tuple[int, int] | str = (1, 1),
+    sparsity_of: str = "elements",
+    layers: Collection[str] | None = None,
+    directory: str | pathlib.Path | None = None,
+    strategy: Any = None,
+    console: Console | None = None,
+) -> SparsifyResult:
+    """The sparsest model whose accuracy is within a tolerance.
+
+    Each trial prunes a copy of ``model`` to one sparsity while ``train_fn`` trains it. Sparsity
+    rises in strides until a trial fails; bisection then finds the border, and the sparsity behind
+    the first failure beyond it is tried too, as accuracy is noisy.
+
+    Args:
+      model: Quantized model, or float model with ``granularity="word"``. It is not changed.
+      train_fn: Called with a pruned model and a list of callbacks; compiles the model, and calls
+        ``fit`` with these callbacks.
+      evaluate_fn: Called with a trained model; returns its accuracy, higher is better.
+      max_accuracy_drop: How much lower than the reference the accuracy may be.
+      granularity: As of ``prune_low_magnitude``.
+      reference_accuracy: Accuracy to compare with, such as that of the float model. By default that
+        of ``model``.
+      sparsities: The sparsities to choose from. By default densities that fall by a factor of two
+        in four steps, from that of ``model`` to a thousandth.
+      pruning_schedule: Gives the schedule for a final sparsity. By default PolynomialDecay over the
+        first half of training, whose length ``fit`` then has to know.
+      scope: As of ``prune_low_magnitude``.
+      criterion: As of ``prune_low_magnitude``.
+      block_size: As of ``prune_low_magnitude``.
+      sparsity_of: As of ``prune_low_magnitude``.
+      layers: As of ``prune_low_magnitude``.
+      directory: Folder for the models of all trials and their index. A search that was stopped goes
+        on from it, and loses the trial under way at most. None keeps nothing but the result.
+      strategy: ``tf.distribute.Strategy`` under which models are built, trained and evaluated.
+      console: Where progress is printed; standard output by default.
+
+    Returns:
+      The best model, all trials, and their Pareto curve.
+
+    Raises:
+      ValueError: An argument is out of its range, ``evaluate_fn`` returned no number, the directory
+        holds another search, or ``fit`` does not know the length of training and there is no
+        ``pruning_schedule``.
+      UnsupportedModelError: As of ``prune_low_magnitude``.
+    """
+    if not max_accuracy_drop >= 0:
+        raise ValueError(f"max_accuracy_drop must not be negative, got {max_accuracy_drop}.")
+    pruning = {
+        "granularity": granularity,
+        "scope": scope,
+        "criterion": criterion,
+        "block_size": block_size,
+        "sparsity_of": sparsity_of,
+        "layers": None if layers is None else sorted(layers),
+    }
+    now = _sparsity_now(model, pruning)
+    candidates = _candidates(now, sparsities)
+    trainer = _Trainer(
+        model, train_fn, evaluate_fn, pruning, pruning_schedule or _Rising(now), strategy
+    )
+    if reference_accuracy is None:
+        reference_accuracy = trainer.accuracy(model, "the model as it is")
+    store: TrialStore | TrialMemory = TrialMemory()
+    if directory is not None:
+        search = {
+            "model": model_fingerprint(model),
+            "sparsities": candidates,
+            "max_accuracy_drop": max_accuracy_drop,
+            "reference_accuracy": reference_accuracy,
+            **pruning,
+        }
+        store = TrialStore(directory, adapter_of(model).GRAPHS.keras, search)
+    progress = _Progress(console or Console(), granularity, reference_accuracy)
+    progress.start(len(candidates), max_accuracy_drop, store.trials)
+
+    def passes(index: int) -> bool:
+        done = {trial.sparsity: trial for trial in store.trials}
+        trial = done.get(candidates[index])
+        if trial is None:
+            lowest = reference_accuracy - max_accuracy_drop
+            trial, trained = trainer.run(candidates[index], lowest)
+            store.add(trial, trained)
+            progress.show(trial)
+        return trial.within_tolerance
+
+    border = highest_passing(len(candidates), passes)
+    trials = sorted(store.trials, key=lambda trial: trial.sparsity)
+    best = None
+    if border is not None:
+        best = next(trial for trial in trials if trial.sparsity == candidates[border])
+    chosen = model if best is None else store.model(best)
+    return SparsifyResult(chosen, best, reference_accuracy, max_accuracy_drop, trials)
+
+
+def _sparsity_now(model: Any, pruning: dict[str, Any]) -> float:
+    """The sparsity of a model before the search; refuses what cannot be pruned."""
+    almost_all = ConstantSparsity(1.0 - 1e-9, 0)
+    pruned = prune_low_magnitude(model, almost_all, **pruning)
+    adapter = adapter_of(pruned)
+    positions = output_positions(adapter.GRAPHS, pruned)
+    layers = adapter.pruned_layers(pruned)
+    kernels = [layer.prunable_kernel(positions) for layer in layers]
+    if pruning["scope"] == "global":
+        return current_sparsity(kernels, layers[0].pruning)
+    # The schedule must not end below the sparsity of any layer.
+    return max(current_sparsity([kernel], layers[0].pruning) for kernel in kernels)
+
+
+def _candidates(now: float, sparsities: Sequence[float] | None) -> list[float]:
+    """The sparsities to choose from, rising."""
+    if sparsities is None:
+        steps = int(math.log(_SMALLEST_DENSITY / (1.0 - now)) / math.log(_STEP))
+        return [1.0 - (1.0 - now) * _STEP**step for step in range(1, steps + 1)]
+    wrong = [value for value in sparsities if not now < value < 1.0]
+    if wrong or not sparsities:
+        raise ValueError(
+            f"sparsities must be above that of the model, {now:.4f}, and below 1, got "
+            f"{wrong or 'none'}."
+        )
+    return sorted({float(value) for value in sparsities})
+
+
+class _Rising:
+    """The default schedule, as soon as ``fit`` knows how long training is."""
+
+    def __init__(self, initial_sparsity: float) -> None:
+        self._initial = initial_sparsity
+
+    def __call__(self, sparsity: float) -> PruningSchedule:
+        """What the layers of the result say: pruned before the first step."""
+        return ConstantSparsity(sparsity, begin_step=0, end_step=0)
+
+    def callback(self) -> UpdatePruningStep:
+        """A callback that raises the sparsity over the first part of training instead."""
+        return _RaiseSparsity(self._initial)
+
+
+class _RaiseSparsity(UpdatePruningStep):
+    """Raises the sparsity to what the layers say over the first part of training."""
+
+    def __init__(self, initial_sparsity: float) -> None:
+        super().__init__()
+        self._initial = initial_sparsity
+        self._steps = 0
+
+    def on_train_begin(self, logs: Any = None) -> None:
+        """Keras' hook."""
+        super().on_train_begin(logs)
+        if self._steps:
+            return
+        if not self.params or not self.params.get("steps"):
+            raise ValueError(
+                "fit does not know how many steps an epoch has. Pass steps_per_epoch to fit, or "
+                "sparsify(..., pruning_schedule=lambda sparsity: mltq.PolynomialDecay(...))."
+            )
+        self._steps = self.params["steps"] * self.params["epochs"]
+
+    def schedule(self, pruning: PruningSpec) -> PruningSchedule:
+        """The schedule of a layer."""
+        end = max(1, int(_RISING * self._steps))
+        return PolynomialDecay(
+            self._initial,
+            pruning.schedule.last_sparsity,
+            begin_step=0,
+            end_step=end,
+            frequency=max(1, end // _UPDATES),
+        )
+
+
+@dataclasses.dataclass(frozen=True)
+class _Trainer:
+    """Runs trials; the fields are arguments of ``sparsify``."""
+
+    model: Any
+    train_fn: Callable[[Any, list[Any]], Any]
+    evaluate_fn: Callable[[Any], float]
+    pruning: dict[str, Any]
+    pruning_schedule: Callable[[float], Any]
+    strategy: Any
+
+    def run(self, sparsity: float, lowest_accuracy: float) -> tuple[Trial, Any]:
+        """Prunes, trains and evaluates."""
+        start = time.monotonic()
+        schedule = self.pruning_schedule
+        callback = schedule.callback() if isinstance(schedule, _Rising) else UpdatePruningStep()
+        with self._strategy_scope():
+            pruned = prune_low_magnitude(self.model, schedule(sparsity), **self.pruning)
+            self.train_fn(pruned, [callback])
+        accuracy = self.accuracy(pruned, f"the trial at sparsity {sparsity:.4f}")
+        seconds = time.monotonic() - start
+        is_good = accuracy >= lowest_accuracy
+        return Trial(sparsity, accuracy, is_good, seconds, _total(pruned)), pruned
+
+    def accuracy(self, model: Any, what: str) -> float:
+        """The accuracy of a model.
+
+        Raises:
+          ValueError: It is no number.
+        """
+        with self._strategy_scope():
+            value = self.evaluate_fn(model)
+        try:
+            accuracy = float(value)
+        except (TypeError, ValueError):
+            accuracy = math.nan
+        if not math.isfinite(accuracy):
+            raise ValueError(
+                f"evaluate_fn returned {value!r} for {what}; it must return the accuracy as a "
+                "number. Trials that are finished are kept."
+            )
+        return accuracy
+
+    def _strategy_scope(self) -> contextlib.AbstractContextManager[Any]:
+        return contextlib.nullcontext() if self.strategy is None else self.strategy.scope()
+
+
+def _total(pruned: Any) -> dict[str, Any]:
+    adapter = adapter_of(pruned)
+    if not any(adapter.is_quantized(layer) for layer in pruned.layers):
+        return {}
+    return summary(pruned, print_table=False)["total"]
+
+
+@dataclasses.dataclass(frozen=True)
+class _Progress:
+    """Prints what the search does."""
+
+    console: Console
+    granularity: str
+    reference_accuracy: float
+
+    def start(self, count: int, max_accuracy_drop: float, trials: Sequence[Trial]) -> None:
+        """Says what is searched for, and what is known already."""
+        self.console.print(
+            f"sparsify ({self.granularity} level): {count} sparsities, accuracy of at least "
+            f"{self.reference_accuracy:.4f} - {max_accuracy_drop:.4f}"
+        )
+        for trial in trials:
+            self.show(trial, " (found on disk)")
+
+    def show(self, trial: Trial, remark: str = "") -> None:
+        """One line for a trial."""
+        verdict = "[green]good enough[/]" if trial.within_tolerance else "[red]too low[/]"
+        gained = trial.total.get(f"potential_speedup_{self.granularity}")
+        speedup = f", potential speed-up {gained:.1f}x" if gained else ""
+        self.console.print(
+            f"  sparsity {trial.sparsity:.4f}: accuracy {trial.accuracy:.4f} "
+            f"({trial.accuracy - self.reference_accuracy:+.4f}) {verdict}{speedup}, "
+            f"{trial.seconds:.0f} s{remark}"
+        )
