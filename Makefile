@@ -1,6 +1,7 @@
 # make demo   trains, converts and runs a digit classifier; figures in build/demo/
 #             (KERAS=tf_keras for tf_keras instead of Keras 3; KERAS_BACKEND=jax or torch)
 # make test   all checks and tests that take minutes
+# make test-slow   tests that take longer
 #
 # Both set up everything in .venv; what they write goes to build/.
 
@@ -16,7 +17,7 @@ C_SOURCES := $(filter-out tflite_ops/tests/%,$(C_FILES))
 DEVICE_PACKAGES := gcc-arm-none-eabi libnewlib-arm-none-eabi qemu-system-arm \
   gcc-riscv64-unknown-elf picolibc-riscv64-unknown-elf qemu-system-misc
 
-.PHONY: help demo test lint format golden device-tools bazel-test clean
+.PHONY: help demo test test-slow lint format golden device-tools bazel-test clean
 
 help:
 	@sed -n 's/^# \(make\)/\1/p' Makefile
@@ -44,6 +45,9 @@ demo: $(VENV)/installed-demo
 
 test: $(VENV)/installed device-tools lint
 	$(RUN) -m pytest -n $(JOBS)
+
+test-slow: $(VENV)/installed
+	$(RUN) -m pytest -n $(JOBS) -m slow
 
 lint: $(VENV)/installed
 	$(VENV)/bin/ruff check .

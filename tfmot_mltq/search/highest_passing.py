@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 
 _STRIDE = 4
@@ -20,6 +21,7 @@ def highest_passing(count: int, passes: Callable[[int], bool]) -> int | None:
     Returns:
       An index that passed; None if none did.
     """
+    passes = functools.cache(passes)
     low, high = -1, count
     while low < count - 1:
         index = min(low + _STRIDE, count - 1)
