@@ -1,6 +1,7 @@
 """Which bits and words pruning leaves, in NumPy."""
 
 import dataclasses
+import itertools
 import json
 
 import numpy as np
@@ -9,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tfmot_mltq.decomposition import Decomposition, KernelState, decompose, reconstruct
+from tfmot_mltq.pruning.criterion import bit_values
 from tfmot_mltq.pruning.masks import current_sparsity, is_sparser, masks_for, work_left
 from tfmot_mltq.pruning.prunable_kernel import PrunableKernel
 from tfmot_mltq.pruning.pruning_spec import PruningSpec, as_pruning_spec
@@ -63,9 +65,8 @@ def test_sparsity_is_met_to_the_element_and_zeros_stay(
     # The weights move, and the same bits are zero.
     moved = dataclasses.replace(after, matrix=rng.normal(size=shape).astype(np.float32))
     np.testing.assert_array_equal(moved.support(), masks[0])
-    # Pruning goes on from the mask.
-    more = masks_for([moved], pruning, 1 - (1 - sparsity) / 2)
-    assert more is None or not np.any(more[0] & ~masks[0])
+    # The sparsity is there, so nothing changes.
+    assert masks_for([moved], pruning, sparsity) is None
 
 
 def test_bits_that_change_the_weights_least_go_first(rng):
@@ -84,6 +85,42 @@ def test_words_of_float_kernels_are_ranked_by_magnitude(rng):
     kept = after.state.mask[0] != 0
     assert np.count_nonzero(kept) == 30
     assert np.abs(after.matrix[kept]).min() > np.abs(after.matrix[~kept]).max()
+
+
+def test_bits_go_to_the_levels_that_serve_best(rng):
+    spec = Decomposition(3)
+    before = kernel(rng, (30, 2), spec)
+    _, scales = decompose(before.matrix, spec)
+    values, levels_used = bit_values(before, PruningSpec(SCHEDULE))
+    for place in np.ndindex(*before.matrix.shape):
+        weight = before.matrix[place]
+        smallest = [weight**2, np.inf, np.inf, np.inf]
+        for word in itertools.product((-1, 0, 1), repeat=3):
+            bits = np.count_nonzero(word)
+            smallest[bits] = min(smallest[bits], (weight - word @ scales[:, place[1]]) ** 2)
+        for bits in (1, 2, 3):
+            used = [int(levels_used[(bits - 1, *place)]) >> level & 1 for level in range(3)]
+            assert sum(used) == bits
+            signs = itertools.product((-1, 1), repeat=3)
+            best = min((weight - (np.array(s) * used) @ scales[:, place[1]]) ** 2 for s in signs)
+            assert best == pytest.approx(smallest[bits], abs=1e-6)
+        saved = np.minimum.accumulate(-np.diff(smallest))
+        np.testing.assert_allclose(values[(slice(None), *place)], saved, atol=1e-5)
+
+
+def test_one_bit_is_worth_what_the_formula_says(rng):
+    before = kernel(rng, (30, 2), Decomposition(1))
+    _, scales = decompose(before.matrix, before.spec)
+    values, _ = bit_values(before, PruningSpec(SCHEDULE))
+    np.testing.assert_allclose(values[0], scales * (2 * np.abs(before.matrix) - scales), atol=1e-5)
+
+
+def test_exact_zeros_stay_zero(rng):
+    before = kernel(rng, (50, 4), Decomposition(2))
+    before.matrix[::2] = 0.0
+    for granularity in ("bit", "word"):
+        after = pruned([before], PruningSpec(SCHEDULE, granularity), 0.8)[0]
+        assert not np.any(after.state.mask[:, ::2])
 
 
 @pytest.mark.parametrize("granularity", ["bit", "word"])

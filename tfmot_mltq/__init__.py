@@ -28,6 +28,7 @@ _PUBLIC = {
     "UpdatePruningStep": "tfmot_mltq.pruning.update_pruning_step",
     "PolynomialDecay": "tfmot_mltq.pruning.schedule",
     "ConstantSparsity": "tfmot_mltq.pruning.schedule",
+    "distill": "tfmot_mltq.distillation",
     "sparsify": "tfmot_mltq.search.sparsify",
     "ternary_weights": "tfmot_mltq.quantize",
     "strip": "tfmot_mltq.quantize",

@@ -1,5 +1,6 @@
 """What the rest of the package calls for Keras 3 models; `tfmot/adapter.py` is its twin."""
 
+from tfmot_mltq.keras.distiller import Distiller
 from tfmot_mltq.keras.inference import inference
 from tfmot_mltq.keras.model_graph import GRAPHS
 from tfmot_mltq.keras.prune import prune
@@ -21,6 +22,7 @@ from tfmot_mltq.keras.quantized_layers import (
 
 __all__ = [
     "GRAPHS",
+    "Distiller",
     "annotate",
     "bake_weights",
     "check_convertible",

@@ -1,6 +1,8 @@
-"""What it costs to set bits, words and blocks of words to zero."""
+"""What bits, words and blocks of words are worth: how much error they save."""
 
 from __future__ import annotations
+
+import itertools
 
 import numpy as np
 
@@ -9,39 +11,65 @@ from tfmot_mltq.pruning.prunable_kernel import PrunableKernel
 from tfmot_mltq.pruning.pruning_spec import PruningSpec
 
 
-def element_scores(kernel: PrunableKernel, pruning: PruningSpec) -> np.ndarray:
-    """How much each element is worth keeping.
+def word_values(kernel: PrunableKernel, pruning: PruningSpec) -> np.ndarray:
+    """What each word, or block of words, is worth.
 
-    A bit with scale a on the residual R lowers the squared error of its weight by
-    (|R|)^2 - (|R| - a)^2 = a * (2|R| - a). A word w is worth w^2, and a
-    block the mean of its words, so that blocks of different sizes compare.
+    A word w saves the error w^2; a block the mean over its words, so that blocks of different sizes
+    compare. Shape (n, c) for words, (n / entries, c / channels) for blocks.
+    """
+    errors = _weighed(np.square(kernel.matrix, dtype=np.float64), kernel, pruning)
+    block = pruning.block_shape(kernel.matrix.shape, kernel.name)
+    return in_blocks(errors, block) / np.prod(block)
+
+
+def bit_values(kernel: PrunableKernel, pruning: PruningSpec) -> tuple[np.ndarray, np.ndarray]:
+    """What the first, second, ... bit of each weight is worth, and which levels they are on.
+
+    With the scales as they are, let E_b be the smallest squared error of a weight with b bits, on
+    whichever levels serve it best. Its b-th bit saves E_(b-1) - E_b. (With one level that is
+    a * (2|w| - a) for a scale a.) A bit counts no more than those before it, so that the most
+    valuable bits of a tensor are, for every weight, its first ones.
 
     Args:
       kernel: The kernel.
-      pruning: Granularity and criterion.
+      pruning: The criterion.
 
     Returns:
-      Bits: shape (levels, n, c). Words: (n, c). Blocks: (n / entries, c / channels).
+      values: Shape (levels, n, c); entry b - 1 is what the b-th bit is worth, and -inf for weights
+        that are exactly zero.
+      levels_used: uint8, same shape; bit m of entry b - 1 says whether the best choice of b bits
+        has one on level m + 1.
     """
-    if pruning.granularity == "bit":
-        scores = _bit_errors(kernel)
-    else:
-        alive = np.any(kernel.state.mask != 0, axis=0)
-        scores = np.square(kernel.matrix, dtype=np.float64) * alive
-    if pruning.is_relative:
-        power = np.sum(np.square(kernel.matrix, dtype=np.float64), axis=0) * kernel.matrix.shape[1]
-        scores = scores / np.where(power > 0, power, 1.0)
-    if pruning.granularity == "word":
-        block = pruning.block_shape(kernel.matrix.shape, kernel.name)
-        scores = in_blocks(scores, block) / np.prod(block)
-    return scores / kernel.positions if pruning.per_work else scores
-
-
-def _bit_errors(kernel: PrunableKernel) -> np.ndarray:
     columns, state = with_columns(kernel.matrix, kernel.spec, np, kernel.state)
-    levels = residual_levels(columns, kernel.spec, np, state)
-    errors = [level.scale * (2.0 * np.abs(level.residual) - level.scale) for level in levels]
-    return np.reshape(np.stack(errors).astype(np.float64), (len(levels), *kernel.matrix.shape))
+    scales = [level.scale for level in residual_levels(columns, kernel.spec, np, state)]
+    magnitude = np.abs(columns)
+    count = len(scales)
+    errors = np.full((count + 1, *columns.shape), np.inf, np.float32)
+    errors[0] = np.square(magnitude)
+    levels_used = np.zeros((count, *columns.shape), np.uint8)
+    for word in itertools.product((-1, 0, 1), repeat=count):
+        bits = sum(map(abs, word))
+        if not bits:
+            continue
+        value = sum(sign * scale for sign, scale in zip(word, scales, strict=True))
+        error = np.square(magnitude - value)
+        is_better = error < errors[bits]
+        errors[bits] = np.where(is_better, error, errors[bits])
+        code = sum(1 << level for level, sign in enumerate(word) if sign)
+        levels_used[bits - 1] = np.where(is_better, code, levels_used[bits - 1])
+    saved = np.minimum.accumulate(errors[:-1] - errors[1:], axis=0)
+    saved = np.where(magnitude > 0, saved, -np.inf)
+    shape = (count, *kernel.matrix.shape)
+    return _weighed(saved.reshape(shape), kernel, pruning), levels_used.reshape(shape)
+
+
+def _weighed(errors: np.ndarray, kernel: PrunableKernel, pruning: PruningSpec) -> np.ndarray:
+    """Errors as the criterion weighs them."""
+    if pruning.is_relative:
+        power = np.sum(np.square(kernel.matrix, dtype=np.float64), axis=0)
+        power = power * kernel.matrix.shape[1]
+        errors = errors / np.where(power > 0, power, 1.0)
+    return errors / kernel.positions if pruning.per_work else errors
 
 
 def in_blocks(values: np.ndarray, block: tuple[int, int]) -> np.ndarray:

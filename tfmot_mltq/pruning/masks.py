@@ -12,11 +12,11 @@ from collections.abc import Sequence
 import numpy as np
 
 from tfmot_mltq.decomposition import TWN_FACTOR, residual_levels, with_columns
-from tfmot_mltq.pruning.criterion import element_scores, from_blocks, in_blocks
+from tfmot_mltq.pruning.criterion import bit_values, from_blocks, in_blocks, word_values
 from tfmot_mltq.pruning.prunable_kernel import PrunableKernel
 from tfmot_mltq.pruning.pruning_spec import PruningSpec
 
-# The errors of bits follow from the scales, and the scales from the mask.
+# What bits are worth follows from the scales, and the scales from the mask.
 _ROUNDS = 3
 
 
@@ -25,7 +25,7 @@ def masks_for(
 ) -> list[np.ndarray] | None:
     """The masks that give kernels, ranked together, a sparsity.
 
-    What is zero in the mask of a kernel stays zero.
+    Weights that are exactly zero stay so; others may come back while the sparsity rises.
 
     Args:
       kernels: Kernels that are pruned alike.
@@ -39,12 +39,17 @@ def masks_for(
     budget = total - round(sparsity * total)
     if work_left(kernels, pruning) <= budget:
         return None
-    kernels = list(kernels)
-    for _ in range(_ROUNDS if pruning.granularity == "bit" else 1):
-        kept = _best_elements(kernels, pruning, budget)
-        masks = [
-            _mask(kernel, elements, pruning) for kernel, elements in zip(kernels, kept, strict=True)
+    if pruning.granularity == "word":
+        values = [word_values(kernel, pruning) for kernel in kernels]
+        kept = _most_valuable(values, _costs(kernels, pruning), budget)
+        return [
+            _mask_of_words(kernel, words, pruning)
+            for kernel, words in zip(kernels, kept, strict=True)
         ]
+    for _ in range(_ROUNDS):
+        values, levels_used = zip(*(bit_values(kernel, pruning) for kernel in kernels), strict=True)
+        kept = _most_valuable(values, _costs(kernels, pruning), budget)
+        masks = [_mask_of_bits(*found) for found in zip(kept, levels_used, strict=True)]
         kernels = [kernel.pruned_to(mask) for kernel, mask in zip(kernels, masks, strict=True)]
     return masks
 
@@ -91,47 +96,44 @@ def _costs(kernels: Sequence[PrunableKernel], pruning: PruningSpec) -> list[np.n
     return costs
 
 
-def _best_elements(
-    kernels: Sequence[PrunableKernel], pruning: PruningSpec, budget: int
+def _most_valuable(
+    values: Sequence[np.ndarray], costs: Sequence[np.ndarray], budget: int
 ) -> list[np.ndarray]:
     """Booleans per element: the ones worth most that cost no more than the budget."""
-    scores = []
-    for kernel in kernels:
-        allowed = _elements(kernel, kernel.state.mask != 0, pruning)
-        scores.append(np.where(allowed, element_scores(kernel, pruning), -np.inf))
-    ranked = np.concatenate([score.ravel() for score in scores])
-    costs = np.concatenate([cost.ravel() for cost in _costs(kernels, pruning)])
-    order = np.argsort(-ranked, kind="stable")
-    within = np.cumsum(costs[order]) <= budget
-    kept = np.zeros(ranked.shape, bool)
+    # Stable, so that of equal bits of a weight the first one goes in first.
+    order = np.argsort(-np.concatenate([value.ravel() for value in values]), kind="stable")
+    within = np.cumsum(np.concatenate([cost.ravel() for cost in costs])[order]) <= budget
+    kept = np.zeros(order.shape, bool)
     kept[order[within]] = True
-    ends = np.cumsum([score.size for score in scores])[:-1]
+    ends = np.cumsum([value.size for value in values])[:-1]
     return [
-        part.reshape(score.shape) for part, score in zip(np.split(kept, ends), scores, strict=True)
+        part.reshape(value.shape) for part, value in zip(np.split(kept, ends), values, strict=True)
     ]
 
 
-def _mask(kernel: PrunableKernel, kept: np.ndarray, pruning: PruningSpec) -> np.ndarray:
-    """Booleans per bit, from Booleans per element."""
-    if pruning.granularity == "bit":
-        return kept
+def _mask_of_bits(kept: np.ndarray, levels_used: np.ndarray) -> np.ndarray:
+    """Booleans per level, from how many bits of each weight are kept."""
+    count = np.count_nonzero(kept, axis=0)
+    code = np.zeros(count.shape, np.uint8)
+    for bits in range(1, len(kept) + 1):
+        code = np.where(count == bits, levels_used[bits - 1], code)
+    return np.stack([(code >> level) & 1 for level in range(len(kept))]) != 0
+
+
+def _mask_of_words(kernel: PrunableKernel, kept: np.ndarray, pruning: PruningSpec) -> np.ndarray:
+    """Booleans per bit of the words (or blocks) that are kept: at each level those above the
+    threshold of Ternary Weight Networks among them, and at least one.
+    """
     words = from_blocks(kept, pruning.block_shape(kernel.matrix.shape, kernel.name))
     if kernel.spec is None:
         return words[np.newaxis]
-    return _bits_of_words(kernel, words & np.any(kernel.state.mask != 0, axis=0))
-
-
-def _bits_of_words(kernel: PrunableKernel, words: np.ndarray) -> np.ndarray:
-    """The bits that words are made of: at each level those above the threshold of Ternary Weight
-    Networks among the words that are left, and at least one.
-    """
-    allowed = (kernel.state.mask != 0) & words
-    mask = np.zeros_like(allowed)
+    mask = np.zeros(kernel.state.mask.shape, bool)
     for level in range(len(mask)):
-        columns, state = with_columns(kernel.matrix, kernel.spec, np, kernel.pruned_to(mask).state)
+        state = kernel.pruned_to(mask).state
+        columns, state = with_columns(kernel.matrix, kernel.spec, np, state)
         residual = residual_levels(columns, kernel.spec, np, state)[level].residual
-        magnitude = np.abs(residual).reshape(kernel.matrix.shape) * words
-        left = np.maximum(np.sum(words, axis=0), 1)
-        mask[level] = allowed[level] & (magnitude > TWN_FACTOR * np.sum(magnitude, axis=0) / left)
-    first = np.cumsum(allowed, axis=0) == 1
-    return mask | (first & allowed & ~np.any(mask, axis=0))
+        magnitude = np.abs(residual).reshape(words.shape) * words
+        mean = np.sum(magnitude, axis=0) / np.maximum(np.sum(words, axis=0), 1)
+        mask[level] = words & (magnitude > TWN_FACTOR * mean)
+    mask[0] |= words & ~np.any(mask, axis=0)
+    return mask

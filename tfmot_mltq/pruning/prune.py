@@ -34,7 +34,8 @@ def prune_low_magnitude(
     Train the result with the callback ``UpdatePruningStep``. The sparsity is met to one element of
     each layer, or of the model with ``scope="global"``. Zeros are held by masks, which act on the
     weights and on their gradients: what was set to zero stays zero in further training, in saved
-    models, in ``strip`` and in ``convert``, and may be pruned further.
+    models, in ``strip`` and in ``convert``, and may be pruned further. While the sparsity rises, a
+    bit may still come back in the place of one that has become less useful.
 
     Args:
       model: Built model of Keras 3 or tf_keras: float (words only), or quantized. It is not
@@ -44,10 +45,12 @@ def prune_low_magnitude(
         TensorFlow. Sparsity counts all zeros, also those of the ternary levels as they are.
       granularity: "bit" prunes single bits of the levels, "word" whole weights.
       scope: "layer": each layer has the sparsity. "global": all of them together, ranked together.
-      criterion: What is pruned first. "squared_error": what changes the weights least; a bit with
-        scale a on the residual R costs a * (2|R| - a), a word w costs w^2. "relative_error": the
-        same over the mean square of the output channel, as batch normalisation takes the scale of a
-        channel out again. Either with "_per_work" at the end: divided by the number of output
+      criterion: What is pruned first. "squared_error": what changes the weights least. A word w
+        costs w^2. A bit costs the difference between the smallest squared errors that its weight
+        has with it and without it, on whichever levels serve best; with one level of scale a that
+        is a * (2|w| - a). "relative_error": the same as a share of what the layer sums up, the mean
+        over its output channels, as batch normalisation takes the scale of a channel out again.
+        Either with "_per_work" at the end: divided by the number of output
         positions that use the weight, so that with ``scope="global"`` instructions are saved at the
         least error, rather than parameters.
       block_size: With words, (entries, output channels) of the blocks that are pruned as one: (1,
@@ -76,6 +79,9 @@ def prune_low_magnitude(
     adapter.GRAPHS.check_model(model)
     check_weights(model)
     flat = split_separable_layers(adapter.GRAPHS, adapter.GRAPHS.inline_nested_models(model))
+    # What an earlier run set to zero does not come back in this one.
+    for layer in adapter.pruned_layers(flat):
+        layer.zero_pruned_words()
     chosen = _chosen_layers(flat, adapter, pruning, layers)
     pruned = adapter.prune(flat, dict.fromkeys(chosen, pruning))
     _check_schedule(pruned, adapter)

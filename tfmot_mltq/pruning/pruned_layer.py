@@ -51,10 +51,9 @@ class PrunedLayer:
         self.mask.assign(mask.reshape(self.mask.shape).astype(np.float32))
         self.pruned.assign(1.0)
 
-    def zero_float_weights(self) -> None:
-        """Writes the zeros of the mask into a float kernel, for who reads its weights."""
-        if self.spec is None:
-            self.kernel.assign(self.kernel.numpy() * self.mask.numpy()[0])
+    def zero_pruned_words(self) -> None:
+        """Writes the words that are zero in the mask into the kernel."""
+        self.kernel.assign(self.kernel.numpy() * np.max(self.mask.numpy(), axis=0))
 
     def set_step(self, step: int) -> None:
         """Sets the number of batches done."""

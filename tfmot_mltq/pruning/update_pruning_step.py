@@ -94,8 +94,12 @@ class UpdatePruningStep:
         self._count_begun()
         self._synchronize()
         self._write_step()
+
+    def on_train_end(self, logs: Any = None) -> None:
+        """Writes the zeros into float kernels, for those who read them, such as TFMOT's strip."""
         for layer in self._layers:
-            layer.zero_float_weights()
+            if layer.spec is None:
+                layer.zero_pruned_words()
 
     def _count_begun(self) -> None:
         done = range(self._step + 1, self._step + self._begun + 1)

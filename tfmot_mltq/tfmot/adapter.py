@@ -1,5 +1,6 @@
 """What the rest of the package calls for tf_keras models; `keras/adapter.py` is its twin."""
 
+from tfmot_mltq.tfmot.distiller import Distiller
 from tfmot_mltq.tfmot.model_graph import GRAPHS
 from tfmot_mltq.tfmot.prune import prune
 from tfmot_mltq.tfmot.quantize import annotate, quantize
@@ -21,6 +22,7 @@ from tfmot_mltq.tfmot.quantized_layers import (
 
 __all__ = [
     "GRAPHS",
+    "Distiller",
     "annotate",
     "bake_weights",
     "check_convertible",
