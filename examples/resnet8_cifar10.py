@@ -17,7 +17,7 @@ import time
 import keras
 import numpy as np
 from absl import app, flags
-from keras import layers
+from cifar10 import accuracy, build_resnet8, load_data
 from rich.console import Console
 
 import tfmot_mltq as mltq
@@ -36,18 +36,6 @@ flags.DEFINE_integer("tflm_images", 1000, "Test images to run on TFLM (one at a 
 flags.DEFINE_integer("seed", 1, "Random seed.")
 
 
-def load_data(path):
-    """CIFAR-10 as integer images in 0..255 and labels."""
-    if path:
-        with np.load(path) as data:
-            arrays = [data[name] for name in ("x_train", "y_train", "x_test", "y_test")]
-    else:
-        (x_train, y_train), (x_test, y_test) = keras.datasets.cifar10.load_data()
-        arrays = [x_train, y_train, x_test, y_test]
-    x_train, y_train, x_test, y_test = arrays
-    return x_train, y_train.ravel(), x_test.astype(np.float32), y_test.ravel()
-
-
 def augmented_batches(x, y, rng):
     """Endless batches of shuffled images, mirrored and shifted by up to four pixels."""
     batch = FLAGS.batch_size
@@ -61,32 +49,6 @@ def augmented_batches(x, y, rng):
             flip = rng.random(batch) < 0.5
             images[flip] = images[flip, :, ::-1]
             yield images.astype(np.float32), y[picked]
-
-
-def build_resnet8():
-    """ResNet-8 as in MLPerf Tiny, 78,666 parameters."""
-
-    def conv(x, filters, size=3, strides=1):
-        return layers.Conv2D(
-            filters,
-            size,
-            strides,
-            padding="same",
-            kernel_initializer="he_normal",
-            kernel_regularizer=keras.regularizers.L2(1e-4),
-        )(x)
-
-    inputs = keras.Input((32, 32, 3))
-    x = layers.ReLU()(layers.BatchNormalization()(conv(inputs, 16)))
-    for filters, strides in ((16, 1), (32, 2), (64, 2)):
-        y = layers.ReLU()(layers.BatchNormalization()(conv(x, filters, strides=strides)))
-        y = layers.BatchNormalization()(conv(y, filters))
-        if strides != 1:
-            x = conv(x, filters, size=1, strides=strides)
-        x = layers.ReLU()(layers.Add()([x, y]))
-    x = layers.Flatten()(layers.AveragePooling2D(8)(x))
-    outputs = layers.Dense(10, activation="softmax", kernel_initializer="he_normal")(x)
-    return keras.Model(inputs, outputs, name="resnet8")
 
 
 def compile_for(model, steps):
@@ -122,11 +84,6 @@ def images_per_second(models, x, y):
             speed = FLAGS.speed_steps * FLAGS.batch_size / (time.perf_counter() - start)
             best[name] = max(best[name], speed) if turn else 0.0
     return best
-
-
-def accuracy(model, x, y):
-    """Top-1 accuracy of a Keras model."""
-    return float(np.mean(np.argmax(model.predict(x, batch_size=256, verbose=0), 1) == y))
 
 
 def is_quantized(model):

@@ -23,6 +23,7 @@ def quantize_model(
     threshold: str = "twn",
     per_channel: bool = True,
     refit: bool = False,
+    learned_scales: bool = False,
     include_first_layer: bool = False,
     include_last_layer: bool = False,
 ) -> Any:
@@ -37,9 +38,11 @@ def quantize_model(
         nested models and shared layers. It is not changed.
       levels: Number of planes M, 1 to 4.
       kind: "ternary", or "binary" for the multi-level binary baseline.
-      threshold: "twn" (Ternary Weight Networks) or "exact" (least squared error, by sorting).
+      threshold: "twn" (Ternary Weight Networks), "exact" (least squared error, by sorting), or
+        "learned" (as "twn", with a trained factor per output channel and level).
       per_channel: One scale per output channel and level, instead of one per tensor and level.
       refit: Least-squares refit of all scales of a channel.
+      learned_scales: Train the scales, instead of having them follow from the weights.
       include_first_layer: Also quantize the layers that read the inputs of the model; by default
         they stay int8, which costs little and keeps accuracy.
       include_last_layer: The same for the layers that no other such layer follows.
@@ -55,7 +58,7 @@ def quantize_model(
         on a backend that cannot train.
       ImportError: The model is a tf_keras model and TensorFlow Model Optimization is missing.
     """
-    spec = Decomposition(levels, kind, threshold, per_channel, refit)
+    spec = Decomposition(levels, kind, threshold, per_channel, refit, learned_scales)
     adapter = adapter_of(model)
     adapter.GRAPHS.check_model(model)
     if any(adapter.is_quantized(layer) or adapter.is_annotated(layer) for layer in model.layers):
@@ -86,6 +89,7 @@ def quantize_annotate_layer(
     threshold: str = "twn",
     per_channel: bool = True,
     refit: bool = False,
+    learned_scales: bool = False,
 ) -> Any:
     """Marks one layer for ``quantize_apply``, TFMOT's way of choosing layers.
 
@@ -96,6 +100,7 @@ def quantize_annotate_layer(
       threshold: As in ``quantize_model``.
       per_channel: As in ``quantize_model``.
       refit: As in ``quantize_model``.
+      learned_scales: As in ``quantize_model``.
 
     Returns:
       The annotated layer, to be used in the model in the layer's place.
@@ -104,7 +109,7 @@ def quantize_annotate_layer(
       ValueError: An argument is out of range.
       UnsupportedModelError: The layer cannot get multi-level weights; the message says why.
     """
-    spec = Decomposition(levels, kind, threshold, per_channel, refit)
+    spec = Decomposition(levels, kind, threshold, per_channel, refit, learned_scales)
     adapter = adapter_of(layer, "layer")
     reason = unsupported_reason(layer)
     if reason is not None:
