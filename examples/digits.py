@@ -75,7 +75,7 @@ def show_epochs(keras, console, title, epochs, every=5):
     return keras.callbacks.LambdaCallback(on_epoch_end=show)
 
 
-def train(keras, model, data, epochs, learning_rate, console, title):
+def train(keras, model, data, epochs, learning_rate, console, title, callbacks=()):
     """Trains with a cosine schedule."""
     x, y = data
     batch = 32
@@ -83,8 +83,8 @@ def train(keras, model, data, epochs, learning_rate, console, title):
     model.compile(
         keras.optimizers.Adam(schedule), "sparse_categorical_crossentropy", metrics=["accuracy"]
     )
-    callbacks = [show_epochs(keras, console, title, epochs)]
-    model.fit(x, y, batch, epochs, verbose=0, shuffle=True, callbacks=callbacks)
+    shown = show_epochs(keras, console, title, epochs, every=max(5, epochs // 4))
+    model.fit(x, y, batch, epochs, verbose=0, shuffle=True, callbacks=[shown, *callbacks])
 
 
 def stock_tflite(model, samples=None):

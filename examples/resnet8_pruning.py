@@ -1,6 +1,6 @@
-"""ResNet-8 on CIFAR-10, pruned: accuracy against additions, ternary and binary, wide and narrow.
+r"""ResNet-8 on CIFAR-10, pruned: accuracy against additions, ternary and binary, wide and narrow.
 
-    python examples/resnet8_pruning.py --model=float.keras --levels=1,2,3 --kinds=ternary,binary \\
+    python examples/resnet8_pruning.py --model=float.keras --levels=1,2,3 --kinds=ternary,binary \
         --speedups=1,10,15,30
 
 Starts from the float classifier --model (of 32x32x3 images in 0..255), which it trains for

@@ -158,7 +158,7 @@ def test_blocks_and_channels(keras):
     assert np.count_nonzero(per_channel) == words.shape[-1] // 2
 
 
-def test_separable_convolutions_are_pruned_as_two(keras):
+def test_separable_convolutions_are_pruned_as_two(keras, tmp_path):
     q = mltq.quantize_model(SeparableConv2D.build(keras), levels=1)
     x = SeparableConv2D.data()
     p = mltq.prune_low_magnitude(q, to_sparsity(0.9), "word")
@@ -170,6 +170,10 @@ def test_separable_convolutions_are_pruned_as_two(keras):
         )
     for entry in mltq.summary(p, print_table=False)["layers"]:
         assert entry["nonzero_words"] == wanted(entry["weights"], 0.9)
+    for name, model in {"p.keras": p, "f.keras": f}.items():
+        model.save(tmp_path / name)
+        loaded = keras.models.load_model(tmp_path / name)
+        np.testing.assert_array_equal(loaded.predict(x, verbose=0), model.predict(x, verbose=0))
     assert any(name.endswith("_pointwise") for name in pruned_names(f))
     entries = mltq.summary(mltq.quantize_model(f), print_table=False)["layers"]
     assert max(entry["word_density"] for entry in entries) < 0.5

@@ -96,20 +96,19 @@ class SimulatedKernel(SavedLayer):
         self.notice_pruning_step()
 
     def save_own_variables(self, store: Any) -> None:
-        """Keras' saving hook: those of the plain layer as it saves them, and ours by name."""
-        super().save_own_variables(store)
-        for name, variable in self._own_variables().items():
-            store[name] = variable.numpy()
+        """Keras' saving hook: the plain layer's weights by number, as it does, ours by name."""
+        if not self._own_variables():
+            super().save_own_variables(store)
+            return
+        for name, weight in self._saved_weights().items():
+            store[name] = weight.numpy()
 
     def load_own_variables(self, store: Any) -> None:
         """Keras' loading hook."""
-        own = self._own_variables()
-        if not own:
+        if not self._own_variables():
             super().load_own_variables(store)
             return
-        # The plain layer's hook compares the number of all weights with what it saved.
-        plain = (self.kernel, *([self.bias] if self.use_bias else []))
-        weights = {**{str(index): weight for index, weight in enumerate(plain)}, **own}
+        weights = self._saved_weights()
         if set(weights) != set(store.keys()):
             raise ValueError(
                 f"Layer '{self.name}' has the weights {sorted(weights)}, the file has "
@@ -118,6 +117,12 @@ class SimulatedKernel(SavedLayer):
         for name, weight in weights.items():
             weight.assign(store[name])
         self.notice_pruning_step()
+
+    def _saved_weights(self) -> dict[str, Any]:
+        """All weights by their names in a file; the plain layer's hooks know only its own."""
+        plain = (self.kernel, *([self.bias] if self.use_bias else []))
+        numbered = {str(index): weight for index, weight in enumerate(plain)}
+        return {**numbered, **self._own_variables()}
 
     def _own_variables(self) -> dict[str, Any]:
         return {name: getattr(self, name) for name in _OWN_NAMES if hasattr(self, name)}

@@ -10,8 +10,8 @@ import numpy as np
 from tfmot_mltq.files import replaced_file
 
 
-def new_figure(rows: int, columns: int, size: tuple[float, float]) -> tuple[Any, Any]:
-    """A Matplotlib figure and its axes, as for ``plt.subplots``, without a display.
+def new_figure(mosaic: list[list[str]], size: tuple[float, float]) -> tuple[Any, Any]:
+    """A Matplotlib figure and its axes by name, as of ``subplot_mosaic``, without a display.
 
     Raises:
       ImportError: Matplotlib is missing; says what to install.
@@ -25,7 +25,7 @@ def new_figure(rows: int, columns: int, size: tuple[float, float]) -> tuple[Any,
         ) from error
     figure = Figure(figsize=size, layout="constrained")
     FigureCanvasAgg(figure)
-    return figure, figure.subplots(rows, columns, squeeze=False)
+    return figure, figure.subplot_mosaic(mosaic)
 
 
 def save_figure(figure: Any, path: str | pathlib.Path) -> pathlib.Path:
@@ -43,8 +43,8 @@ _GREY = "#999999"
 
 def plot_trials(result: Any) -> Any:
     """A figure of what ``sparsify`` tried."""
-    figure, axes = new_figure(1, 1, (6.4, 4.2))
-    draw_trials(axes[0, 0], result)
+    figure, axes = new_figure([["trials"]], (6.4, 4.2))
+    draw_trials(axes["trials"], result)
     return figure
 
 
@@ -67,10 +67,10 @@ def draw_trials(axis: Any, result: Any) -> None:
     if result.best is not None:
         best = (1.0 - result.best.sparsity, result.best.accuracy)
         axis.scatter(*best, s=140, facecolors="none", edgecolors=_COLOURS[2], label="chosen")
-    axis.set_xscale("log")
+    axis.set_xscale("log", base=2)
     axis.invert_xaxis()
     axis.xaxis.set_major_formatter(_percent_formatter())
-    axis.xaxis.set_minor_formatter("")
+    axis.spines[["top", "right"]].set_visible(False)
     axis.set_xlabel("left of the bits or words (log scale)")
     axis.set_ylabel("accuracy")
     axis.set_title("Accuracy against density")
@@ -86,16 +86,16 @@ def model_figure(figures: dict[str, Any], scales: dict[str, np.ndarray], search:
       search: From ``sparsify``.
     """
     layers = figures["layers"]
-    height = 1.2 + 0.34 * len(layers)
-    rows = 2 if search is None else 3
-    figure, axes = new_figure(rows, 2, (11, rows * max(height, 3.0)))
-    _draw_densities(axes[0, 0], layers)
-    _draw_scales(axes[0, 1], layers, scales)
-    _draw_bytes(axes[1, 0], layers)
-    _draw_work(axes[1, 1], layers)
+    mosaic = [["densities", "scales"], ["bytes", "work"]]
     if search is not None:
-        draw_trials(axes[2, 0], search)
-        axes[2, 1].set_axis_off()
+        mosaic.append(["trials", "trials"])
+    figure, axes = new_figure(mosaic, (11, len(mosaic) * max(3.2, 1.6 + 0.3 * len(layers))))
+    _draw_densities(axes["densities"], layers)
+    _draw_scales(axes["scales"], layers, scales)
+    _draw_bytes(axes["bytes"], layers)
+    _draw_work(axes["work"], layers)
+    if search is not None:
+        draw_trials(axes["trials"], search)
     return figure
 
 
@@ -127,7 +127,7 @@ def _draw_densities(axis: Any, layers: list[dict[str, Any]]) -> None:
     axis.set_xlim(0, None)
     axis.xaxis.set_major_formatter(_percent_formatter())
     axis.set_title("Density: not zero")
-    axis.legend(fontsize=8, frameon=False)
+    _legend_below(axis)
 
 
 def _draw_scales(axis: Any, layers: list[dict[str, Any]], scales: dict[str, np.ndarray]) -> None:
@@ -153,9 +153,9 @@ def _draw_scales(axis: Any, layers: list[dict[str, Any]], scales: dict[str, np.n
             color=_COLOURS[level],
             label=f"level {level + 1}",
         )
-    axis.set_xscale("log")
+    axis.set_xlim(0, None)
     axis.set_title("Scales: median over channels, bars from 10% to 90%")
-    axis.legend(fontsize=8, frameon=False)
+    _legend_below(axis)
 
 
 def _draw_bytes(axis: Any, layers: list[dict[str, Any]]) -> None:
@@ -170,7 +170,7 @@ def _draw_bytes(axis: Any, layers: list[dict[str, Any]]) -> None:
     )
     axis.set_xscale("log")
     axis.set_title("Bytes in flash")
-    axis.legend(fontsize=8, frameon=False)
+    _legend_below(axis)
 
 
 def _draw_work(axis: Any, layers: list[dict[str, Any]]) -> None:
@@ -181,7 +181,11 @@ def _draw_work(axis: Any, layers: list[dict[str, Any]]) -> None:
     axis.barh(places + 0.19, left, height=0.36, color=_COLOURS[0], label="additions, non-zero bits")
     axis.set_xscale("log")
     axis.set_title("Work for one sample")
-    axis.legend(fontsize=8, frameon=False)
+    _legend_below(axis)
+
+
+def _legend_below(axis: Any) -> None:
+    axis.legend(fontsize=8, frameon=False, ncols=5, loc="upper center", bbox_to_anchor=(0.5, -0.12))
 
 
 def _percent_formatter() -> Any:
