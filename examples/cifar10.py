@@ -2,7 +2,6 @@
 
 import keras
 import numpy as np
-from keras import layers
 
 _SHIFT = 4
 
@@ -49,8 +48,9 @@ class AugmentedImages(keras.utils.PyDataset):
         self._order = self._rng.permutation(len(self._labels))
 
 
-def build_resnet8(width=1.0):
+def build_resnet8(width=1.0, keras=keras):
     """ResNet-8 as in MLPerf Tiny (78,666 parameters), or ``width`` times as wide."""
+    layers = keras.layers
 
     def conv(x, filters, size=3, strides=1):
         return layers.Conv2D(

@@ -153,6 +153,37 @@ def test_graphs_convert_without_training(graph, images):
     run_everywhere(q, tflite, images)
 
 
+@pytest.mark.parametrize("granularity", ["bit", "word", "float words"])
+@pytest.mark.parametrize("framework", ["tf_keras", "keras"])
+def test_pruned_models_keep_their_zeros(framework, granularity):
+    module = importlib.import_module(framework)
+    module.utils.set_random_seed(6)
+    network = contract_networks.SeparableConv2D
+    model, x = network.build(module), network.data()
+    schedule = mltq.PolynomialDecay(0.3, 0.9, 0, 8, frequency=2)
+    if granularity == "float words":
+        p = mltq.prune_low_magnitude(model, schedule, "word")
+    else:
+        p = mltq.prune_low_magnitude(mltq.quantize_model(model, 3), schedule, granularity)
+    p.compile("adam", "mse")
+    targets = x.reshape(32, -1)[:, :4]
+    p.fit(x, targets, 8, 3, verbose=0, callbacks=[mltq.UpdatePruningStep()])
+    if granularity == "float words":
+        p = mltq.quantize_model(p, 2)
+        mltq.calibrate(p, x)
+    tflite = mltq.convert(p)
+    run_everywhere(p, tflite, x)
+    entries = mltq.summary(p, print_table=False)["layers"]
+    packed = packed_layers(tflite)
+    assert len(packed) == len(entries) > 0
+    nonzero = [int(np.count_nonzero(layer.planes)) for layer in packed]
+    # Levels whose scale is negligible are not stored.
+    held = sorted(entry["nonzero_bits"] for entry in entries)
+    for stored, bits in zip(sorted(nonzero), held, strict=True):
+        assert 0.9 * bits <= stored <= bits
+    assert sum(nonzero) < 0.2 * sum(entry["levels"] * entry["weights"] for entry in entries)
+
+
 def squeeze_and_excitation():
     inputs = keras.Input((10, 10, 3))
     x = layers.Conv2D(8, 1, activation="swish")(inputs)
