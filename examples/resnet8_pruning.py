@@ -3,8 +3,8 @@ r"""ResNet-8 on CIFAR-10, pruned: accuracy against additions, ternary and binary
     python examples/resnet8_pruning.py --model=float.keras --levels=1,2,3 --kinds=ternary,binary \
         --speedups=1,10,15,30
 
-Starts from the float classifier --model (of 32x32x3 images in 0..255), which it trains for
---float_epochs epochs first if the file does not exist. Then fine-tunes it once per combination of
+Starts from the float classifier --model (of 32x32x3 images in 0..255). If the file does not exist,
+it trains one of --width, or the one in --start, for --float_epochs epochs first. Then fine-tunes it once per combination of
 levels, kind and potential speed-up at bit level (1: not pruned), and writes one line of JSON per
 run to results.jsonl in --output. Runs that are in the file already are not repeated, so a stopped
 script goes on where it was; --plot draws all of them.
@@ -31,6 +31,7 @@ flags.DEFINE_string("model", "build/resnet8_pruning/float.keras", "Float model, 
 flags.DEFINE_string("teacher", None, "Model to distil from; the float model by default.")
 flags.DEFINE_string("data", None, "Local .npz file instead of the download.")
 flags.DEFINE_string("output", "build/resnet8_pruning", "Folder for the models and the results.")
+flags.DEFINE_string("start", None, "Model that float training starts from; else random weights.")
 flags.DEFINE_float("width", 1.0, "Width of the float model that is trained, times ResNet-8's.")
 flags.DEFINE_float("float_epochs", 30.0, "Epochs of float training.")
 flags.DEFINE_float("float_learning_rate", 0.2, "Peak learning rate of float training.")
@@ -76,7 +77,10 @@ def float_model(data, console):
     if path.exists():
         return keras.models.load_model(path, compile=False)
     console.rule(f"float training for {path}")
-    model = build_resnet8(FLAGS.width)
+    if FLAGS.start:
+        model = keras.models.load_model(FLAGS.start, compile=False)
+    else:
+        model = build_resnet8(FLAGS.width)
     train(model, data, FLAGS.float_epochs, FLAGS.float_learning_rate)
     path.parent.mkdir(parents=True, exist_ok=True)
     model.save(path)

@@ -71,7 +71,7 @@ def draw_trials(axis: Any, result: Any) -> None:
     axis.invert_xaxis()
     axis.xaxis.set_major_formatter(_percent_formatter())
     axis.spines[["top", "right"]].set_visible(False)
-    axis.set_xlabel("left of the bits or words (log scale)")
+    axis.set_xlabel("density, 1 - sparsity (log scale)")
     axis.set_ylabel("accuracy")
     axis.set_title("Accuracy against density")
     axis.legend(frameon=False)
