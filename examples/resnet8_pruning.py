@@ -4,10 +4,10 @@ r"""ResNet-8 on CIFAR-10, pruned: accuracy against additions, ternary and binary
         --speedups=1,10,15,30
 
 Starts from the float classifier --model (of 32x32x3 images in 0..255). If the file does not exist,
-it trains one of --width, or the one in --start, for --float_epochs epochs first. Then fine-tunes it once per combination of
-levels, kind and potential speed-up at bit level (1: not pruned), and writes one line of JSON per
-run to results.jsonl in --output. Runs that are in the file already are not repeated, so a stopped
-script goes on where it was; --plot draws all of them.
+it trains one of --width, or the one in --start, for --float_epochs epochs first. Then it fine-tunes
+the model once per combination of levels, kind and potential speed-up at bit level (1: not pruned),
+and writes one line of JSON per run to results.jsonl in --output. Runs that are in the file already
+are not repeated, so a stopped script goes on where it was; --plot draws all of them.
 """
 
 import itertools

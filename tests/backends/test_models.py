@@ -11,6 +11,7 @@ from rich.console import Console
 
 import tfmot_mltq as mltq
 from tfmot_mltq.decomposition import decompose, reconstruct
+from tfmot_mltq.saved_config import CONFIG_VERSION
 
 
 def residual_model():
@@ -362,8 +363,9 @@ def test_layers_of_a_newer_version_are_refused(trained, tmp_path):
         for entry in old.namelist():
             content = old.read(entry)
             if entry == "config.json":
-                assert b'"config_version": 1' in content
-                content = content.replace(b'"config_version": 1', b'"config_version": 2')
+                saved = f'"config_version": {CONFIG_VERSION}'.encode()
+                assert saved in content
+                content = content.replace(saved, f'"config_version": {CONFIG_VERSION + 1}'.encode())
             new.writestr(entry, content)
     with pytest.raises(ValueError, match="saved by a newer tfmot_mltq"):
         keras.models.load_model(newer)
