@@ -62,8 +62,9 @@ def test_digits(framework, backend, tmp_path):
     assert np.mean(np.argmax(on_tflm, 1) == np.argmax(in_keras, 1)) >= 0.99
 
 
-def test_resnet8_cifar10(tmp_path):
-    """On random images and an untrained model: the path, not the accuracy."""
+@pytest.fixture
+def small_cifar10(tmp_path):
+    """Random images, and an untrained model for them: the path, not the accuracy."""
     import keras
 
     rng = np.random.default_rng(0)
@@ -82,6 +83,9 @@ def test_resnet8_cifar10(tmp_path):
     x = keras.layers.Conv2D(4, 3, strides=2, activation="relu")(x)
     x = keras.layers.Dense(10, activation="softmax")(keras.layers.Flatten()(x))
     keras.Model(inputs, x).save(tmp_path / "model.keras")
+
+
+def test_resnet8_cifar10(small_cifar10, tmp_path):
     arguments = (
         f"--data={tmp_path / 'data.npz'}", f"--output={tmp_path}", "--tflm_images=20",
     )  # fmt: skip
@@ -98,3 +102,39 @@ def test_resnet8_cifar10(tmp_path):
     assert abs(result["accuracy_fine_tuned"] - trained["accuracy_fine_tuned"]) <= 0.05
     assert result["weight_bytes"] == trained["weight_bytes"]
     assert (tmp_path / "levels2.tflite").stat().st_size == result["tflite_bytes"]
+
+
+def test_resnet8_pruning(small_cifar10, tmp_path):
+    arguments = (
+        f"--data={tmp_path / 'data.npz'}", f"--output={tmp_path / 'runs'}",
+        f"--start={tmp_path / 'model.keras'}", f"--model={tmp_path / 'float.keras'}",
+        "--float_epochs=0.5", "--epochs=1.5", "--batch_size=32", "--kinds=ternary,binary",
+        "--speedups=1,15", "--tflm_images=10",
+    )  # fmt: skip
+    run("resnet8_pruning.py", *arguments)
+    path = tmp_path / "runs" / "results.jsonl"
+    results = [json.loads(line) for line in path.read_text().splitlines()]
+    assert [(result["kind"], result["speedup"]) for result in results] == [
+        ("ternary", 1.0), ("ternary", 15.0), ("binary", 1.0),
+    ]  # fmt: skip
+    plain, pruned, binary = (result["potential_speedup_bit"] for result in results)
+    # 144 weights of one layer: the budget is met to one of 288 bits.
+    assert 15 <= pruned < 16.5
+    assert 1 == binary < plain < 3
+    # Nothing is repeated.
+    run("resnet8_pruning.py", *arguments)
+    assert len(path.read_text().splitlines()) == 3
+    run("resnet8_pruning.py", *arguments, f"--plot={tmp_path / 'plot.png'}")
+    assert (tmp_path / "plot.png").stat().st_size > 1000
+
+
+def test_digits_sparsify(tmp_path):
+    """One short search: nothing is good enough, and all is written nevertheless."""
+    run(
+        "digits_sparsify.py", f"--output={tmp_path}", "--epochs=4", "--fine_tune_epochs=1",
+        "--granularities=word", "--max_accuracy_drop=0",
+    )  # fmt: skip
+    result = json.loads((tmp_path / "result.json").read_text())["word"]
+    assert len(result["trials"]) >= 3
+    for name in ("word.html", "word.png", "word.json", "word/trials.json"):
+        assert (tmp_path / name).stat().st_size > 500

@@ -286,3 +286,28 @@ def test_frameworks_prune_alike():
         found.append(list(zeros(train_pruned(p, keras)).values()))
     for one, other in zip(*found, strict=True):
         np.testing.assert_array_equal(one, other)
+
+
+@pytest.mark.skipif(BACKEND == "torch", reason="keras.distribution has no PyTorch implementation")
+def test_data_parallel_pruning(keras):
+    def train_in_parallel():
+        q = mltq.quantize_model(Conv2D.build(keras))
+        p = mltq.prune_low_magnitude(q, to_sparsity(0.9, end_step=10))
+        return train_pruned(p, keras)
+
+    if BACKEND == "tensorflow":
+        import tensorflow as tf
+
+        with tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"]).scope():
+            p = train_in_parallel()
+    else:
+        devices = keras.distribution.list_devices()
+        keras.distribution.set_distribution(keras.distribution.DataParallel(devices=devices))
+        try:
+            p = train_in_parallel()
+        finally:
+            keras.distribution.set_distribution(None)
+    found = zeros(p)
+    assert len(found) == 3
+    for planes in found.values():
+        assert np.count_nonzero(planes) == wanted(planes.size, 0.9)
