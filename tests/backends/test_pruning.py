@@ -311,3 +311,19 @@ def test_data_parallel_pruning(keras):
     assert len(found) == 3
     for planes in found.values():
         assert np.count_nonzero(planes) == wanted(planes.size, 0.9)
+
+
+@pytest.mark.skipif(BACKEND != "tensorflow", reason="TFMOT is TensorFlow's")
+def test_tfmot_knows_the_wrapper_of_float_layers():
+    import tensorflow_model_optimization as tfmot
+    import tf_keras
+
+    p = mltq.prune_low_magnitude(Conv2D.build(tf_keras), to_sparsity(0.75), "word")
+    train_pruned(p, tf_keras)
+    stripped = tfmot.sparsity.keras.strip_pruning(p)
+    names = pruned_names(p)
+    assert len(names) == 3
+    for name in names:
+        kernel = stripped.get_layer(name).get_weights()[0]
+        assert np.count_nonzero(kernel) == wanted(kernel.size, 0.75)
+    np.testing.assert_array_equal(stripped.predict(X, verbose=0), p.predict(X, verbose=0))
