@@ -44,7 +44,7 @@ demo: $(VENV)/installed-demo
 	$(RUN) examples/digits.py --keras=$(KERAS) --output=build/demo
 
 test: $(VENV)/installed device-tools lint
-	$(RUN) -m pytest -n $(JOBS)
+	$(RUN) -m pytest -n $(JOBS) --dist worksteal
 
 test-slow: $(VENV)/installed
 	$(RUN) -m pytest -n $(JOBS) -m slow

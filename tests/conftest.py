@@ -22,3 +22,14 @@ def rng():
 def backend_runs(tmp_path_factory, worker_id):
     base = tmp_path_factory.getbasetemp()
     return BackendRuns(base if worker_id == "master" else base.parent)
+
+
+def pytest_collection_modifyitems(items):
+    """The long runs of the backends first, and what reads their models last: nobody waits."""
+
+    def place(item):
+        if "backend_runs" not in item.fixturenames:
+            return 1
+        return 0 if item.path.name == "test_backends.py" else 2
+
+    items.sort(key=place)

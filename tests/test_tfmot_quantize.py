@@ -7,6 +7,7 @@ import tf_keras as keras
 
 import tfmot_mltq as mltq
 from tfmot_mltq.decomposition import reconstruct
+from tfmot_mltq.saved_config import CONFIG_VERSION
 
 layers = keras.layers
 
@@ -161,7 +162,8 @@ def test_saved_models_load_with_plain_load_model(trained, images, extension, tmp
 
 
 def test_models_of_a_newer_version_are_refused(trained):
-    config = trained.to_json().replace('"config_version": 1', '"config_version": 2')
+    saved, newer = (f'"config_version": {CONFIG_VERSION + more}' for more in (0, 1))
+    config = trained.to_json().replace(saved, newer)
     with pytest.raises(ValueError, match="saved by a newer tfmot_mltq"):
         keras.models.model_from_json(config)
 
