@@ -87,9 +87,9 @@ def float_model(data, console):
     return model
 
 
-def total_macs():
-    """Multiply-accumulates of ResNet-8, all convolutions and the dense layer."""
-    q = mltq.quantize_model(build_resnet8(), include_first_layer=True, include_last_layer=True)
+def total_macs(model):
+    """Multiply-accumulates of all convolutions and dense layers."""
+    q = mltq.quantize_model(model, include_first_layer=True, include_last_layer=True)
     return mltq.summary(q, print_table=False)["total"]["macs"]
 
 
@@ -120,8 +120,12 @@ def fine_tune(model, teacher, levels, kind, speedup, data):
     return q
 
 
-def figures(q, x_test, y_test, original_macs):
-    """What a trained model scores and costs."""
+def figures(q, x_test, y_test, own_macs, original_macs):
+    """What a trained model scores and costs.
+
+    Additions are those of the layers with levels. The first and the last layer stay int8: their
+    multiply-accumulates come on top.
+    """
     summary = mltq.summary(q, print_table=False)
     total = summary["total"]
     additions = sum(layer["nonzero_bits"] * layer["positions"] for layer in summary["layers"])
@@ -129,6 +133,7 @@ def figures(q, x_test, y_test, original_macs):
         "accuracy": accuracy(q, x_test, y_test),
         "additions": additions,
         "additions_per_mac": additions / original_macs,
+        "int8_macs": own_macs - total["macs"],
         **{
             key: total[key]
             for key in (
@@ -194,7 +199,7 @@ def main(_):
     teacher = keras.models.load_model(FLAGS.teacher, compile=False) if FLAGS.teacher else model
     for name, net in {"float model": model, "teacher": teacher}.items():
         console.print(f"accuracy of the {name}: {accuracy(net, x_test, y_test):.4f}")
-    original_macs = total_macs()
+    own_macs, original_macs = total_macs(model), total_macs(build_resnet8())
     runs = itertools.product(FLAGS.levels, FLAGS.kinds, FLAGS.speedups)
     for levels, kind, speedup in runs:
         if kind == "binary" and float(speedup) > 1:
@@ -208,7 +213,7 @@ def main(_):
         keras.utils.set_random_seed(FLAGS.seed)
         start = time.monotonic()
         q = fine_tune(model, teacher, int(levels), kind, float(speedup), data)
-        result = run | figures(q, x_test, y_test, original_macs)
+        result = run | figures(q, x_test, y_test, own_macs, original_macs)
         result["seconds"] = round(time.monotonic() - start)
         q.save(output / f"m{levels}_{kind}_{speedup}x.keras")
         with results_path.open("a") as file:
