@@ -109,7 +109,8 @@ def test_resnet8_pruning(small_cifar10, tmp_path):
         f"--data={tmp_path / 'data.npz'}", f"--output={tmp_path / 'runs'}",
         f"--start={tmp_path / 'model.keras'}", f"--model={tmp_path / 'float.keras'}",
         "--float_epochs=0.5", "--epochs=1.5", "--batch_size=32", "--kinds=ternary,binary",
-        "--speedups=1,15", "--tflm_images=10",
+        "--speedups=1,15", "--tflm_images=10", "--float_learning_rate=1e-4",
+        "--learning_rate=1e-4",
     )  # fmt: skip
     run("resnet8_pruning.py", *arguments)
     path = tmp_path / "runs" / "results.jsonl"
