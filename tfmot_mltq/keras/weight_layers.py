@@ -23,9 +23,10 @@ from tfmot_mltq.keras.eager_value import eager_value
 from tfmot_mltq.keras.saved_layer import SavedLayer
 from tfmot_mltq.layout.graph import copy_weights
 from tfmot_mltq.layout.layer_kinds import KERNEL_LAYERS
+from tfmot_mltq.pruning.check_started import check_started
 from tfmot_mltq.pruning.pruning_spec import PruningSpec, as_pruning_spec
-from tfmot_mltq.pruning.update_pruning_step import check_started
 from tfmot_mltq.saved_config import unversioned
+from tfmot_mltq.saved_weights import load_named_weights
 from tfmot_mltq.simulation_mode import SimulationMode, current_mode
 
 _STATE_NAMES = tuple(field.name for field in dataclasses.fields(KernelState))
@@ -108,14 +109,7 @@ class SimulatedKernel(SavedLayer):
         if not self._own_variables():
             super().load_own_variables(store)
             return
-        weights = self._saved_weights()
-        if set(weights) != set(store.keys()):
-            raise ValueError(
-                f"Layer '{self.name}' has the weights {sorted(weights)}, the file has "
-                f"{sorted(store.keys())}. Was it saved by another version of tfmot_mltq?"
-            )
-        for name, weight in weights.items():
-            weight.assign(store[name])
+        load_named_weights(self.name, self._saved_weights(), store)
         self.notice_pruning_step()
 
     def _saved_weights(self) -> dict[str, Any]:

@@ -35,20 +35,21 @@ def masks_for(
     Returns:
       Booleans in the shapes of the kernels' masks. None if the kernels are as sparse already.
     """
-    total = sum(int(np.sum(cost)) for cost in _costs(kernels, pruning))
+    costs = _costs(kernels, pruning)
+    total = sum(int(np.sum(cost)) for cost in costs)
     budget = total - round(sparsity * total)
-    if work_left(kernels, pruning) <= budget:
+    if _work_left(kernels, costs, pruning) <= budget:
         return None
     if pruning.granularity == "word":
         values = [word_values(kernel, pruning) for kernel in kernels]
-        kept = _most_valuable(values, _costs(kernels, pruning), budget)
+        kept = _most_valuable(values, costs, budget)
         return [
             _mask_of_words(kernel, words, pruning)
             for kernel, words in zip(kernels, kept, strict=True)
         ]
     for _ in range(_ROUNDS):
         values, levels_used = zip(*(bit_values(kernel, pruning) for kernel in kernels), strict=True)
-        kept = _most_valuable(values, _costs(kernels, pruning), budget)
+        kept = _most_valuable(values, costs, budget)
         masks = [_mask_of_bits(*found) for found in zip(kept, levels_used, strict=True)]
         kernels = [kernel.pruned_to(mask) for kernel, mask in zip(kernels, masks, strict=True)]
     return masks
@@ -56,16 +57,23 @@ def masks_for(
 
 def work_left(kernels: Sequence[PrunableKernel], pruning: PruningSpec) -> int:
     """Elements that are not zero, or their work, as the specification counts."""
+    return _work_left(kernels, _costs(kernels, pruning), pruning)
+
+
+def _work_left(
+    kernels: Sequence[PrunableKernel], costs: Sequence[np.ndarray], pruning: PruningSpec
+) -> int:
     return sum(
         int(np.sum(cost * _elements(kernel, kernel.support(), pruning)))
-        for kernel, cost in zip(kernels, _costs(kernels, pruning), strict=True)
+        for kernel, cost in zip(kernels, costs, strict=True)
     )
 
 
 def current_sparsity(kernels: Sequence[PrunableKernel], pruning: PruningSpec) -> float:
     """The sparsity that kernels have, as the specification counts."""
-    total = sum(int(np.sum(cost)) for cost in _costs(kernels, pruning))
-    return 1.0 - work_left(kernels, pruning) / total
+    costs = _costs(kernels, pruning)
+    total = sum(int(np.sum(cost)) for cost in costs)
+    return 1.0 - _work_left(kernels, costs, pruning) / total
 
 
 def is_sparser(kernels: Sequence[PrunableKernel], pruning: PruningSpec, sparsity: float) -> bool:
@@ -73,7 +81,7 @@ def is_sparser(kernels: Sequence[PrunableKernel], pruning: PruningSpec, sparsity
     costs = _costs(kernels, pruning)
     total = sum(int(np.sum(cost)) for cost in costs)
     largest = max(int(np.max(cost)) for cost in costs)
-    zeros = total - work_left(kernels, pruning)
+    zeros = total - _work_left(kernels, costs, pruning)
     return zeros - round(sparsity * total) >= largest
 
 

@@ -141,16 +141,3 @@ class UpdatePruningStep:
 
 def _do_nothing(*_: Any, **__: Any) -> None:
     """A hook that is not needed."""
-
-
-def check_started(is_started: bool, name: str) -> None:
-    """Refuses to train a pruned layer that nothing prunes.
-
-    Raises:
-      ValueError: Says what to pass to ``fit``.
-    """
-    if not is_started:
-        raise ValueError(
-            f"Layer '{name}' is to be pruned, but nothing counts the steps of its schedule. "
-            "Compile the model again and train with fit(..., callbacks=[mltq.UpdatePruningStep()])."
-        )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import functools
 import math
 import pathlib
 import time
@@ -101,8 +102,13 @@ def sparsify(
     }
     now = _sparsity_now(model, pruning)
     candidates = _candidates(now, sparsities)
+    new_callback: Callable[[], UpdatePruningStep] = UpdatePruningStep
+    if pruning_schedule is None:
+        # What the layers of the result say: pruned before the first step.
+        pruning_schedule = functools.partial(ConstantSparsity, begin_step=0, end_step=0)
+        new_callback = functools.partial(_RaiseSparsity, now)
     trainer = _Trainer(
-        model, train_fn, evaluate_fn, pruning, pruning_schedule or _Rising(now), strategy
+        model, train_fn, evaluate_fn, pruning, pruning_schedule, new_callback, strategy
     )
     if reference_accuracy is None:
         reference_accuracy = trainer.accuracy(model, "the model as it is")
@@ -166,21 +172,6 @@ def _candidates(now: float, sparsities: Sequence[float] | None) -> list[float]:
     return sorted({float(value) for value in sparsities})
 
 
-class _Rising:
-    """The default schedule, as soon as ``fit`` knows how long training is."""
-
-    def __init__(self, initial_sparsity: float) -> None:
-        self._initial = initial_sparsity
-
-    def __call__(self, sparsity: float) -> PruningSchedule:
-        """What the layers of the result say: pruned before the first step."""
-        return ConstantSparsity(sparsity, begin_step=0, end_step=0)
-
-    def callback(self) -> UpdatePruningStep:
-        """A callback that raises the sparsity over the first part of training instead."""
-        return _RaiseSparsity(self._initial)
-
-
 class _RaiseSparsity(UpdatePruningStep):
     """Raises the sparsity to what the layers say over the first part of training."""
 
@@ -215,23 +206,23 @@ class _RaiseSparsity(UpdatePruningStep):
 
 @dataclasses.dataclass(frozen=True)
 class _Trainer:
-    """Runs trials; the fields are arguments of ``sparsify``."""
+    """Runs trials; the fields are arguments of ``sparsify``, and what makes a trial's callback."""
 
     model: Any
     train_fn: Callable[[Any, list[Any]], Any]
     evaluate_fn: Callable[[Any], float]
     pruning: dict[str, Any]
     pruning_schedule: Callable[[float], Any]
+    new_callback: Callable[[], UpdatePruningStep]
     strategy: Any
 
     def run(self, sparsity: float, lowest_accuracy: float) -> tuple[Trial, Any]:
         """Prunes, trains and evaluates."""
         start = time.monotonic()
-        schedule = self.pruning_schedule
-        callback = schedule.callback() if isinstance(schedule, _Rising) else UpdatePruningStep()
+        schedule = self.pruning_schedule(sparsity)
         with self._strategy_scope():
-            pruned = prune_low_magnitude(self.model, schedule(sparsity), **self.pruning)
-            self.train_fn(pruned, [callback])
+            pruned = prune_low_magnitude(self.model, schedule, **self.pruning)
+            self.train_fn(pruned, [self.new_callback()])
         accuracy = self.accuracy(pruned, f"the trial at sparsity {sparsity:.4f}")
         seconds = time.monotonic() - start
         is_good = accuracy >= lowest_accuracy

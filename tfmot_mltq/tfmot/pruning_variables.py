@@ -12,7 +12,7 @@ import tensorflow.experimental.numpy as tnp
 import tf_keras
 
 from tfmot_mltq.decomposition import KernelState, as_matrices
-from tfmot_mltq.pruning.update_pruning_step import check_started
+from tfmot_mltq.pruning.check_started import check_started
 
 
 def numpy_value(variable: Any) -> np.ndarray:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from tfmot_mltq.saved_weights import load_named_weights
+
 
 def local_name(weight: Any) -> str:
     """`kernel` for `conv2d_1/kernel:0`."""
@@ -30,13 +32,7 @@ class SavedWrapper:
     def load_own_variables(self, store: Any) -> None:
         """Keras' loading hook."""
         weights = {local_name(weight): weight for weight in self._own_variables()}
-        if set(weights) != set(store.keys()):
-            raise ValueError(
-                f"Layer '{self.name}' has the weights {sorted(weights)}, the file has "
-                f"{sorted(store.keys())}. Was it saved by another version of tfmot_mltq?"
-            )
-        for name, weight in weights.items():
-            weight.assign(store[name])
+        load_named_weights(self.name, weights, store)
 
     def named_weights(self) -> dict[str, Any]:
         """All variables of the wrapper and its layer by local name (kernel, bias, gamma, ...)."""
