@@ -1,6 +1,7 @@
 """The C core against its NumPy twin, and against hostile bytes."""
 
 import dataclasses
+import itertools
 import struct
 
 import numpy as np
@@ -17,8 +18,9 @@ from tfmot_mltq.runtime.operator_library import run_packed_layer
 def check_same(layer, x, encodings=None):
     expected = ops.run_layer(layer, x)
     data = packed_layer.encode(layer, encodings)
-    actual = run_packed_layer(data, layer.geometry.kind, x, expected.shape)
-    np.testing.assert_array_equal(actual, expected)
+    for reference in (False, True):
+        actual = run_packed_layer(data, layer.geometry.kind, x, expected.shape, reference=reference)
+        np.testing.assert_array_equal(actual, expected)
     return expected
 
 
@@ -27,10 +29,31 @@ def test_random_layers(kind, rng):
     distinct = set()
     for _ in range(150):
         layer = random_layer(rng, kind)
-        encodings = [int(e) for e in rng.integers(0, 9, layer.levels)]
+        encodings = [int(e) for e in rng.choice(fmt.ENCODINGS, layer.levels)]
         x = random_input(rng, layer.geometry)
         distinct.update(np.unique(check_same(layer, x, encodings)).tolist())
     assert len(distinct) > 200  # the outputs do use the int8 range
+
+
+@pytest.mark.parametrize("levels", [1, 2, 3, 4])
+@pytest.mark.parametrize("density", [0.1, 0.4, 1.0])
+def test_layers_that_fill_the_tiles(levels, density, rng):
+    """Widths around the sizes of the tiles, and rows with more entries than a lane may sum up."""
+    for width, stride, padding in itertools.product((16, 37), (1, 2, 3), fmt.Padding):
+        geometry = Geometry(fmt.Kind.CONV_2D, 40, 5, (3, 3), (1, stride), (1, 1), padding)
+        layer = random_layer(rng, None, levels=levels, density=density, geometry=geometry)
+        check_same(layer, rng.integers(-128, 128, (1, 9, width, 40), dtype=np.int8))
+        geometry = dataclasses.replace(
+            geometry, kind=fmt.Kind.DEPTHWISE_CONV_2D, input_channels=5, output_channels=10
+        )
+        layer = random_layer(rng, None, levels=levels, density=density, geometry=geometry)
+        check_same(layer, rng.integers(-128, 128, (2, 11, width, 5), dtype=np.int8))
+
+
+def test_a_band_that_is_too_large_runs_on_the_reference_kernel(rng):
+    geometry = Geometry(fmt.Kind.CONV_2D, 1200, 2, (3, 3), padding=fmt.Padding.SAME)
+    layer = random_layer(rng, None, levels=2, density=0.05, geometry=geometry)
+    check_same(layer, rng.integers(-128, 128, (1, 4, 9, 1200), dtype=np.int8))
 
 
 @pytest.mark.parametrize("levels", [1, 2, 3, 4])
@@ -107,12 +130,14 @@ def patched(data, field, value):
     ("field", "value", "message"),
     [
         ("magic", b"MLTX", "magic"),
-        ("version", 2, "version"),
+        ("version", 1, "version"),
         ("kind", 1, "kind"),
         ("levels", 0, "levels"),
         ("levels", 5, "levels"),
         ("activation_levels", 1, "activation_levels"),
         ("encoding", bytes([9, 0, 0, 0]), "encoding"),
+        ("encoding", bytes([0xC4, 0, 0, 0]), "encoding"),
+        ("level_offsets", bytes(16), "level_offsets"),
         ("total_bytes", 7, "total_bytes"),
         ("input_channels", 0, "input_channels"),
         ("output_channels", 2**31, "output_channels"),

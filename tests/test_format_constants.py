@@ -44,13 +44,22 @@ def test_enumerations():
         "FORMAT_VERSION",
         "MAX_LEVELS",
         "MAX_SHIFT",
-        "MAX_GAP_BITS",
         "TRITS_PER_BYTE",
+        "WORD_BYTES",
         "ENCODING_TRITS",
+        "ENCODING_MASK",
+        "COUNT_BITS_SHIFT",
     ],
 )
 def test_single_constants(name):
     assert DEFINES[name] == getattr(fmt, name)
+
+
+def test_known_encodings():
+    source = (ROOT / "tflite_ops/core/mltq_plane_reader.c").read_text()
+    mask = int(re.search(r"#define KNOWN_CODES_PER_WORD (0x\w+)u", source).group(1), 0)
+    in_c = [0, *(codes for codes in range(32) if mask >> codes & 1), 32]
+    assert tuple(in_c) == fmt.ENCODINGS
 
 
 def test_magic():

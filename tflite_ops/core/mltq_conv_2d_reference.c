@@ -36,7 +36,7 @@ static void add_entry(const MltqLayer* layer, const MltqShape* shape, const RowW
 
 /* Reads the planes of `channel` and writes its output row, output_channels apart. */
 static void filter_row(const MltqLayer* layer, const MltqShape* shape, const RowWindow* window,
-                       MltqPlaneReader* reader, uint32_t channel, int32_t* scratch,
+                       MltqPlaneReader* readers, uint32_t channel, int32_t* scratch,
                        int8_t* output) {
   int32_t* accumulators = scratch;
   int32_t* sums = scratch + shape->output_w;
@@ -47,8 +47,8 @@ static void filter_row(const MltqLayer* layer, const MltqShape* shape, const Row
     uint32_t index;
     int32_t sign;
     for (int32_t column = 0; column < shape->output_w; column++) sums[column] = 0;
-    mltq_plane_reader_begin_row(reader, layer->encoding[level]);
-    while (mltq_plane_reader_next(reader, &index, &sign)) {
+    mltq_plane_reader_begin_row(&readers[level]);
+    while (mltq_plane_reader_next(&readers[level], &index, &sign)) {
       add_entry(layer, shape, window, index, sign, sums);
     }
     const int32_t multiplier = mltq_layer_multiplier(layer, channel, level);
@@ -62,18 +62,22 @@ static void filter_row(const MltqLayer* layer, const MltqShape* shape, const Row
   }
 }
 
+size_t mltq_conv_s8_reference_scratch_bytes(const MltqShape* shape) {
+  return 2u * sizeof(int32_t) * (size_t)shape->output_w;
+}
+
 static void convolve(const MltqLayer* layer, const MltqShape* shape, bool depthwise,
                      const int8_t* input, int8_t* output, int32_t* scratch) {
   const uint32_t depth_multiplier = layer->output_channels / layer->input_channels;
   for (int32_t batch = 0; batch < shape->batches; batch++) {
     for (int32_t y = 0; y < shape->output_h; y++) {
-      MltqPlaneReader reader;
-      mltq_plane_reader_init(&reader, layer->planes, layer->end, layer->row_size);
+      MltqPlaneReader readers[MLTQ_MAX_LEVELS];
+      mltq_layer_init_readers(layer, readers);
       RowWindow window = {input, y * layer->stride_h - shape->pad_top, 0,
                           depthwise ? 1 : layer->input_channels};
       for (uint32_t channel = 0; channel < layer->output_channels; channel++) {
         if (depthwise) window.first_channel = channel / depth_multiplier;
-        filter_row(layer, shape, &window, &reader, channel, scratch, output + channel);
+        filter_row(layer, shape, &window, readers, channel, scratch, output + channel);
       }
       output += (size_t)shape->output_w * layer->output_channels;
     }

@@ -1,4 +1,4 @@
-/* Constants of the packed format, version 1.
+/* Constants of the packed format, version 2.
  *
  * The byte-by-byte description is in docs/packed_format.md. The Python codec has the same
  * constants in tfmot_mltq/packing/format.py; tests/test_format_constants.py compares the two.
@@ -6,11 +6,11 @@
 #ifndef TFLITE_OPS_CORE_MLTQ_FORMAT_H_
 #define TFLITE_OPS_CORE_MLTQ_FORMAT_H_
 
-#define MLTQ_FORMAT_VERSION 1
+#define MLTQ_FORMAT_VERSION 2
 #define MLTQ_MAX_LEVELS 4
 #define MLTQ_MAX_SHIFT 24
-#define MLTQ_MAX_GAP_BITS 8
 #define MLTQ_TRITS_PER_BYTE 5
+#define MLTQ_WORD_BYTES 4
 
 #define MLTQ_MAGIC_0 0x4D /* M */
 #define MLTQ_MAGIC_1 0x4C /* L */
@@ -37,7 +37,8 @@
 #define MLTQ_OFFSET_INPUT_ZERO_POINT 37
 #define MLTQ_OFFSET_ACTIVATION_MIN 38
 #define MLTQ_OFFSET_ACTIVATION_MAX 39
-#define MLTQ_HEADER_BYTES 40
+#define MLTQ_OFFSET_LEVEL_OFFSETS 40
+#define MLTQ_HEADER_BYTES 56
 
 #define MLTQ_KIND_CONV_2D 0
 #define MLTQ_KIND_DEPTHWISE_CONV_2D 1
@@ -46,7 +47,11 @@
 #define MLTQ_PADDING_VALID 0
 #define MLTQ_PADDING_SAME 1
 
-/* Encoding of one level: 0 is dense trits, 1 to 8 is a gap code of that many bits. */
+/* Encoding byte of one level. Low bits: dense trits, or how many gap codes share a word; code j of
+ * k is bits 32 * j / k and up, rounded down. High bits: the counts of a row take 4, 8 or 16 bits
+ * each. */
 #define MLTQ_ENCODING_TRITS 0
+#define MLTQ_ENCODING_MASK 0x3F
+#define MLTQ_COUNT_BITS_SHIFT 6
 
 #endif /* TFLITE_OPS_CORE_MLTQ_FORMAT_H_ */

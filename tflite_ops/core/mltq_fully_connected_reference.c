@@ -5,16 +5,16 @@ void mltq_fully_connected_s8_reference(const MltqLayer* layer, const MltqShape* 
                                        const int8_t* input, int8_t* output, void* scratch) {
   (void)scratch;
   for (int32_t batch = 0; batch < shape->batches; batch++) {
-    MltqPlaneReader reader;
-    mltq_plane_reader_init(&reader, layer->planes, layer->end, layer->row_size);
+    MltqPlaneReader readers[MLTQ_MAX_LEVELS];
+    mltq_layer_init_readers(layer, readers);
     for (uint32_t channel = 0; channel < layer->output_channels; channel++) {
       int32_t accumulator = mltq_layer_bias(layer, channel);
       for (uint32_t level = 0; level < layer->levels; level++) {
         int32_t sum = 0;
         uint32_t index;
         int32_t sign;
-        mltq_plane_reader_begin_row(&reader, layer->encoding[level]);
-        while (mltq_plane_reader_next(&reader, &index, &sign)) {
+        mltq_plane_reader_begin_row(&readers[level]);
+        while (mltq_plane_reader_next(&readers[level], &index, &sign)) {
           sum += sign * (input[index] - layer->input_zero_point);
         }
         accumulator += mltq_layer_multiplier(layer, channel, level) * sum;

@@ -21,6 +21,7 @@ static uint32_t load_u32(const uint8_t* bytes) {
 static MltqStatus parse_header(const uint8_t* packed, size_t packed_bytes, uint8_t kind,
                                MltqLayer* layer) {
   if (packed_bytes < MLTQ_HEADER_BYTES) return MLTQ_ERROR_TRUNCATED;
+  if ((uintptr_t)packed % MLTQ_WORD_BYTES != 0) return MLTQ_ERROR_ALIGNMENT;
   if (packed[0] != MLTQ_MAGIC_0 || packed[1] != MLTQ_MAGIC_1 || packed[2] != MLTQ_MAGIC_2 ||
       packed[3] != MLTQ_MAGIC_3) {
     return MLTQ_ERROR_MAGIC;
@@ -48,7 +49,7 @@ static MltqStatus parse_header(const uint8_t* packed, size_t packed_bytes, uint8
   if (layer->levels < 1 || layer->levels > MLTQ_MAX_LEVELS) return MLTQ_ERROR_LEVELS;
   for (uint32_t level = 0; level < MLTQ_MAX_LEVELS; level++) {
     layer->encoding[level] = packed[MLTQ_OFFSET_ENCODING + level];
-    if (layer->encoding[level] > MLTQ_MAX_GAP_BITS) return MLTQ_ERROR_ENCODING;
+    if (!mltq_plane_reader_knows(layer->encoding[level])) return MLTQ_ERROR_ENCODING;
   }
   if (layer->input_channels == 0 || layer->input_channels > MAX_CHANNELS ||
       layer->output_channels == 0 || layer->output_channels > MAX_CHANNELS) {
@@ -74,58 +75,93 @@ static MltqStatus parse_header(const uint8_t* packed, size_t packed_bytes, uint8
   return MLTQ_OK;
 }
 
-static void locate_tables(const uint8_t* packed, size_t packed_bytes, MltqLayer* layer) {
+/* Finds the tables and the levels, which follow each other up to the end of the tensor. */
+static MltqStatus locate(const uint8_t* packed, size_t packed_bytes, MltqLayer* layer) {
   const size_t channels = layer->output_channels;
+  const uint64_t tables = (uint64_t)channels * (4u + 2u * layer->levels + 1u);
+  if (tables > packed_bytes - MLTQ_HEADER_BYTES) return MLTQ_ERROR_TRUNCATED;
   layer->biases = packed + MLTQ_HEADER_BYTES;
   layer->multipliers = layer->biases + 4u * channels;
   layer->shifts = layer->multipliers + 2u * channels * layer->levels;
-  layer->planes = layer->shifts + channels;
-  layer->end = packed + packed_bytes;
+  size_t begin = (MLTQ_HEADER_BYTES + (size_t)tables + MLTQ_WORD_BYTES - 1u) / MLTQ_WORD_BYTES *
+                 MLTQ_WORD_BYTES;
+  for (uint32_t level = 0; level < layer->levels; level++) {
+    const uint8_t* next = packed + MLTQ_OFFSET_LEVEL_OFFSETS + 4u * (level + 1u);
+    const size_t end = level + 1u < layer->levels ? load_u32(next) : packed_bytes;
+    if (load_u32(next - 4) != begin || end < begin || end > packed_bytes ||
+        end % MLTQ_WORD_BYTES != 0) {
+      return MLTQ_ERROR_LEVEL_OFFSETS;
+    }
+    layer->level_begin[level] = packed + begin;
+    layer->level_end[level] = packed + end;
+    begin = end;
+  }
+  return MLTQ_OK;
+}
+
+void mltq_layer_init_readers(const MltqLayer* layer, MltqPlaneReader readers[MLTQ_MAX_LEVELS]) {
+  for (uint32_t level = 0; level < layer->levels; level++) {
+    mltq_plane_reader_init(&readers[level], layer->level_begin[level], layer->level_end[level],
+                           layer->encoding[level], layer->output_channels, layer->row_size);
+  }
 }
 
 static int64_t magnitude(int64_t value) { return value < 0 ? -value : value; }
 
 /* Decodes every row and bounds the accumulator of its channel. */
-static MltqStatus check_planes(const MltqLayer* layer) {
+static MltqStatus check_planes(MltqLayer* layer) {
   const int64_t above = 127 - (int64_t)layer->input_zero_point; /* x - z is at most this */
   const int64_t below = 128 + (int64_t)layer->input_zero_point; /* and at least minus this */
-  MltqPlaneReader reader;
-  mltq_plane_reader_init(&reader, layer->planes, layer->end, layer->row_size);
+  MltqPlaneReader readers[MLTQ_MAX_LEVELS];
+  mltq_layer_init_readers(layer, readers);
+  layer->max_sums = 0;
   for (uint32_t channel = 0; channel < layer->output_channels; channel++) {
     if (layer->shifts[channel] > MLTQ_MAX_SHIFT) return MLTQ_ERROR_SHIFT;
     int64_t bound = magnitude(mltq_layer_bias(layer, channel));
+    uint32_t sums = 0;
     for (uint32_t level = 0; level < layer->levels; level++) {
       int64_t positive = 0;
       int64_t negative = 0;
       uint32_t index;
       int32_t sign;
-      mltq_plane_reader_begin_row(&reader, layer->encoding[level]);
-      while (mltq_plane_reader_next(&reader, &index, &sign)) {
+      mltq_plane_reader_begin_row(&readers[level]);
+      while (mltq_plane_reader_next(&readers[level], &index, &sign)) {
         if (sign > 0) {
           positive++;
         } else {
           negative++;
         }
       }
-      if (!reader.valid) return MLTQ_ERROR_PLANES;
+      if (!readers[level].valid) return MLTQ_ERROR_PLANES;
+      sums += mltq_code_stream_sums((uint32_t)positive, (uint32_t)negative);
       const int64_t largest = positive * above + negative * below;
       const int64_t smallest = positive * below + negative * above;
       bound += magnitude(mltq_layer_multiplier(layer, channel, level)) *
                (largest > smallest ? largest : smallest);
     }
     if (bound > INT32_MAX) return MLTQ_ERROR_ACCUMULATOR;
+    if (sums > layer->max_sums) layer->max_sums = sums;
   }
-  return reader.cursor == layer->end ? MLTQ_OK : MLTQ_ERROR_PLANES;
+  for (uint32_t level = 0; level < layer->levels; level++) {
+    if (readers[level].end - readers[level].cursor >= MLTQ_WORD_BYTES) return MLTQ_ERROR_PLANES;
+  }
+  return MLTQ_OK;
 }
 
 MltqStatus mltq_layer_parse(const uint8_t* packed, size_t packed_bytes, uint8_t kind,
                             MltqLayer* layer) {
-  const MltqStatus status = parse_header(packed, packed_bytes, kind, layer);
+  MltqStatus status = parse_header(packed, packed_bytes, kind, layer);
   if (status != MLTQ_OK) return status;
-  const uint64_t tables = (uint64_t)layer->output_channels * (4u + 2u * layer->levels + 1u);
-  if (tables > packed_bytes - MLTQ_HEADER_BYTES) return MLTQ_ERROR_TRUNCATED;
-  locate_tables(packed, packed_bytes, layer);
+  status = locate(packed, packed_bytes, layer);
+  if (status != MLTQ_OK) return status;
   return check_planes(layer);
+}
+
+void mltq_layer_init_streams(const MltqLayer* layer, MltqCodeStream streams[MLTQ_MAX_LEVELS]) {
+  for (uint32_t level = 0; level < layer->levels; level++) {
+    mltq_code_stream_init(&streams[level], layer->level_begin[level], layer->encoding[level],
+                          layer->output_channels, layer->row_size);
+  }
 }
 
 /* Output size and padding before the first element, as TensorFlow defines SAME and VALID. Returns
@@ -199,13 +235,23 @@ MltqStatus mltq_layer_bind_shape(const MltqLayer* layer, const int* input_dims, 
   return MLTQ_OK;
 }
 
-size_t mltq_layer_scratch_bytes(const MltqLayer* layer, const MltqShape* shape) {
-  if (layer->kind == MLTQ_KIND_FULLY_CONNECTED) return 0;
-  return 2u * sizeof(int32_t) * (size_t)shape->output_w;
+static bool is_optimised(const MltqLayer* layer, const MltqShape* shape) {
+  return layer->kind == MLTQ_KIND_FULLY_CONNECTED || mltq_conv_s8_scratch_bytes(layer, shape) > 0;
 }
 
-void mltq_layer_eval_s8(const MltqLayer* layer, const MltqShape* shape, const int8_t* input,
-                        int8_t* output, void* scratch) {
+size_t mltq_layer_reference_scratch_bytes(const MltqLayer* layer, const MltqShape* shape) {
+  if (layer->kind == MLTQ_KIND_FULLY_CONNECTED) return 0;
+  return mltq_conv_s8_reference_scratch_bytes(shape);
+}
+
+size_t mltq_layer_scratch_bytes(const MltqLayer* layer, const MltqShape* shape) {
+  if (!is_optimised(layer, shape)) return mltq_layer_reference_scratch_bytes(layer, shape);
+  if (layer->kind == MLTQ_KIND_FULLY_CONNECTED) return 0;
+  return mltq_conv_s8_scratch_bytes(layer, shape);
+}
+
+void mltq_layer_eval_s8_reference(const MltqLayer* layer, const MltqShape* shape,
+                                  const int8_t* input, int8_t* output, void* scratch) {
   switch (layer->kind) {
     case MLTQ_KIND_CONV_2D:
       mltq_conv_2d_s8_reference(layer, shape, input, output, scratch);
@@ -215,6 +261,25 @@ void mltq_layer_eval_s8(const MltqLayer* layer, const MltqShape* shape, const in
       break;
     default:
       mltq_fully_connected_s8_reference(layer, shape, input, output, scratch);
+      break;
+  }
+}
+
+void mltq_layer_eval_s8(const MltqLayer* layer, const MltqShape* shape, const int8_t* input,
+                        int8_t* output, void* scratch) {
+  if (!is_optimised(layer, shape)) {
+    mltq_layer_eval_s8_reference(layer, shape, input, output, scratch);
+    return;
+  }
+  switch (layer->kind) {
+    case MLTQ_KIND_CONV_2D:
+      mltq_conv_2d_s8(layer, shape, input, output, scratch);
+      break;
+    case MLTQ_KIND_DEPTHWISE_CONV_2D:
+      mltq_depthwise_conv_2d_s8(layer, shape, input, output, scratch);
+      break;
+    default:
+      mltq_fully_connected_s8(layer, shape, input, output, scratch);
       break;
   }
 }

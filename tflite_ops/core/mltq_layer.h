@@ -24,6 +24,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "mltq_code_stream.h"
 #include "mltq_format.h"
 #include "mltq_plane_reader.h"
 #include "mltq_status.h"
@@ -36,11 +37,12 @@ typedef struct {
   const uint8_t* biases;      /* int32 little-endian, one a channel, unaligned */
   const uint8_t* multipliers; /* int16 little-endian, levels a channel, unaligned */
   const uint8_t* shifts;      /* uint8, one a channel */
-  const uint8_t* planes;
-  const uint8_t* end;
+  const uint8_t* level_begin[MLTQ_MAX_LEVELS]; /* aligned for uint32_t */
+  const uint8_t* level_end[MLTQ_MAX_LEVELS];
   uint32_t input_channels;
   uint32_t output_channels;
   uint32_t row_size; /* entries of one plane of one output channel */
+  uint32_t max_sums; /* see mltq_code_stream_sums: the largest number of any channel */
   uint16_t filter_h;
   uint16_t filter_w;
   uint16_t stride_h;
@@ -67,7 +69,8 @@ typedef struct {
   int32_t pad_left;
 } MltqShape;
 
-/* Reads and checks all bytes of a packed tensor. `layer` points into `packed` afterwards. */
+/* Reads and checks all bytes of a packed tensor, which is aligned for uint32_t. `layer` points into
+ * `packed` afterwards. */
 MltqStatus mltq_layer_parse(const uint8_t* packed, size_t packed_bytes, uint8_t kind,
                             MltqLayer* layer);
 
@@ -75,12 +78,23 @@ MltqStatus mltq_layer_parse(const uint8_t* packed, size_t packed_bytes, uint8_t 
 MltqStatus mltq_layer_bind_shape(const MltqLayer* layer, const int* input_dims, int input_rank,
                                  const int* output_dims, int output_rank, MltqShape* shape);
 
+/* Starts one reader per level. */
+void mltq_layer_init_readers(const MltqLayer* layer, MltqPlaneReader readers[MLTQ_MAX_LEVELS]);
+
+/* Starts one stream per level. */
+void mltq_layer_init_streams(const MltqLayer* layer, MltqCodeStream streams[MLTQ_MAX_LEVELS]);
+
 /* Scratch that mltq_layer_eval_s8 needs, in bytes. */
 size_t mltq_layer_scratch_bytes(const MltqLayer* layer, const MltqShape* shape);
 
-/* Runs the layer. `scratch` is aligned for int32_t. */
+/* Runs the layer with the fastest kernel that takes it. `scratch` is aligned for int32_t. */
 void mltq_layer_eval_s8(const MltqLayer* layer, const MltqShape* shape, const int8_t* input,
                         int8_t* output, void* scratch);
+
+/* The same with the reference kernels, and their scratch. */
+size_t mltq_layer_reference_scratch_bytes(const MltqLayer* layer, const MltqShape* shape);
+void mltq_layer_eval_s8_reference(const MltqLayer* layer, const MltqShape* shape,
+                                  const int8_t* input, int8_t* output, void* scratch);
 
 static inline int32_t mltq_layer_bias(const MltqLayer* layer, uint32_t channel) {
   const uint8_t* bytes = layer->biases + 4u * (size_t)channel;

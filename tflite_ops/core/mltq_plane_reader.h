@@ -1,10 +1,10 @@
-/* Sequential reader of the packed planes.
+/* Sequential, bounds-checked reader of the packed planes.
  *
- * A row is one plane of one output channel: filter_size entries in {-1, 0, +1}. Rows follow each
- * other channel by channel, and level by level inside a channel, so a kernel that walks the output
- * channels in order needs no table of row offsets. Every read is checked against the end of the
- * packed tensor; the same reader serves the check in Prepare and the kernels, so what Prepare
- * accepted is what the kernels see.
+ * A row is one plane of one output channel: row_size entries in {-1, 0, +1}. The rows of a level
+ * follow each other channel by channel, so a kernel that walks the output channels in order needs
+ * no table of row offsets: it has one reader per level. Prepare decodes all rows with this reader
+ * and refuses malformed bytes; the reference kernels use it too. The optimised kernels have their
+ * own decoder, mltq_code_stream.h, which relies on that check.
  */
 #ifndef TFLITE_OPS_CORE_MLTQ_PLANE_READER_H_
 #define TFLITE_OPS_CORE_MLTQ_PLANE_READER_H_
@@ -17,25 +17,30 @@ extern "C" {
 #endif
 
 typedef struct {
-  const uint8_t* cursor; /* next byte to read */
-  const uint8_t* end;    /* one past the last byte of the packed tensor */
-  uint32_t row_size;     /* entries in a row */
-  uint32_t position;     /* entries of this row already passed */
-  uint32_t remaining;    /* gap code: non-zero entries of this row not yet read */
-  const uint8_t* signs;  /* gap code: one bit an entry, set for -1 */
-  uint32_t sign_bit;     /* gap code: index of the next sign */
-  uint32_t bits;         /* gap code: bits read from memory and not yet used; trits: current byte */
-  uint8_t bit_count;     /* gap code: how many of them; trits: trits left in the current byte */
-  uint8_t encoding;      /* encoding of this row */
-  bool valid;            /* false once the bytes broke a rule of the format */
+  const uint8_t* counts;  /* gap codes: counts of the next row */
+  const uint8_t* cursor;  /* next byte to read */
+  const uint8_t* end;     /* one past the last byte of the level */
+  uint32_t row_size;      /* entries in a row */
+  uint32_t position;      /* entries of this row already passed */
+  uint32_t positive;      /* gap codes: positive entries of this row not yet read */
+  uint32_t negative;      /* gap codes: negative entries of this row not yet read */
+  uint32_t bits;          /* gap codes: the word being read; trits: the byte being read */
+  uint8_t left;           /* codes or trits of it not yet read */
+  uint8_t codes_per_word; /* 0 for trits */
+  uint8_t count_bits;     /* gap codes: width of a count */
+  bool counting_negative; /* gap codes: the positive entries of this row have been read */
+  bool valid;             /* false once the bytes broke a rule of the format */
 } MltqPlaneReader;
 
-/* Starts at the first row. */
-void mltq_plane_reader_init(MltqPlaneReader* reader, const uint8_t* planes, const uint8_t* end,
-                            uint32_t row_size);
+/* Whether an encoding byte is one of the format. */
+bool mltq_plane_reader_knows(uint8_t encoding);
+
+/* Starts at the first row of a level whose bytes are `begin` to `end`. */
+void mltq_plane_reader_init(MltqPlaneReader* reader, const uint8_t* begin, const uint8_t* end,
+                            uint8_t encoding, uint32_t rows, uint32_t row_size);
 
 /* Enters the next row. The row before it must have been read to its end. */
-void mltq_plane_reader_begin_row(MltqPlaneReader* reader, uint8_t encoding);
+void mltq_plane_reader_begin_row(MltqPlaneReader* reader);
 
 /* Gives the next non-zero entry of the row: its index and its sign (+1 or -1).
  * Returns false at the end of the row or, with reader->valid false, on malformed bytes. */

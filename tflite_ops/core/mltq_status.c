@@ -6,10 +6,12 @@ const char* mltq_status_message(MltqStatus status) {
       return "ok";
     case MLTQ_ERROR_TRUNCATED:
       return "packed tensor: shorter than its header and channel tables";
+    case MLTQ_ERROR_ALIGNMENT:
+      return "packed tensor: must start at a multiple of 4 bytes in memory";
     case MLTQ_ERROR_MAGIC:
       return "packed tensor: magic is not 'MLTQ'";
     case MLTQ_ERROR_VERSION:
-      return "packed tensor: version is not 1; use the library that matches the converter";
+      return "packed tensor: version is not 2; use the library that matches the converter";
     case MLTQ_ERROR_KIND:
       return "packed tensor: kind does not belong to this operator";
     case MLTQ_ERROR_LEVELS:
@@ -18,6 +20,8 @@ const char* mltq_status_message(MltqStatus status) {
       return "packed tensor: activation_levels is not 0";
     case MLTQ_ERROR_ENCODING:
       return "packed tensor: encoding is unknown";
+    case MLTQ_ERROR_LEVEL_OFFSETS:
+      return "packed tensor: level_offsets do not follow each other in steps of 4 bytes";
     case MLTQ_ERROR_TOTAL_BYTES:
       return "packed tensor: total_bytes differs from the tensor size";
     case MLTQ_ERROR_CHANNELS:

@@ -3,21 +3,27 @@
 
 #include "../core/mltq_layer.h"
 
-/* Returns a MltqStatus, or -1 when memory ran out. The shapes are those of the tensors. */
+/* Returns a MltqStatus, or -1 when memory ran out. The shapes are those of the tensors. `reference`
+ * chooses the reference kernels. */
 __attribute__((visibility("default"))) int MltqRunLayer(const uint8_t* packed, size_t packed_bytes,
                                                         uint8_t kind, const int* input_dims,
                                                         int input_rank, const int* output_dims,
                                                         int output_rank, const int8_t* input,
-                                                        int8_t* output) {
+                                                        int8_t* output, int reference) {
   MltqLayer layer;
   MltqShape shape;
   MltqStatus status = mltq_layer_parse(packed, packed_bytes, kind, &layer);
   if (status != MLTQ_OK) return (int)status;
   status = mltq_layer_bind_shape(&layer, input_dims, input_rank, output_dims, output_rank, &shape);
   if (status != MLTQ_OK) return (int)status;
-  void* scratch = malloc(mltq_layer_scratch_bytes(&layer, &shape) + 1);
+  void* scratch = malloc(1 + (reference ? mltq_layer_reference_scratch_bytes(&layer, &shape)
+                                        : mltq_layer_scratch_bytes(&layer, &shape)));
   if (scratch == NULL) return -1;
-  mltq_layer_eval_s8(&layer, &shape, input, output, scratch);
+  if (reference) {
+    mltq_layer_eval_s8_reference(&layer, &shape, input, output, scratch);
+  } else {
+    mltq_layer_eval_s8(&layer, &shape, input, output, scratch);
+  }
   free(scratch);
   return MLTQ_OK;
 }

@@ -30,7 +30,7 @@ static void* copy_of(const void* data, size_t bytes) {
 
 /* Runs a layer whose packed bytes are `packed`. Returns the status, and the output in `output`. */
 static MltqStatus run(const GoldenLayer* golden, const uint8_t* packed, size_t packed_bytes,
-                      int8_t* output) {
+                      int reference, int8_t* output) {
   MltqLayer layer;
   MltqShape shape;
   MltqStatus status = mltq_layer_parse(packed, packed_bytes, golden->kind, &layer);
@@ -39,21 +39,27 @@ static MltqStatus run(const GoldenLayer* golden, const uint8_t* packed, size_t p
                                  golden->output_dims, golden->output_rank, &shape);
   if (status != MLTQ_OK) return status;
   int8_t* input = copy_of(golden->input, golden->input_bytes);
-  const size_t scratch_bytes = mltq_layer_scratch_bytes(&layer, &shape);
+  const size_t scratch_bytes = reference ? mltq_layer_reference_scratch_bytes(&layer, &shape)
+                                         : mltq_layer_scratch_bytes(&layer, &shape);
   void* scratch = malloc(scratch_bytes > 0 ? scratch_bytes : 1);
   if (scratch == NULL) exit(2);
-  mltq_layer_eval_s8(&layer, &shape, input, output, scratch);
+  if (reference) {
+    mltq_layer_eval_s8_reference(&layer, &shape, input, output, scratch);
+  } else {
+    mltq_layer_eval_s8(&layer, &shape, input, output, scratch);
+  }
   free(scratch);
   free(input);
   return MLTQ_OK;
 }
 
-static void test_golden(const GoldenLayer* golden) {
+static void test_golden(const GoldenLayer* golden, int reference) {
   int8_t* output = malloc(golden->output_bytes);
   if (output == NULL) exit(2);
   memset(output, 0x55, golden->output_bytes);
   uint8_t* packed = copy_of(golden->packed, golden->packed_bytes);
-  check(run(golden, packed, golden->packed_bytes, output) == MLTQ_OK, golden->name, "accepted");
+  check(run(golden, packed, golden->packed_bytes, reference, output) == MLTQ_OK, golden->name,
+        "accepted");
   check(memcmp(output, golden->output, golden->output_bytes) == 0, golden->name, "same bytes");
   free(packed);
   free(output);
@@ -68,11 +74,11 @@ static void test_hostile_bytes(const GoldenLayer* golden) {
     for (int change = 1; change < 256; change = change * 2 + 1) {
       uint8_t* packed = copy_of(golden->packed, golden->packed_bytes);
       packed[position] = (uint8_t)(packed[position] ^ change);
-      refused += run(golden, packed, golden->packed_bytes, output) != MLTQ_OK;
+      refused += run(golden, packed, golden->packed_bytes, 0, output) != MLTQ_OK;
       free(packed);
     }
     uint8_t* truncated = copy_of(golden->packed, position + 1);
-    const MltqStatus status = run(golden, truncated, position, output);
+    const MltqStatus status = run(golden, truncated, position, 0, output);
     if (status == MLTQ_OK) check(0, golden->name, "truncation refused");
     free(truncated);
   }
@@ -90,7 +96,8 @@ static void test_status_messages(void) {
 int main(void) {
   const size_t count = sizeof(kGoldenLayers) / sizeof(kGoldenLayers[0]);
   for (size_t i = 0; i < count; i++) {
-    test_golden(&kGoldenLayers[i]);
+    test_golden(&kGoldenLayers[i], 0);
+    test_golden(&kGoldenLayers[i], 1);
     test_hostile_bytes(&kGoldenLayers[i]);
   }
   test_status_messages();

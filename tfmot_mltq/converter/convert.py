@@ -27,8 +27,8 @@ def convert(
       representative_dataset: Some hundred typical inputs, for the int8 ranges of a model that was
         not trained after ``quantize_model``; see ``calibrate``, which is called with it. A model
         that has its ranges keeps them, and only the form of the dataset is checked.
-      encoding: Forces the encoding of all planes: 0 for dense trits, 1 to 8 for a gap code of that
-        many bits. By default each level of each layer gets the smallest.
+      encoding: Forces the encoding of all planes: 0 for dense trits, else the gap codes in a word;
+        see docs/packed_format.md. By default each level of each layer gets the smallest.
 
     Returns:
       The bytes of the .tflite file.

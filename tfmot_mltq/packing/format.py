@@ -1,4 +1,4 @@
-"""Constants of the packed format, version 1.
+"""Constants of the packed format, version 2.
 
 The C twin is tflite_ops/core/mltq_format.h; tests/test_format_constants.py compares the two.
 """
@@ -8,11 +8,11 @@ from __future__ import annotations
 import enum
 
 MAGIC = b"MLTQ"
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 MAX_LEVELS = 4
 MAX_SHIFT = 24
-MAX_GAP_BITS = 8
 TRITS_PER_BYTE = 5
+WORD_BYTES = 4
 
 # Little-endian struct layout of the header, in the order of the fields of C's MLTQ_OFFSET_*.
 HEADER_FIELDS = (
@@ -35,6 +35,7 @@ HEADER_FIELDS = (
     ("input_zero_point", "b"),
     ("activation_min", "b"),
     ("activation_max", "b"),
+    ("level_offsets", f"{4 * MAX_LEVELS}s"),
 )
 HEADER_STRUCT = "<" + "".join(code for _, code in HEADER_FIELDS)
 
@@ -54,9 +55,13 @@ class Padding(enum.IntEnum):
     SAME = 1
 
 
-# Encoding of one level: dense trits, or a gap code of 1 to MAX_GAP_BITS bits.
+# Encoding byte of one level, low bits: dense trits, or gap codes, so many to a 32-bit word.
 ENCODING_TRITS = 0
-ENCODINGS = tuple(range(MAX_GAP_BITS + 1))
+ENCODINGS = (ENCODING_TRITS, 2, 3, 4, 5, 6, 7, 8, 10, 12, 16, 32)
+ENCODING_MASK = 0x3F
+# High bits: how many bits the counts of a row take.
+COUNT_BITS = (4, 8, 16)
+COUNT_BITS_SHIFT = 6
 
 CUSTOM_OP_NAMES = {
     Kind.CONV_2D: "MLTQ_CONV_2D",

@@ -72,12 +72,17 @@ def table_bytes(output_channels: int, levels: int) -> int:
     return struct.calcsize(fmt.HEADER_STRUCT) + output_channels * (4 + 2 * levels + 1)
 
 
+def _planes_offset(output_channels: int, levels: int) -> int:
+    """Where the planes of the first level start: behind the tables, at a multiple of a word."""
+    return -(-table_bytes(output_channels, levels) // fmt.WORD_BYTES) * fmt.WORD_BYTES
+
+
 def packed_bytes(planes: np.ndarray) -> int:
     """Bytes of a packed layer with ``planes`` of shape (levels, output_channels, row_size), each
     level in its smallest encoding.
     """
     streams = (plane_codec.plane_bytes(plane, plane_codec.best_encoding(plane)) for plane in planes)
-    return table_bytes(planes.shape[1], planes.shape[0]) + sum(streams)
+    return _planes_offset(planes.shape[1], planes.shape[0]) + sum(streams)
 
 
 def encode(layer: PackedLayer, encodings: Sequence[int] | None = None) -> bytes:
@@ -98,16 +103,21 @@ def encode(layer: PackedLayer, encodings: Sequence[int] | None = None) -> bytes:
         encodings = [plane_codec.best_encoding(plane) for plane in layer.planes]
     if len(encodings) != layer.levels or not set(encodings) <= set(fmt.ENCODINGS):
         raise ValueError(f"encodings must be {layer.levels} of {fmt.ENCODINGS}, got {encodings}.")
-    rows = b"".join(
-        plane_codec.encode_row(layer.planes[level, channel], encodings[level])
-        for channel in range(geometry.output_channels)
-        for level in range(layer.levels)
-    )
+    streams = [
+        plane_codec.encode_plane(plane, encoding)
+        for plane, encoding in zip(layer.planes, encodings, strict=True)
+    ]
+    start = _planes_offset(geometry.output_channels, layer.levels)
+    offsets = np.cumsum([start, *map(len, streams)])
     tables = (
         layer.biases.astype("<i4").tobytes()
         + layer.multipliers.astype("<i2").tobytes()
         + layer.shifts.astype("u1").tobytes()
-    )
+    ).ljust(start - struct.calcsize(fmt.HEADER_STRUCT), b"\0")
+    codes = [
+        encoding | fmt.COUNT_BITS.index(plane_codec.count_bits(plane)) << fmt.COUNT_BITS_SHIFT
+        for plane, encoding in zip(layer.planes, encodings, strict=True)
+    ]
     try:
         header = struct.pack(
             fmt.HEADER_STRUCT,
@@ -116,8 +126,8 @@ def encode(layer: PackedLayer, encodings: Sequence[int] | None = None) -> bytes:
             geometry.kind,
             layer.levels,
             0,
-            bytes(encodings),
-            struct.calcsize(fmt.HEADER_STRUCT) + len(tables) + len(rows),
+            bytes(codes),
+            int(offsets[-1]),
             geometry.input_channels,
             geometry.output_channels,
             *geometry.filter_size,
@@ -127,12 +137,13 @@ def encode(layer: PackedLayer, encodings: Sequence[int] | None = None) -> bytes:
             layer.input_zero_point,
             layer.activation_min,
             layer.activation_max,
+            offsets[:-1].astype("<u4").tobytes(),
         )
     except struct.error as error:
         raise ValueError(
             f"The layer does not fit the packed format: {error}. {geometry}"
         ) from error
-    return header + tables + rows
+    return header + tables + b"".join(streams)
 
 
 def decode(data: bytes) -> PackedLayer:
@@ -147,7 +158,9 @@ def decode(data: bytes) -> PackedLayer:
     values = iter(struct.unpack_from(fmt.HEADER_STRUCT, data))
     header = {name: next(values) for name, _ in fmt.HEADER_FIELDS}
     if header["magic"] != fmt.MAGIC or header["version"] != fmt.FORMAT_VERSION:
-        raise ValueError("No packed layer of version 1: the magic or the version is another.")
+        raise ValueError(
+            f"No packed layer of version {fmt.FORMAT_VERSION}: the magic or the version is another."
+        )
     levels, channels = header["levels"], header["output_channels"]
     if not 1 <= levels <= fmt.MAX_LEVELS or header["total_bytes"] != len(data):
         raise ValueError("A packed layer has a wrong number of levels or of bytes.")
@@ -160,17 +173,27 @@ def decode(data: bytes) -> PackedLayer:
         dilation=(header["dilation_h"], header["dilation_w"]),
         padding=fmt.Padding(header["padding"]),
     )
-    offset = table_bytes(channels, levels)
+    offset = _planes_offset(channels, levels)
     if offset > len(data):
         raise ValueError("A packed layer is shorter than its channel tables.")
     multipliers_at = header_bytes + 4 * channels
     shifts_at = multipliers_at + 2 * channels * levels
     planes = np.zeros((levels, channels, geometry.row_size), np.int8)
-    for channel in range(channels):
-        for level in range(levels):
-            planes[level, channel], offset = plane_codec.decode_row(
-                data, offset, geometry.row_size, header["encoding"][level]
-            )
+    for level, start in enumerate(np.frombuffer(header["level_offsets"], "<u4")[:levels]):
+        if start != offset:
+            raise ValueError("The levels of a packed layer do not follow each other.")
+        code = header["encoding"][level]
+        count_bits = code >> fmt.COUNT_BITS_SHIFT
+        if count_bits >= len(fmt.COUNT_BITS):
+            raise ValueError("The encoding of a level is unknown.")
+        planes[level], offset = plane_codec.decode_plane(
+            data,
+            offset,
+            channels,
+            geometry.row_size,
+            code & fmt.ENCODING_MASK,
+            fmt.COUNT_BITS[count_bits],
+        )
     if offset != len(data):
         raise ValueError("A packed layer has bytes behind its planes.")
     return PackedLayer(

@@ -1,7 +1,7 @@
 """Encodings of planes: dense trits and gap codes.
 
-A row is one plane of one output channel. Both encodings are per row and end on a byte boundary.
-Reader: tflite_ops/core/mltq_plane_reader.c.
+A plane of one level has one row per output channel. docs/packed_format.md describes the bytes;
+reader: tflite_ops/core/mltq_plane_reader.c.
 """
 
 from __future__ import annotations
@@ -14,37 +14,51 @@ _POWERS = 3 ** np.arange(fmt.TRITS_PER_BYTE - 1, -1, -1)
 _TRIT_BYTE_VALUES = 3**fmt.TRITS_PER_BYTE
 
 
-def encode_row(row: np.ndarray, encoding: int) -> bytes:
-    """Packs one row.
+def encode_plane(plane: np.ndarray, encoding: int) -> bytes:
+    """Packs the rows of one level.
 
     Args:
-      row: Integers -1, 0, +1, shape (n,).
-      encoding: ``ENCODING_TRITS`` or a gap width in bits.
+      plane: Integers -1, 0, +1, shape (rows, n).
+      encoding: One of ``ENCODINGS``: trits, or the number of gap codes in a word.
 
     Raises:
-      ValueError: The row holds another value, or the encoding is unknown.
+      ValueError: The plane holds another value, or the encoding is unknown.
     """
-    row = np.asarray(row)
-    if row.size and not np.isin(row, (-1, 0, 1)).all():
+    plane = np.asarray(plane)
+    if not np.isin(plane, (-1, 0, 1)).all():
         raise ValueError("A plane may only hold -1, 0 and +1.")
+    _check_encoding(encoding)
     if encoding == fmt.ENCODING_TRITS:
-        return _encode_trits(row)
-    if encoding in fmt.ENCODINGS:
-        return _encode_gaps(row, encoding)
-    raise ValueError(f"encoding must be one of {fmt.ENCODINGS}, got {encoding!r}.")
+        return _padded(b"".join(_encode_trits(row) for row in plane))
+    table = _count_table(_counts(plane), count_bits(plane))
+    return _padded(table) + _pack_codes(_codes(_gaps(plane), encoding), encoding)
 
 
-def decode_row(data: bytes, offset: int, size: int, encoding: int) -> tuple[np.ndarray, int]:
-    """Unpacks one row of ``size`` entries at ``offset``; returns it and the offset behind it.
+def decode_plane(
+    data: bytes, offset: int, rows: int, size: int, encoding: int, count_bits: int
+) -> tuple[np.ndarray, int]:
+    """Unpacks a plane of shape (rows, size) at ``offset``; returns it and the offset behind it.
 
     Raises:
-      ValueError: The bytes are no such row.
+      ValueError: The bytes are no such plane.
     """
+    _check_encoding(encoding)
     if encoding == fmt.ENCODING_TRITS:
-        return _decode_trits(data, offset, size)
-    if encoding in fmt.ENCODINGS:
-        return _decode_gaps(data, offset, size, encoding)
-    raise ValueError(f"encoding must be one of {fmt.ENCODINGS}, got {encoding!r}.")
+        return _decode_trits(data, offset, rows, size)
+    return _decode_gaps(data, offset, rows, size, encoding, count_bits)
+
+
+def count_bits(plane: np.ndarray) -> int:
+    """Bits that hold the number of entries of one sign in any row of a plane of shape (rows, n).
+
+    Raises:
+      ValueError: A row has more entries than the format holds.
+    """
+    largest = int(_counts(plane).max(initial=0))
+    for bits in fmt.COUNT_BITS:
+        if largest < 1 << bits:
+            return bits
+    raise ValueError(f"A row has {largest} entries of one sign; the format holds 65535.")
 
 
 def best_encoding(plane: np.ndarray) -> int:
@@ -56,16 +70,10 @@ def plane_bytes(plane: np.ndarray, encoding: int) -> int:
     """Bytes that a plane of shape (rows, n) takes, without packing it."""
     rows, size = plane.shape
     if encoding == fmt.ENCODING_TRITS:
-        return rows * (-(-size // fmt.TRITS_PER_BYTE))
-    counts = np.count_nonzero(plane, axis=1)
-    # Gap of every entry to the one before it in its row, entries of all rows in one vector.
-    row_of, position = np.nonzero(plane)
-    gap = np.diff(position, prepend=-1) - 1
-    first = np.diff(row_of, prepend=-1) != 0
-    gap[first] = position[first]
-    codes = np.bincount(row_of, weights=1 + gap // ((1 << encoding) - 1), minlength=rows)
-    count_bytes = 1 + (counts > 0x7F) + (counts > 0x3FFF)
-    return int(np.sum(count_bytes + -(-counts // 8) + np.ceil(codes * encoding / 8)))
+        return _round_up(rows * (-(-size // fmt.TRITS_PER_BYTE)))
+    table = rows * count_bits(plane) // 4
+    words = -(-_code_count(_gaps(plane), encoding) // encoding)
+    return _round_up(table) + fmt.WORD_BYTES * words
 
 
 def entropy_bytes(planes: np.ndarray) -> float:
@@ -83,6 +91,24 @@ def entropy_bytes(planes: np.ndarray) -> float:
     return total
 
 
+def code_starts(codes_per_word: int) -> np.ndarray:
+    """First bit of every code of a word, and 32 behind the last: floor(32 j / codes_per_word)."""
+    return 8 * fmt.WORD_BYTES * np.arange(codes_per_word + 1) // codes_per_word
+
+
+def _check_encoding(encoding: int) -> None:
+    if encoding not in fmt.ENCODINGS:
+        raise ValueError(f"encoding must be one of {fmt.ENCODINGS}, got {encoding!r}.")
+
+
+def _round_up(size: int) -> int:
+    return -(-size // fmt.WORD_BYTES) * fmt.WORD_BYTES
+
+
+def _padded(data: bytes) -> bytes:
+    return data + bytes(_round_up(len(data)) - len(data))
+
+
 def _encode_trits(row: np.ndarray) -> bytes:
     padded = np.zeros(-(-row.size // fmt.TRITS_PER_BYTE) * fmt.TRITS_PER_BYTE, np.int64)
     padded[: row.size] = row
@@ -91,77 +117,125 @@ def _encode_trits(row: np.ndarray) -> bytes:
     return (-(-value * 256 // _TRIT_BYTE_VALUES)).astype(np.uint8).tobytes()
 
 
-def _decode_trits(data: bytes, offset: int, size: int) -> tuple[np.ndarray, int]:
-    end = offset + -(-size // fmt.TRITS_PER_BYTE)
+def _decode_trits(data: bytes, offset: int, rows: int, size: int) -> tuple[np.ndarray, int]:
+    row_bytes = -(-size // fmt.TRITS_PER_BYTE)
+    end = offset + _round_up(rows * row_bytes)
     if end > len(data):
         raise ValueError("Planes are truncated.")
-    fraction = np.frombuffer(data[offset:end], np.uint8).astype(np.int64)
+    fraction = np.frombuffer(data, np.uint8, rows * row_bytes, offset).astype(np.int64)
     trits = np.empty((fraction.size, fmt.TRITS_PER_BYTE), np.int8)
     for i in range(fmt.TRITS_PER_BYTE):
         fraction = fraction * 3
         trits[:, i] = (fraction >> 8) - 1
         fraction &= 0xFF
-    return trits.reshape(-1)[:size], end
+    return trits.reshape(rows, -1)[:, :size], end
 
 
-def _encode_count(count: int) -> bytes:
-    if count >> 21:
-        raise ValueError(f"A row has {count} non-zero entries; the format holds {(1 << 21) - 1}.")
-    encoded = bytearray()
-    while count > 0x7F:
-        encoded.append((count & 0x7F) | 0x80)
-        count >>= 7
-    encoded.append(count)
-    return bytes(encoded)
+def _counts(plane: np.ndarray) -> np.ndarray:
+    """Positive and negative entries of every row, shape (rows, 2)."""
+    return np.stack([np.sum(plane > 0, axis=1), np.sum(plane < 0, axis=1)], axis=1)
 
 
-def _encode_gaps(row: np.ndarray, width: int) -> bytes:
-    positions = np.flatnonzero(row)
-    escape = (1 << width) - 1
-    gaps = np.diff(positions, prepend=-1) - 1
-    escapes = gaps // escape
-    # The codes of an entry: one escape for every `escape` zeros, then what is left of the gap.
-    codes = np.full(int(np.sum(escapes)) + gaps.size, escape, np.uint8)
-    codes[np.cumsum(escapes + 1) - 1] = gaps % escape
-    code_bits = np.unpackbits(codes[:, None], axis=1, bitorder="little")[:, :width]
-    signs = np.packbits(row[positions] < 0, bitorder="little")
-    stream = np.packbits(code_bits.reshape(-1), bitorder="little")
-    return _encode_count(positions.size) + signs.tobytes() + stream.tobytes()
+def _count_table(counts: np.ndarray, bits: int) -> bytes:
+    if bits == 4:
+        return (counts[:, 0] | counts[:, 1] << 4).astype(np.uint8).tobytes()
+    return counts.astype(f"<u{bits // 8}").tobytes()
 
 
-def _decode_gaps(data: bytes, offset: int, size: int, width: int) -> tuple[np.ndarray, int]:
-    count = 0
-    for shift in (0, 7, 14):
-        if offset >= len(data):
-            raise ValueError("Planes are truncated.")
-        byte = data[offset]
-        offset += 1
-        count |= (byte & 0x7F) << shift
-        if byte < 0x80:
-            break
-    else:
-        raise ValueError("A row count is malformed.")
-    sign_end = offset + -(-count // 8)
-    if count > size or sign_end > len(data):
-        raise ValueError("A row has more entries than the plane, or is truncated.")
-    negative = np.unpackbits(
-        np.frombuffer(data[offset:sign_end], np.uint8), count=count, bitorder="little"
-    )
-    row = np.zeros(size, np.int8)
-    escape = (1 << width) - 1
-    bit, position = sign_end * 8, 0
-    for entry in range(count):
-        while True:
-            if bit + width > len(data) * 8:
-                raise ValueError("Planes are truncated.")
-            pair = data[bit >> 3] | (data[(bit >> 3) + 1] << 8 if (bit >> 3) + 1 < len(data) else 0)
-            code = (pair >> (bit & 7)) & escape
-            bit += width
-            position += code
-            if position >= size:
-                raise ValueError("An entry lies outside its row.")
-            if code != escape:
-                break
-        row[position] = -1 if negative[entry] else 1
-        position += 1
-    return row, -(-bit // 8)
+def _read_count_table(data: bytes, offset: int, rows: int, bits: int) -> np.ndarray:
+    if bits == 4:
+        table = np.frombuffer(data, np.uint8, rows, offset).astype(np.int64)
+        return np.stack([table & 0xF, table >> 4], axis=1).reshape(-1)
+    return np.frombuffer(data, f"<u{bits // 8}", 2 * rows, offset).astype(np.int64)
+
+
+def _gaps(plane: np.ndarray) -> list[int]:
+    """Zeros before every entry, in the order of the format: the positive entries of a row, then
+    its negative ones, each counted from the start of the row or from the entry before.
+    """
+    signs = np.stack([plane > 0, plane < 0], axis=1)
+    lists, position = np.nonzero(signs.reshape(-1, plane.shape[1]))
+    gaps = np.diff(position, prepend=-1) - 1
+    first = np.diff(lists, prepend=-1) != 0
+    gaps[first] = position[first]
+    return gaps.tolist()
+
+
+def _escapes(codes_per_word: int) -> list[int]:
+    """Zeros that every code of a word passes when it gives no entry."""
+    return ((1 << np.diff(code_starts(codes_per_word))) - 1).tolist()
+
+
+def _code_count(gaps: list[int], codes_per_word: int) -> int:
+    """Codes that the gaps take. The widths of the codes of a word differ, so the number of codes
+    of a gap depends on where in a word it starts.
+    """
+    escapes = _escapes(codes_per_word)
+    if len(set(escapes)) == 1:
+        return len(gaps) + int(np.sum(np.asarray(gaps, np.int64) // escapes[0]))
+    known: dict[tuple[int, int], int] = {}
+    total = 0
+    for gap in gaps:
+        key = gap, total % codes_per_word
+        taken = known.get(key)
+        if taken is None:
+            taken, slot = 1, key[1]
+            while gap >= escapes[slot]:
+                gap -= escapes[slot]
+                slot = (slot + 1) % codes_per_word
+                taken += 1
+            known[key] = taken
+        total += taken
+    return total
+
+
+def _codes(gaps: list[int], codes_per_word: int) -> np.ndarray:
+    escapes = _escapes(codes_per_word)
+    codes: list[int] = []
+    for gap in gaps:
+        while gap >= (escape := escapes[len(codes) % codes_per_word]):
+            codes.append(0)
+            gap -= escape
+        codes.append(gap + 1)
+    return np.array(codes, np.uint64)
+
+
+def _pack_codes(codes: np.ndarray, codes_per_word: int) -> bytes:
+    padded = np.zeros((-(-codes.size // codes_per_word), codes_per_word), np.uint64)
+    padded.reshape(-1)[: codes.size] = codes
+    starts = code_starts(codes_per_word)[:-1].astype(np.uint64)
+    return np.bitwise_or.reduce(padded << starts, axis=1).astype("<u4").tobytes()
+
+
+def _decode_gaps(
+    data: bytes, offset: int, rows: int, size: int, codes_per_word: int, count_bits: int
+) -> tuple[np.ndarray, int]:
+    stream = offset + _round_up(rows * count_bits // 4)
+    if stream > len(data):
+        raise ValueError("Planes are truncated.")
+    counts = _read_count_table(data, offset, rows, count_bits)
+    entries = int(counts.sum())
+    words = np.frombuffer(data, "<u4", (len(data) - stream) // fmt.WORD_BYTES, stream)
+    starts = code_starts(codes_per_word)
+    widths = np.diff(starts)
+    # An entry takes one code at least, and escapes are at most size + 1 codes for each list.
+    words = words[: (entries + counts.size * (size + 1)) // codes_per_word + 1].astype(np.int64)
+    escapes = (1 << widths) - 1
+    codes = (words[:, None] >> starts[:-1]) & escapes
+    is_entry = (codes != 0).reshape(-1)
+    where = np.flatnonzero(is_entry)[:entries]
+    if where.size < entries:
+        raise ValueError("Planes are truncated.")
+    passed = np.concatenate([[0], np.cumsum(np.where(codes != 0, codes, escapes))[where]])
+    lists = np.repeat(np.arange(counts.size), counts)
+    before = np.concatenate([[0], np.cumsum(counts)])[:-1]
+    position = passed[1:] - 1 - passed[before[lists]]
+    if entries and position.max() >= size:
+        raise ValueError("An entry lies outside its row.")
+    plane = np.zeros((rows, size), np.int8)
+    rows_of, signs = lists // 2, 1 - 2 * (lists % 2)
+    plane[rows_of, position] = signs
+    if np.count_nonzero(plane) != entries:
+        raise ValueError("An entry is positive and negative.")
+    used = int(where[-1]) + 1 if entries else 0
+    return plane, stream + fmt.WORD_BYTES * (-(-used // codes_per_word))

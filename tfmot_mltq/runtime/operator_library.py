@@ -38,7 +38,12 @@ def load_library() -> ctypes.CDLL:
 
 
 def run_packed_layer(
-    packed: bytes, kind: Kind, x: np.ndarray, output_shape: tuple[int, ...]
+    packed: bytes,
+    kind: Kind,
+    x: np.ndarray,
+    output_shape: tuple[int, ...],
+    *,
+    reference: bool = False,
 ) -> np.ndarray:
     """Runs one packed layer on the C core, without an interpreter.
 
@@ -47,6 +52,7 @@ def run_packed_layer(
       kind: Operator.
       x: int8 input with the shape of the tensor.
       output_shape: Shape of the output tensor.
+      reference: Takes the reference kernels instead of the optimised ones.
 
     Raises:
       ValueError: The core refused the bytes or the shapes; with its message.
@@ -66,6 +72,7 @@ def run_packed_layer(
         output.ndim,
         x.ctypes.data_as(ctypes.c_void_p),
         output.ctypes.data_as(ctypes.c_void_p),
+        int(reference),
     )
     if status != 0:
         raise ValueError(library.MltqStatusMessage(status).decode())

@@ -1,0 +1,76 @@
+/* Fast decoder of the packed planes, for the optimised kernels.
+ *
+ * It reads the same bytes as mltq_plane_reader.h, in the same order, without checks: Prepare has
+ * decoded all rows with the checked reader, and the bytes are constant.
+ *
+ * Instead of indices it gives the elements of a table that has one per entry of a row: for a
+ * convolution, where the entry's inputs lie.
+ */
+#ifndef TFLITE_OPS_CORE_MLTQ_CODE_STREAM_H_
+#define TFLITE_OPS_CORE_MLTQ_CODE_STREAM_H_
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* Largest number of entries of one sign that the kernels sum up in 16-bit lanes: 128 * 255 is
+ * below 2^15. */
+#define MLTQ_MAX_LANE_ENTRIES 128u
+
+typedef struct {
+  const uint8_t* counts; /* of the next row */
+  const uint8_t* cursor; /* next word, or next byte of trits */
+  const uint8_t* row;    /* trits: first byte of this row */
+  const uint8_t* trits;  /* trits: next byte of this row for the sign that is read */
+  uint32_t word;         /* word, or byte, that is being read */
+  uint32_t slot;         /* gap codes: codes of it already read; trits: trits not yet read */
+  uint32_t row_size;
+  uint32_t positive; /* entries of this row that are not yet read */
+  uint32_t negative;
+  uint32_t position; /* entries of the table that have been passed */
+  bool reading_negative;
+  uint8_t codes_per_word;
+  uint8_t count_bits;
+} MltqCodeStream;
+
+/* Lane sums that a row with so many entries takes: runs of at most MLTQ_MAX_LANE_ENTRIES positive
+ * and as many negative entries, positive ones first. */
+static inline uint32_t mltq_code_stream_sums(uint32_t positive, uint32_t negative) {
+  const uint32_t full = MLTQ_MAX_LANE_ENTRIES;
+  const uint32_t first = positive > full ? (positive - 1u) / full : 0u;
+  const uint32_t rest = negative > full ? (negative - 1u) / full : 0u;
+  return positive + negative == 0u ? 0u : first + rest + 1u;
+}
+
+/* Starts at the first row of a level. */
+void mltq_code_stream_init(MltqCodeStream* stream, const uint8_t* begin, uint8_t encoding,
+                           uint32_t rows, uint32_t row_size);
+
+/* Enters the next row: `positive` and `negative` are its entries. The row before it must have been
+ * read to its end. */
+void mltq_code_stream_begin_row(MltqCodeStream* stream);
+
+/* Entries of a row that are summed up in lanes together: a list of elements, the positive entries
+ * first. */
+typedef struct {
+  const uint16_t* list;
+  uint32_t positive;
+  uint32_t negative;
+} MltqRun;
+
+/* Reads the next run of the row into `list`, which has room for 2 * MLTQ_MAX_LANE_ENTRIES. `table`
+ * has an element for every entry of a row. A row has mltq_code_stream_sums runs. */
+void mltq_code_stream_read_run(MltqCodeStream* stream, const uint16_t* first, uint16_t* list,
+                               MltqRun* run);
+
+/* Reads the row: the sum of the elements of its positive entries, minus that of the negative. */
+int32_t mltq_code_stream_sum_row(MltqCodeStream* stream, const int8_t* first);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif /* TFLITE_OPS_CORE_MLTQ_CODE_STREAM_H_ */

@@ -1,0 +1,352 @@
+#include <stdbool.h>
+
+#include "mltq_code_stream.h"
+#include "mltq_kernels.h"
+#include "mltq_lanes.h"
+
+/* Convolutions by gather-add on packed lanes.
+ *
+ * For every non-zero entry of a plane, a tile of output positions adds or subtracts one input
+ * value each. The output rows are cut into MLTQ_LANES equal parts; row t of all parts, a step, is
+ * computed together, one part per lane. The input rows that a step needs are packed into a band,
+ * channel by channel, so that neighbouring output positions of a row read neighbouring words:
+ *
+ *     band[row][channel][column]
+ *
+ * With a horizontal stride, the columns of a channel are sorted by their phase, column % stride.
+ * Columns in the padding hold the input zero point. The band is a ring of as many rows as the
+ * filter spans; where the whole input fits, it has all rows, and every filter row is decoded once.
+ *
+ * A filter row is decoded into a list of offsets in the band, which all tiles of the step use. The
+ * lane sums of all levels are scaled, rounded and stored together at the end of the row. */
+
+/* A band that has all input rows may be so large. */
+#define WHOLE_BAND_BYTES 8192u
+/* Offsets, in bytes, are 16 bits. */
+#define MAX_BAND_WORDS 16384u
+/* Entries that one run of the kernel keeps decoded. */
+#define LIST_ENTRIES (2u * MLTQ_MAX_LANE_ENTRIES)
+
+typedef struct {
+  uint32_t channels;     /* input channels of a row of the filter */
+  uint32_t lead;         /* words before column 0 of the first channel */
+  uint32_t phases;       /* phases of the columns that the filter reads */
+  uint32_t phase_words;  /* columns of a phase */
+  uint32_t pitch;        /* words from one channel to the next */
+  uint32_t row_words;    /* words from one row to the next */
+  uint32_t rows;         /* rows in the ring */
+  uint32_t words;        /* all words */
+  int32_t steps;         /* output rows of a lane */
+  int32_t steps_at_once; /* steps for which the band has all rows: 1, or all */
+} Band;
+
+static uint32_t larger(uint32_t a, uint32_t b) { return a > b ? a : b; }
+
+/* Lays out the band. Returns false if it would be too large. */
+static bool plan_band(const MltqLayer* layer, const MltqShape* shape, Band* band) {
+  const uint32_t stride = layer->stride_w;
+  const uint32_t width = (uint32_t)shape->input_w;
+  const uint32_t left = (uint32_t)shape->pad_left;
+  const uint64_t reach = (uint64_t)((uint32_t)shape->output_w - 1u) * stride +
+                         (uint64_t)(layer->filter_w - 1u) * layer->dilation_w + 1u;
+  const uint64_t right = reach > (uint64_t)left + width ? reach - left - width : 0u;
+  if (left + width + right > MAX_BAND_WORDS) return false;
+  const uint64_t span = (uint64_t)(layer->filter_h - 1u) * layer->dilation_h + 1u;
+  band->channels = layer->kind == MLTQ_KIND_CONV_2D ? layer->input_channels : 1u;
+  if (stride == 1u) {
+    /* The right padding of a channel is the left padding of the next. */
+    band->lead = left;
+    band->phases = 1u;
+    band->phase_words = width + larger(left, (uint32_t)right);
+  } else {
+    band->lead = 0u;
+    band->phases = layer->dilation_w == 1 && layer->filter_w < stride ? layer->filter_w : stride;
+    band->phase_words = (left + width + (uint32_t)right + stride - 1u) / stride;
+  }
+  const uint64_t pitch = (uint64_t)band->phases * band->phase_words;
+  const uint64_t row_words = pitch * band->channels;
+  const uint64_t ring_words = row_words * span + band->lead;
+  if (pitch > MAX_BAND_WORDS || row_words > MAX_BAND_WORDS || ring_words > MAX_BAND_WORDS) {
+    return false;
+  }
+  band->pitch = (uint32_t)pitch;
+  band->row_words = (uint32_t)row_words;
+  band->steps = (shape->output_h + MLTQ_LANES - 1) / MLTQ_LANES;
+  band->rows = (uint32_t)span;
+  band->steps_at_once = 1;
+  const uint64_t all_rows = (uint64_t)(uint32_t)(band->steps - 1) * layer->stride_h + span;
+  if ((uint64_t)layer->levels * layer->row_size <= LIST_ENTRIES &&
+      (all_rows * row_words + band->lead) * sizeof(uint32_t) <= WHOLE_BAND_BYTES) {
+    band->rows = (uint32_t)all_rows;
+    band->steps_at_once = band->steps;
+  }
+  band->words = band->rows * band->row_words + band->lead;
+  return true;
+}
+
+static uint32_t sum_words(const MltqLayer* layer, const MltqShape* shape) {
+  return layer->max_sums * (uint32_t)shape->output_w * MLTQ_SUMS_PER_WORD;
+}
+
+size_t mltq_conv_s8_scratch_bytes(const MltqLayer* layer, const MltqShape* shape) {
+  Band band;
+  if (!plan_band(layer, shape, &band)) return 0;
+  return sizeof(uint32_t) * ((size_t)band.words + sum_words(layer, shape)) +
+         sizeof(uint16_t) * (size_t)layer->row_size;
+}
+
+/* Packs one row of all channels. `rows` are the first values of the lanes' input rows, NULL in the
+ * padding. */
+static void pack_row(const MltqLayer* layer, const MltqShape* shape, const Band* band,
+                     const int8_t* const rows[MLTQ_LANES], uint32_t* packed) {
+  const uint32_t stride = layer->stride_w;
+  const uint32_t left = (uint32_t)shape->pad_left;
+  const uint32_t width = (uint32_t)shape->input_w;
+  const size_t lane_stride =
+      (size_t)(band->steps * layer->stride_h) * width * layer->input_channels;
+  bool inside = true;
+  for (int lane = 0; lane < MLTQ_LANES; lane++) inside = inside && rows[lane] != NULL;
+  for (uint32_t phase = 0; phase < band->phases; phase++) {
+    /* With stride 1, `lead` stands for the padding. */
+    uint32_t column = stride == 1u ? 0u : (phase + stride - left % stride) % stride;
+    uint32_t* to = packed + band->lead + phase * band->phase_words;
+    if (stride != 1u) to += (column + left) / stride;
+    for (; column < width; column += stride, to++) {
+      const size_t at = (size_t)column * layer->input_channels;
+      if (inside) {
+        mltq_lanes_pack_column(rows[0] + at, lane_stride, band->channels, to, band->pitch);
+        continue;
+      }
+      uint32_t* word = to;
+      for (uint32_t channel = 0; channel < band->channels; channel++, word += band->pitch) {
+        const int8_t* values[MLTQ_LANES];
+        for (int lane = 0; lane < MLTQ_LANES; lane++) {
+          values[lane] = rows[lane] != NULL ? rows[lane] + at + channel : &layer->input_zero_point;
+        }
+        *word = mltq_lanes_pack(values);
+      }
+    }
+  }
+}
+
+/* Packs the input rows from `*next` on that the steps up to `last_step` need. */
+static void fill_band(const MltqLayer* layer, const MltqShape* shape, const Band* band,
+                      const int8_t* input, int32_t first_step, int32_t last_step, int32_t* next,
+                      uint32_t* packed) {
+  const int32_t span = (int32_t)(layer->filter_h - 1u) * layer->dilation_h + 1;
+  const int32_t first = first_step * layer->stride_h;
+  const size_t row_bytes = (size_t)shape->input_w * layer->input_channels;
+  if (*next < first) *next = first;
+  for (; *next < last_step * layer->stride_h + span; (*next)++) {
+    const int8_t* rows[MLTQ_LANES];
+    int32_t y = *next - shape->pad_top;
+    for (int lane = 0; lane < MLTQ_LANES; lane++, y += band->steps * layer->stride_h) {
+      rows[lane] = y >= 0 && y < shape->input_h ? input + (size_t)y * row_bytes : NULL;
+    }
+    pack_row(layer, shape, band, rows, packed + (uint32_t)*next % band->rows * band->row_words);
+  }
+}
+
+/* Offset in the band of every entry of a filter row, for output column 0 of `step`. */
+static void build_table(const MltqLayer* layer, const MltqShape* shape, const Band* band,
+                        int32_t step, uint16_t* table) {
+  const uint32_t stride = layer->stride_w;
+  for (uint32_t ky = 0; ky < layer->filter_h; ky++) {
+    const uint32_t row = (uint32_t)step * layer->stride_h + ky * layer->dilation_h;
+    const uint32_t row_at = row % band->rows * band->row_words;
+    for (uint32_t kx = 0; kx < layer->filter_w; kx++) {
+      const uint32_t column = kx * layer->dilation_w;
+      uint32_t at = row_at + (stride == 1u ? band->lead - (uint32_t)shape->pad_left + column
+                                           : column % stride * band->phase_words + column / stride);
+      for (uint32_t channel = 0; channel < band->channels; channel++, at += band->pitch) {
+        *table++ = (uint16_t)(at * sizeof(uint32_t));
+      }
+    }
+  }
+}
+
+/* Scales, rounds and stores a row: any number of lane sums per level, and lanes past the last
+ * output row, which are left out. */
+static void store_row_general(const MltqLaneChannel* channel, const uint32_t* sums, uint32_t words,
+                              size_t pitch, int8_t* out, size_t lane_stride, int lanes) {
+  const uint32_t row = words * MLTQ_SUMS_PER_WORD;
+  for (uint32_t i = 0; i < words; i++, out += pitch, sums += MLTQ_SUMS_PER_WORD) {
+    for (int lane = 0; lane < lanes; lane++) {
+      const uint32_t* sum = sums;
+      uint32_t accumulator = channel->bias;
+      for (uint32_t level = 0; level < channel->levels; level++) {
+        for (uint32_t j = 0; j < channel->sums[level]; j++, sum += row) {
+          accumulator += (uint32_t)(channel->multipliers[level] * mltq_lanes_get(sum, lane));
+        }
+      }
+      out[(size_t)lane * lane_stride] = mltq_lanes_requantize(channel, accumulator);
+    }
+  }
+}
+
+/* What a channel is, for the rows at which the streams stand. */
+static void begin_channel(const MltqLayer* layer, uint32_t index, MltqCodeStream* streams,
+                          MltqLaneChannel* channel) {
+  const int32_t origin = layer->input_zero_point - MLTQ_LANE_ORIGIN;
+  channel->bias = (uint32_t)mltq_layer_bias(layer, index);
+  channel->levels = 0;
+  channel->one_sum_each = true;
+  for (uint32_t level = 0; level < layer->levels; level++) {
+    MltqCodeStream* stream = &streams[level];
+    mltq_code_stream_begin_row(stream);
+    const uint32_t sums = mltq_code_stream_sums(stream->positive, stream->negative);
+    if (sums == 0u) continue;
+    const int32_t multiplier = mltq_layer_multiplier(layer, index, level);
+    const int32_t excess = (int32_t)stream->positive - (int32_t)stream->negative;
+    channel->multipliers[channel->levels] = multiplier;
+    channel->sums[channel->levels] = sums;
+    channel->level[channel->levels] = (uint8_t)level;
+    channel->levels++;
+    channel->one_sum_each = channel->one_sum_each && sums == 1u;
+    channel->bias -= (uint32_t)(multiplier * (origin * excess));
+  }
+  channel->shift = layer->shifts[index];
+  channel->minimum = layer->activation_min;
+  channel->maximum = layer->activation_max;
+}
+
+/* The positions of one or more steps for one output channel. `packed` is the band and `output` the
+ * first value of the channel in the output image. */
+typedef struct {
+  const MltqLayer* layer;
+  const MltqShape* shape;
+  const Band* band;
+  const uint32_t* packed;
+  const uint16_t* table;
+  uint32_t* sums;
+} Work;
+
+static void store_step(const Work* work, const MltqLaneChannel* channel, int32_t step,
+                       int8_t* output) {
+  const MltqShape* shape = work->shape;
+  const size_t pitch = work->layer->output_channels;
+  const uint32_t words = (uint32_t)shape->output_w;
+  const size_t row_bytes = words * pitch;
+  const size_t lane_stride = (size_t)work->band->steps * row_bytes;
+  int8_t* out = output + (size_t)step * row_bytes;
+  int lanes = MLTQ_LANES;
+  while (step + (lanes - 1) * work->band->steps >= shape->output_h) lanes--;
+  if (lanes < MLTQ_LANES || !channel->one_sum_each || channel->levels == 0u) {
+    store_row_general(channel, work->sums, words, pitch, out, lane_stride, lanes);
+  } else if (channel->minimum != INT8_MIN || channel->maximum != INT8_MAX) {
+    mltq_lanes_store(channel, work->sums, words, channel->levels, true, pitch, out, lane_stride);
+  } else if (channel->levels == 1u) {
+    mltq_lanes_store(channel, work->sums, words, 1u, false, pitch, out, lane_stride);
+  } else if (channel->levels == 2u) {
+    mltq_lanes_store(channel, work->sums, words, 2u, false, pitch, out, lane_stride);
+  } else {
+    mltq_lanes_store(channel, work->sums, words, channel->levels, false, pitch, out, lane_stride);
+  }
+}
+
+/* One step: every run is decoded and used at once. */
+static void run_step(const Work* work, MltqCodeStream* streams, const MltqLaneChannel* channel,
+                     int32_t step, int8_t* output) {
+  const uint32_t words = (uint32_t)work->shape->output_w;
+  uint16_t list[LIST_ENTRIES];
+  uint32_t* sums = work->sums;
+  for (uint32_t level = 0; level < channel->levels; level++) {
+    for (uint32_t i = 0; i < channel->sums[level]; i++, sums += words * MLTQ_SUMS_PER_WORD) {
+      MltqRun run;
+      mltq_code_stream_read_run(&streams[channel->level[level]], work->table, list, &run);
+      mltq_lanes_sum_row(work->packed, &run, words, sums);
+    }
+  }
+  store_step(work, channel, step, output);
+}
+
+/* All steps, of a band that has all rows: the runs are decoded once and kept. */
+static void run_all_steps(const Work* work, MltqCodeStream* streams, const MltqLaneChannel* channel,
+                          int8_t* output) {
+  const uint32_t words = (uint32_t)work->shape->output_w;
+  const uint32_t step_words = work->layer->stride_h * work->band->row_words;
+  uint16_t list[LIST_ENTRIES];
+  MltqRun runs[LIST_ENTRIES / MLTQ_MAX_LANE_ENTRIES + MLTQ_MAX_LEVELS];
+  uint32_t count = 0;
+  uint16_t* next = list;
+  for (uint32_t level = 0; level < channel->levels; level++) {
+    for (uint32_t i = 0; i < channel->sums[level]; i++, count++) {
+      mltq_code_stream_read_run(&streams[channel->level[level]], work->table, next, &runs[count]);
+      next += runs[count].positive + runs[count].negative;
+    }
+  }
+  const uint32_t* packed = work->packed;
+  for (int32_t step = 0; step < work->band->steps; step++, packed += step_words) {
+    uint32_t* sums = work->sums;
+    for (uint32_t i = 0; i < count; i++, sums += words * MLTQ_SUMS_PER_WORD) {
+      mltq_lanes_sum_row(packed, &runs[i], words, sums);
+    }
+    store_step(work, channel, step, output);
+  }
+}
+
+/* One image: the output channels from `first_channel` on, which all read the channels that `input`
+ * starts at. */
+static void convolve(const MltqLayer* layer, const MltqShape* shape, const Band* band,
+                     const int8_t* input, MltqCodeStream* streams, uint32_t first_channel,
+                     uint32_t channels, int8_t* output, uint32_t* scratch) {
+  uint32_t* sums = scratch + band->words;
+  uint16_t* table = (uint16_t*)(sums + sum_words(layer, shape));
+  const Work work = {layer, shape, band, scratch, table, sums};
+  const int8_t* const padding[4] = {&layer->input_zero_point, &layer->input_zero_point,
+                                    &layer->input_zero_point, &layer->input_zero_point};
+  const uint32_t pad = mltq_lanes_pack(padding);
+  for (uint32_t i = 0; i < band->words; i++) scratch[i] = pad;
+  int32_t next = 0;
+  for (int32_t step = 0; step < band->steps; step += band->steps_at_once) {
+    fill_band(layer, shape, band, input, step, step + band->steps_at_once - 1, &next, scratch);
+    build_table(layer, shape, band, step, table);
+    MltqCodeStream row_streams[MLTQ_MAX_LEVELS];
+    for (uint32_t level = 0; level < layer->levels; level++) row_streams[level] = streams[level];
+    for (uint32_t i = 0; i < channels; i++) {
+      MltqLaneChannel channel;
+      begin_channel(layer, first_channel + i, row_streams, &channel);
+      if (band->steps_at_once == 1) {
+        run_step(&work, row_streams, &channel, step, output + first_channel + i);
+      } else {
+        run_all_steps(&work, row_streams, &channel, output + first_channel + i);
+      }
+    }
+    if (step + band->steps_at_once >= band->steps) {
+      for (uint32_t level = 0; level < layer->levels; level++) streams[level] = row_streams[level];
+    }
+  }
+}
+
+static void run(const MltqLayer* layer, const MltqShape* shape, const int8_t* input, int8_t* output,
+                void* scratch) {
+  Band band;
+  plan_band(layer, shape, &band);
+  const bool depthwise = layer->kind == MLTQ_KIND_DEPTHWISE_CONV_2D;
+  const uint32_t groups = depthwise ? layer->input_channels : 1u;
+  const uint32_t group_channels = layer->output_channels / groups;
+  const size_t input_bytes =
+      (size_t)shape->input_h * (size_t)shape->input_w * layer->input_channels;
+  const size_t output_bytes =
+      (size_t)shape->output_h * (size_t)shape->output_w * layer->output_channels;
+  for (int32_t batch = 0; batch < shape->batches; batch++) {
+    MltqCodeStream streams[MLTQ_MAX_LEVELS];
+    mltq_layer_init_streams(layer, streams);
+    for (uint32_t group = 0; group < groups; group++) {
+      convolve(layer, shape, &band, input + group, streams, group * group_channels, group_channels,
+               output, scratch);
+    }
+    input += input_bytes;
+    output += output_bytes;
+  }
+}
+
+void mltq_conv_2d_s8(const MltqLayer* layer, const MltqShape* shape, const int8_t* input,
+                     int8_t* output, void* scratch) {
+  run(layer, shape, input, output, scratch);
+}
+
+void mltq_depthwise_conv_2d_s8(const MltqLayer* layer, const MltqShape* shape, const int8_t* input,
+                               int8_t* output, void* scratch) {
+  run(layer, shape, input, output, scratch);
+}

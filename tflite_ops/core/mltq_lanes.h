@@ -1,0 +1,55 @@
+/* Lane packing: several activations in a 32-bit word, so that one addition serves all.
+ *
+ * A packed word holds one input channel at one column of several input rows, the lanes: rows that
+ * are the same tap of the filter for different output rows. Sums are kept in 16 bits a lane, so
+ * that at most MLTQ_MAX_LANE_ENTRIES entries of each sign may go into one.
+ *
+ * Each of the files below defines, with the same meaning:
+ *
+ *   MLTQ_LANES          lanes of a packed word
+ *   MLTQ_SUMS_PER_WORD  words that the sums of its lanes take
+ *   MLTQ_LANE_ORIGIN    the int8 value that stands for 0 in a lane
+ *   mltq_lanes_pack     packs one value of every lane
+ *   mltq_lanes_pack_column  packs the channels of a column
+ *   mltq_lanes_sum_row  sums of a row of packed words over the entries of a run
+ *   mltq_lanes_get      one lane of the sums of a packed word
+ *   mltq_lanes_store    scales, rounds and stores the sums of a row for all lanes
+ */
+#ifndef TFLITE_OPS_CORE_MLTQ_LANES_H_
+#define TFLITE_OPS_CORE_MLTQ_LANES_H_
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#include "mltq_code_stream.h"
+#include "mltq_format.h"
+
+/* One output channel: what is the same for all its positions. */
+typedef struct {
+  int32_t multipliers[MLTQ_MAX_LEVELS]; /* of the levels that have entries */
+  uint32_t sums[MLTQ_MAX_LEVELS];       /* lane sums of these levels */
+  uint8_t level[MLTQ_MAX_LEVELS];       /* which levels they are */
+  uint32_t levels;                      /* how many they are */
+  bool one_sum_each;
+  uint32_t bias; /* modulo 2^32, as the sums that it is added to */
+  uint8_t shift;
+  int8_t minimum;
+  int8_t maximum;
+} MltqLaneChannel;
+
+static inline int8_t mltq_lanes_requantize(const MltqLaneChannel* channel, uint32_t accumulator) {
+  const int32_t value = (int32_t)accumulator >> channel->shift;
+  if (value < channel->minimum) return channel->minimum;
+  if (value > channel->maximum) return channel->maximum;
+  return (int8_t)value;
+}
+
+#if defined(__ARM_FEATURE_DSP) && defined(__thumb2__) && !defined(MLTQ_PORTABLE)
+#include "mltq_lanes_dsp.h"
+#else
+#include "mltq_lanes_portable.h"
+#endif
+
+#endif /* TFLITE_OPS_CORE_MLTQ_LANES_H_ */
