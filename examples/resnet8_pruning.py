@@ -43,6 +43,7 @@ flags.DEFINE_string("criterion", "relative_error_per_work", "Criterion of prunin
 flags.DEFINE_float("rise", 0.9, "Share of the training in which the sparsity rises.")
 flags.DEFINE_float("power", 5.0, "Power of the polynomial by which it does.")
 flags.DEFINE_float("teacher_weight", 0.9, "Weight of the teacher in the loss; 0 for none.")
+flags.DEFINE_bool("all_layers", False, "Levels for the first and the last layer too.")
 flags.DEFINE_bool("learned_scales", False, "Train the scales.")
 flags.DEFINE_bool("refit", False, "Refit the scales of all levels together.")
 flags.DEFINE_float("epochs", 16.0, "Epochs of fine-tuning.")
@@ -54,8 +55,8 @@ flags.DEFINE_integer("seed", 1, "Random seed.")
 
 # What makes a run; a line of the results with the same values is not repeated.
 _RUN = (
-    "model", "teacher", "scope", "criterion", "rise", "power", "teacher_weight", "learned_scales",
-    "refit", "epochs", "batch_size", "learning_rate", "tflm_images", "seed",
+    "model", "teacher", "all_layers", "scope", "criterion", "rise", "power", "teacher_weight",
+    "learned_scales", "refit", "epochs", "batch_size", "learning_rate", "tflm_images", "seed",
 )  # fmt: skip
 
 
@@ -99,6 +100,8 @@ def fine_tune(model, teacher, levels, kind, speedup, data):
         model,
         levels,
         kind=kind,
+        include_first_layer=FLAGS.all_layers,
+        include_last_layer=FLAGS.all_layers,
         learned_scales=FLAGS.learned_scales,
         refit=FLAGS.refit,
     )
