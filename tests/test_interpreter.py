@@ -7,6 +7,7 @@ import tf_keras as keras
 
 import tfmot_mltq as mltq
 from tfmot_mltq import flatbuffer
+from tfmot_mltq.packing.format import FORMAT_VERSION
 from tfmot_mltq.runtime import operator_library, tflm
 
 layers = keras.layers
@@ -174,7 +175,7 @@ def test_refusals_name_the_operator_and_the_field(tflite):
         for op in model.subgraphs[0].operators
         if flatbuffer.operator_name(model, op) == "MLTQ_FULLY_CONNECTED"
     )
-    broken = corrupted(tflite, operator, 4, 2)
+    broken = corrupted(tflite, operator, 4, FORMAT_VERSION + 1)
     for runtime in ("tflm", "litert"):
         with pytest.raises(RuntimeError, match=r"MLTQ_FULLY_CONNECTED: packed tensor: version"):
             mltq.Interpreter(broken, runtime)

@@ -108,66 +108,56 @@ void mltq_code_stream_begin_row(MltqCodeStream* stream) {
 #define CODE_BYTES(j, k, size) (((word >> START(j, k)) & LARGEST(j, k)) * (size))
 #endif
 
-/* Code j: passes elements of the table and, unless it is 0, takes the last one. */
-#define CODE(j, k, take)                                              \
-  case j: {                                                           \
-    const uint32_t bytes = CODE_BYTES(j, k, (uint32_t)sizeof *table); \
-    if (bytes != 0u) {                                                \
-      table = (const void*)((const char*)table + bytes);              \
-      take;                                                           \
-      if (--count == 0) {                                             \
-        next = ((j) + 1u) % (k);                                      \
-        break;                                                        \
-      }                                                               \
-    } else {                                                          \
-      table += LARGEST(j, k);                                         \
-    }                                                                 \
-  }                                                                   \
+/* Code j: passes elements of the table and, unless it is 0, takes the last one. `more` says
+ * whether entries are left. The slot is stored at once, so that compilers do not keep a variable of
+ * it up to date at every code. */
+#define CODE(j, k, take, more)                              \
+  case j: {                                                 \
+    const uint32_t bytes = CODE_BYTES(j, k, sizeof *table); \
+    if (bytes != 0u) {                                      \
+      table = (const void*)((const char*)table + bytes);    \
+      take;                                                 \
+      if (!(more)) {                                        \
+        stream->slot = ((j) + 1u) % (k);                    \
+        break;                                              \
+      }                                                     \
+    } else {                                                \
+      table += LARGEST(j, k);                               \
+    }                                                       \
+  }                                                         \
     MLTQ_FALLTHROUGH
 
-#define CODES_4(take) \
-  CODE(0u, 4u, take); \
-  CODE(1u, 4u, take); \
-  CODE(2u, 4u, take); \
-  CODE(3u, 4u, take)
-#define CODES_5(take) \
-  CODE(0u, 5u, take); \
-  CODE(1u, 5u, take); \
-  CODE(2u, 5u, take); \
-  CODE(3u, 5u, take); \
-  CODE(4u, 5u, take)
-#define CODES_6(take) \
-  CODE(0u, 6u, take); \
-  CODE(1u, 6u, take); \
-  CODE(2u, 6u, take); \
-  CODE(3u, 6u, take); \
-  CODE(4u, 6u, take); \
-  CODE(5u, 6u, take)
-#define CODES_8(take) \
-  CODE(0u, 8u, take); \
-  CODE(1u, 8u, take); \
-  CODE(2u, 8u, take); \
-  CODE(3u, 8u, take); \
-  CODE(4u, 8u, take); \
-  CODE(5u, 8u, take); \
-  CODE(6u, 8u, take); \
-  CODE(7u, 8u, take)
+/* clang-format off */
+#define CODES_4(take, more)                                                    \
+  CODE(0u, 4u, take, more); CODE(1u, 4u, take, more); CODE(2u, 4u, take, more); \
+  CODE(3u, 4u, take, more)
+#define CODES_5(take, more)                                                    \
+  CODE(0u, 5u, take, more); CODE(1u, 5u, take, more); CODE(2u, 5u, take, more); \
+  CODE(3u, 5u, take, more); CODE(4u, 5u, take, more)
+#define CODES_6(take, more)                                                    \
+  CODE(0u, 6u, take, more); CODE(1u, 6u, take, more); CODE(2u, 6u, take, more); \
+  CODE(3u, 6u, take, more); CODE(4u, 6u, take, more); CODE(5u, 6u, take, more)
+#define CODES_8(take, more)                                                    \
+  CODE(0u, 8u, take, more); CODE(1u, 8u, take, more); CODE(2u, 8u, take, more); \
+  CODE(3u, 8u, take, more); CODE(4u, 8u, take, more); CODE(5u, 8u, take, more); \
+  CODE(6u, 8u, take, more); CODE(7u, 8u, take, more)
+/* clang-format on */
 
-/* Reads `count` entries: a loop over the codes of a word, unrolled, that is entered and left at any
- * of them, where the entries before ended. */
-#define READ_CODES(codes, take)  \
-  while (count > 0) {            \
-    if (next == 0) {             \
-      word = load_word(cursor);  \
-      cursor += MLTQ_WORD_BYTES; \
-    }                            \
-    const uint32_t slot = next;  \
-    next = 0;                    \
-    switch (slot) {              \
-      codes(take);               \
-      default:                   \
-        break;                   \
-    }                            \
+/* Reads entries while there are `more`: a loop over the codes of a word, unrolled, that is entered
+ * and left at any of them, where the entries before ended. */
+#define READ_CODES(codes, take, more)   \
+  while (more) {                        \
+    const uint32_t slot = stream->slot; \
+    if (slot == 0) {                    \
+      word = load_word(cursor);         \
+      cursor += MLTQ_WORD_BYTES;        \
+    }                                   \
+    stream->slot = 0;                   \
+    switch (slot) {                     \
+      codes(take, more);                \
+      default:                          \
+        break;                          \
+    }                                   \
   }
 
 /* Any number of codes in a word, also those that are rare, and trits: not unrolled. */
@@ -211,18 +201,17 @@ static uint32_t next_trit(MltqCodeStream* stream) {
 }
 
 /* Reads a run whose counts are known. */
-#define READ_RUN(codes)                     \
-  {                                         \
-    uint32_t word = stream->word;           \
-    uint32_t next = stream->slot;           \
-    const uint8_t* cursor = stream->cursor; \
-    READ_CODES(codes, *list++ = table[-1])  \
-    if (begin_negative) table = first;      \
-    count = run->negative;                  \
-    READ_CODES(codes, *list++ = table[-1])  \
-    stream->word = word;                    \
-    stream->slot = next;                    \
-    stream->cursor = cursor;                \
+#define READ_RUN(codes)                                 \
+  {                                                     \
+    uint32_t word = stream->word;                       \
+    const uint8_t* cursor = stream->cursor;             \
+    const uint16_t* end = list + run->positive;         \
+    READ_CODES(codes, *list++ = table[-1], list != end) \
+    if (begin_negative) table = first;                  \
+    end += run->negative;                               \
+    READ_CODES(codes, *list++ = table[-1], list != end) \
+    stream->word = word;                                \
+    stream->cursor = cursor;                            \
   }
 
 static uint32_t at_most_one_lane(uint32_t count) {
@@ -268,19 +257,17 @@ void mltq_code_stream_read_run(MltqCodeStream* stream, const uint16_t* first, ui
 }
 
 /* Sums up a row. */
-#define READ_SUM(codes)                     \
-  {                                         \
-    uint32_t word = stream->word;           \
-    uint32_t next = stream->slot;           \
-    const uint8_t* cursor = stream->cursor; \
-    READ_CODES(codes, sum += table[-1])     \
-    sum = -sum;                             \
-    table = first;                          \
-    count = stream->negative;               \
-    READ_CODES(codes, sum += table[-1])     \
-    stream->word = word;                    \
-    stream->slot = next;                    \
-    stream->cursor = cursor;                \
+#define READ_SUM(codes)                                     \
+  {                                                         \
+    uint32_t word = stream->word;                           \
+    const uint8_t* cursor = stream->cursor;                 \
+    READ_CODES(codes, sum += table[-1]; count--, count > 0) \
+    sum = -sum;                                             \
+    table = first;                                          \
+    count = stream->negative;                               \
+    READ_CODES(codes, sum += table[-1]; count--, count > 0) \
+    stream->word = word;                                    \
+    stream->cursor = cursor;                                \
   }
 
 int32_t mltq_code_stream_sum_row(MltqCodeStream* stream, const int8_t* first) {

@@ -85,7 +85,11 @@ static inline void mltq_lanes_pack_column(const int8_t* values, size_t lane_stri
 
 MLTQ_SUM_WORDS(mltq_lanes_sum_1, MLTQ_REPEAT_1)
 MLTQ_SUM_WORDS(mltq_lanes_sum_4, MLTQ_REPEAT_4)
+#if defined(__thumb__) && !defined(__thumb2__) && !defined(MLTQ_PORTABLE)
+#include "mltq_lanes_thumb1.h"
+#else
 MLTQ_SUM_WORDS(mltq_lanes_sum_8, MLTQ_REPEAT_8)
+#endif
 #if MLTQ_TILE_WORDS == 16
 MLTQ_SUM_WORDS(mltq_lanes_sum_16, MLTQ_REPEAT_16)
 #endif
