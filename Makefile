@@ -2,6 +2,7 @@
 #             (KERAS=tf_keras for tf_keras instead of Keras 3; KERAS_BACKEND=jax or torch)
 # make test   all checks and tests that take minutes
 # make test-slow   tests that take longer
+# make bench  instructions of the operators on emulated microcontrollers, beside int8 kernels
 #
 # Both set up everything in .venv; what they write goes to build/.
 
@@ -17,7 +18,7 @@ C_SOURCES := $(filter-out tflite_ops/tests/%,$(C_FILES))
 DEVICE_PACKAGES := gcc-arm-none-eabi libnewlib-arm-none-eabi qemu-system-arm \
   gcc-riscv64-unknown-elf picolibc-riscv64-unknown-elf qemu-system-misc
 
-.PHONY: help demo test test-slow lint format golden device-tools bazel-test clean
+.PHONY: help demo test test-slow bench lint format golden device-tools bazel-test clean
 
 help:
 	@sed -n 's/^# \(make\)/\1/p' Makefile
@@ -48,6 +49,9 @@ test: $(VENV)/installed device-tools lint
 
 test-slow: $(VENV)/installed
 	$(RUN) -m pytest -n $(JOBS) -m slow
+
+bench: $(VENV)/installed device-tools
+	$(RUN) tools/device_benchmark.py --output=build/benchmarks
 
 lint: $(VENV)/installed
 	$(VENV)/bin/ruff check .

@@ -39,7 +39,14 @@ void mltq_code_stream_init(MltqCodeStream* stream, const uint8_t* begin, uint8_t
   stream->slot = 0;
   stream->positive = 0;
   stream->negative = 0;
+  stream->spare = 0;
+  stream->trits_left = 0;
+  stream->trit_bits = 0;
+  stream->code_bits = 0;
+  stream->spare_bits = 0;
   if (stream->codes_per_word == MLTQ_ENCODING_TRITS) return;
+  stream->code_bits = (uint8_t)(32u / stream->codes_per_word);
+  stream->spare_bits = (uint8_t)(32u % stream->codes_per_word);
   const size_t count_bytes = (size_t)rows * stream->count_bits / 4u;
   stream->cursor += (count_bytes + MLTQ_WORD_BYTES - 1u) / MLTQ_WORD_BYTES * MLTQ_WORD_BYTES;
 }
@@ -50,7 +57,7 @@ static void begin_sign(MltqCodeStream* stream, bool negative) {
   stream->position = 0;
   if (stream->codes_per_word == MLTQ_ENCODING_TRITS) {
     stream->trits = stream->row;
-    stream->slot = 0;
+    stream->trits_left = 0;
   }
 }
 
@@ -160,58 +167,102 @@ void mltq_code_stream_begin_row(MltqCodeStream* stream) {
     }                                   \
   }
 
-/* Any number of codes in a word, also those that are rare, and trits: not unrolled. */
-#define READ_ANY(stream, take)                                                                  \
-  for (; count > 0; count--) {                                                                  \
-    table +=                                                                                    \
-        (stream)->codes_per_word == MLTQ_ENCODING_TRITS ? next_trit(stream) : next_gap(stream); \
-    take;                                                                                       \
+/* Reads entries for the numbers of codes in a word that are not unrolled. A code is a bit wider
+ * where the spare bits of those before it make a whole one: without a division this is
+ * START(j + 1, k) - START(j, k). `slot` is the first bit of the next code here. */
+#define READ_ANY_CODES(take, more)              \
+  while (more) {                                \
+    if (stream->slot == 0) {                    \
+      word = load_word(cursor);                 \
+      cursor += MLTQ_WORD_BYTES;                \
+      spare = 0;                                \
+    }                                           \
+    uint32_t bits = stream->code_bits;          \
+    spare += stream->spare_bits;                \
+    if (spare >= stream->codes_per_word) {      \
+      spare -= stream->codes_per_word;          \
+      bits++;                                   \
+    }                                           \
+    const uint32_t largest = (1u << bits) - 1u; \
+    const uint32_t code = word & largest;       \
+    word >>= bits;                              \
+    stream->slot = (stream->slot + bits) & 31u; \
+    if (code != 0) {                            \
+      table += code;                            \
+      take;                                     \
+    } else {                                    \
+      table += largest;                         \
+    }                                           \
   }
 
-/* Elements of the table up to and with the next entry. */
-static uint32_t next_gap(MltqCodeStream* stream) {
-  uint32_t gap = 0;
-  for (;;) {
-    if (stream->slot == 0) {
-      stream->word = load_word(stream->cursor);
-      stream->cursor += MLTQ_WORD_BYTES;
-    }
-    const uint32_t start = START(stream->slot, stream->codes_per_word);
-    const uint32_t largest = LARGEST(stream->slot, stream->codes_per_word);
-    const uint32_t code = (stream->word >> start) & largest;
-    stream->slot = stream->slot + 1u == stream->codes_per_word ? 0u : stream->slot + 1u;
-    if (code != 0) return gap + code;
-    gap += largest;
-  }
-}
-
-/* The same for trits of the sign that is read. */
+/* Elements of the table up to and with the next trit of the sign that is read. */
 static uint32_t next_trit(MltqCodeStream* stream) {
   const uint32_t wanted = stream->reading_negative ? 0u : 2u;
   for (uint32_t gap = 1;; gap++) {
-    if (stream->slot == 0) {
-      stream->word = *stream->trits++;
-      stream->slot = MLTQ_TRITS_PER_BYTE;
+    if (stream->trits_left == 0) {
+      stream->trit_bits = *stream->trits++;
+      stream->trits_left = MLTQ_TRITS_PER_BYTE;
     }
-    const uint32_t product = stream->word * 3u;
-    stream->word = product & 0xFFu;
-    stream->slot--;
+    const uint32_t product = stream->trit_bits * 3u;
+    stream->trit_bits = (uint8_t)product;
+    stream->trits_left--;
     if (product >> 8 == wanted) return gap;
   }
 }
 
-/* Reads a run whose counts are known. */
-#define READ_RUN(codes)                                 \
-  {                                                     \
-    uint32_t word = stream->word;                       \
-    const uint8_t* cursor = stream->cursor;             \
-    const uint16_t* end = list + run->positive;         \
-    READ_CODES(codes, *list++ = table[-1], list != end) \
-    if (begin_negative) table = first;                  \
-    end += run->negative;                               \
-    READ_CODES(codes, *list++ = table[-1], list != end) \
-    stream->word = word;                                \
-    stream->cursor = cursor;                            \
+#define READ_TRITS(take, more)  \
+  while (more) {                \
+    table += next_trit(stream); \
+    take;                       \
+  }
+
+#define READ_4(take, more) READ_CODES(CODES_4, take, more)
+#define READ_5(take, more) READ_CODES(CODES_5, take, more)
+#define READ_6(take, more) READ_CODES(CODES_6, take, more)
+#define READ_8(take, more) READ_CODES(CODES_8, take, more)
+
+/* Statement for every encoding: WITH is a macro that takes one of the loops above. */
+#define FOR_ENCODING(WITH)          \
+  switch (stream->codes_per_word) { \
+    case MLTQ_ENCODING_TRITS:       \
+      WITH(READ_TRITS)              \
+      break;                        \
+    case 4:                         \
+      WITH(READ_4)                  \
+      break;                        \
+    case 5:                         \
+      WITH(READ_5)                  \
+      break;                        \
+    case 6:                         \
+      WITH(READ_6)                  \
+      break;                        \
+    case 8:                         \
+      WITH(READ_8)                  \
+      break;                        \
+    default:                        \
+      WITH(READ_ANY_CODES)          \
+      break;                        \
+  }
+
+/* The state that the loops keep in registers. */
+#define LOAD_STATE()              \
+  uint32_t word = stream->word;   \
+  uint32_t spare = stream->spare; \
+  const uint8_t* cursor = stream->cursor;
+#define STORE_STATE()    \
+  stream->word = word;   \
+  stream->spare = spare; \
+  stream->cursor = cursor;
+
+#define READ_RUN(READ)                     \
+  {                                        \
+    READ(*list++ = table[-1], list != end) \
+    if (begin_negative) {                  \
+      table = first;                       \
+      begin_sign(stream, true);            \
+    }                                      \
+    end += run->negative;                  \
+    READ(*list++ = table[-1], list != end) \
   }
 
 static uint32_t at_most_one_lane(uint32_t count) {
@@ -221,80 +272,36 @@ static uint32_t at_most_one_lane(uint32_t count) {
 void mltq_code_stream_read_run(MltqCodeStream* stream, const uint16_t* first, uint16_t* list,
                                MltqRun* run) {
   const uint16_t* table = first + stream->position;
-  uint32_t count = at_most_one_lane(stream->positive);
   run->list = list;
-  run->positive = count;
-  stream->positive -= count;
+  run->positive = at_most_one_lane(stream->positive);
+  stream->positive -= run->positive;
   /* Negative entries follow once all positive ones have been read. */
   run->negative = stream->positive == 0 ? at_most_one_lane(stream->negative) : 0u;
   stream->negative -= run->negative;
   const bool begin_negative = stream->positive == 0 && !stream->reading_negative;
-  switch (stream->codes_per_word) {
-    case 4:
-      READ_RUN(CODES_4)
-      break;
-    case 5:
-      READ_RUN(CODES_5)
-      break;
-    case 6:
-      READ_RUN(CODES_6)
-      break;
-    case 8:
-      READ_RUN(CODES_8)
-      break;
-    default:
-      READ_ANY(stream, *list++ = table[-1])
-      if (begin_negative) {
-        begin_sign(stream, true);
-        table = first;
-      }
-      count = run->negative;
-      READ_ANY(stream, *list++ = table[-1])
-      break;
-  }
-  stream->reading_negative = stream->positive == 0;
+  const uint16_t* end = list + run->positive;
+  LOAD_STATE()
+  FOR_ENCODING(READ_RUN)
+  STORE_STATE()
   stream->position = (uint32_t)(table - first);
 }
 
-/* Sums up a row. */
-#define READ_SUM(codes)                                     \
-  {                                                         \
-    uint32_t word = stream->word;                           \
-    const uint8_t* cursor = stream->cursor;                 \
-    READ_CODES(codes, sum += table[-1]; count--, count > 0) \
-    sum = -sum;                                             \
-    table = first;                                          \
-    count = stream->negative;                               \
-    READ_CODES(codes, sum += table[-1]; count--, count > 0) \
-    stream->word = word;                                    \
-    stream->cursor = cursor;                                \
+#define READ_SUM(READ)                          \
+  {                                             \
+    READ(sum += table[-1]; count--, count != 0) \
+    begin_sign(stream, true);                   \
+    sum = -sum;                                 \
+    table = first;                              \
+    count = stream->negative;                   \
+    READ(sum += table[-1]; count--, count != 0) \
   }
 
 int32_t mltq_code_stream_sum_row(MltqCodeStream* stream, const int8_t* first) {
   const int8_t* table = first;
   uint32_t count = stream->positive;
   int32_t sum = 0;
-  switch (stream->codes_per_word) {
-    case 4:
-      READ_SUM(CODES_4)
-      break;
-    case 5:
-      READ_SUM(CODES_5)
-      break;
-    case 6:
-      READ_SUM(CODES_6)
-      break;
-    case 8:
-      READ_SUM(CODES_8)
-      break;
-    default:
-      READ_ANY(stream, sum += table[-1])
-      begin_sign(stream, true);
-      sum = -sum;
-      table = first;
-      count = stream->negative;
-      READ_ANY(stream, sum += table[-1])
-      break;
-  }
+  LOAD_STATE()
+  FOR_ENCODING(READ_SUM)
+  STORE_STATE()
   return -sum;
 }

@@ -1,0 +1,271 @@
+"""Counts the instructions of the operators on emulated microcontrollers.
+
+    python tools/device_benchmark.py [--targets=cortex-m4,rv32imc] [--entries=resnet8/m2/d0.10]
+
+Builds one program per target and entry (a model of tflite_ops/device/mlperf_tiny.json, levels, and
+the density of the bits of each level), runs it under QEMU, checks that the outputs are those of
+the NumPy twin, and writes device.json, with the same figures per layer and in total, to --output.
+The planes are random with a fixed seed: speed does not depend on which bits are set. With --check,
+fails if a total has more than 2% more instructions than the one in --baseline.
+"""
+
+import json
+import pathlib
+import sys
+import tempfile
+
+import numpy as np
+from absl import app, flags
+from device_targets import DEVICE, TARGETS, DeviceError
+from rich.console import Console
+from rich.progress import track
+from rich.table import Table
+
+from tfmot_mltq.files import replaced_file
+from tfmot_mltq.packing import fixed_point, packed_layer, plane_codec
+from tfmot_mltq.packing.format import Kind, Padding
+from tfmot_mltq.packing.packed_layer import Geometry, PackedLayer
+from tfmot_mltq.reference import ops
+
+DENSITIES = ("0.02", "0.05", "0.0667", "0.10", "0.20", "0.333", "1.0")
+ENTRIES = [
+    *(f"resnet8/m{levels}/d{density}" for levels in (1, 2, 3) for density in DENSITIES),
+    *(f"{model}/m2/d0.10" for model in ("dscnn", "mobilenetv1_025", "autoencoder")),
+]
+MARGIN = 1.02
+OPTIMIZE = "-O3"
+CORE = sorted((DEVICE.parent / "core").glob("*.c"))
+MLPERF_TINY = json.loads((DEVICE / "mlperf_tiny.json").read_text())
+
+FLAGS = flags.FLAGS
+flags.DEFINE_list("targets", list(TARGETS), "Emulated cores.")
+flags.DEFINE_list("entries", ENTRIES, "model/m<levels>/d<density>.")
+flags.DEFINE_string("output", "build/benchmarks", "Folder for device.json.")
+flags.DEFINE_string("baseline", str(DEVICE / "baseline.json"), "Instructions to compare with.")
+flags.DEFINE_bool("check", False, "Fail on more instructions than in --baseline.")
+flags.DEFINE_bool("update", False, "Write the totals into --baseline.")
+
+
+def random_layer(shapes: dict, levels: int, density: float, rng: np.random.Generator):
+    """A packed layer of a shape, with random planes, and the shapes of its tensors."""
+    kind = Kind[shapes["op"]]
+    dense = kind == Kind.FULLY_CONNECTED
+    inputs, outputs = shapes["in_shape"][-1], shapes["out_shape"][-1]
+    geometry = Geometry(kind, inputs, outputs)
+    if not dense:
+        geometry = Geometry(
+            kind, inputs, outputs, tuple(shapes["filter_shape"][1:3]), tuple(shapes["stride"]),
+            padding=Padding[shapes["padding"]],
+        )  # fmt: skip
+    planes = rng.choice(np.array([-1, 1], np.int8), (levels, outputs, geometry.row_size))
+    planes *= (rng.random(planes.shape) < density).astype(np.int8)
+    tables = fixed_point.quantize_channels(
+        planes,
+        rng.uniform(0.02, 0.1, (levels, outputs)),
+        rng.normal(0, 2, outputs),
+        input_scale=0.05,
+        input_zero_point=-128,
+        output_scale=0.1 * max(1.0, np.sqrt(density * geometry.row_size)),
+        output_zero_point=-128,
+    )
+    layer = PackedLayer(
+        geometry, planes, tables.multipliers, tables.biases, tables.shifts, -128, -128, 127
+    )
+    in_shape = [1, inputs] if dense else shapes["in_shape"]
+    return layer, tuple(in_shape)
+
+
+def xorshift_input(size: int) -> np.ndarray:
+    """The int8 input that layer_benchmark.c makes for a layer."""
+    values = np.empty(size, np.int8)
+    state = 2463534242
+    for i in range(size):
+        state ^= (state << 13) & 0xFFFFFFFF
+        state ^= state >> 17
+        state ^= (state << 5) & 0xFFFFFFFF
+        values[i] = np.uint8(state >> 24).astype(np.int8)
+    return values
+
+
+def fnv1a(data: bytes) -> int:
+    """Checksum of an output, as layer_benchmark.c computes it."""
+    value = 2166136261
+    for byte in data:
+        value = ((value ^ byte) * 16777619) & 0xFFFFFFFF
+    return value
+
+
+class Entry:
+    """The layers of one entry, packed, with what they should give."""
+
+    def __init__(self, name: str):
+        model, levels, density = name.split("/")
+        self.name = name
+        self.config = {
+            "model": model, "levels": int(levels[1:]), "density": float(density[1:]), "seed": 1,
+            "optimize": OPTIMIZE,
+        }  # fmt: skip
+        self.shapes = MLPERF_TINY["models"][model]["layers"]
+        rng = np.random.default_rng(1)
+        self.layers, self.packed, self.checksums, self.dims = [], [], [], []
+        largest = max(int(np.prod(shapes["in_shape"])) for shapes in self.shapes)
+        values = xorshift_input(largest)
+        for shapes in self.shapes:
+            layer, in_shape = random_layer(
+                shapes, self.config["levels"], self.config["density"], rng
+            )
+            output = ops.run_layer(layer, values[: np.prod(in_shape)].reshape(in_shape))
+            self.layers.append(layer)
+            self.packed.append(packed_layer.encode(layer))
+            self.checksums.append(fnv1a(output.tobytes()))
+            self.dims.append((in_shape, output.shape))
+
+    def header(self) -> str:
+        """The layers as C."""
+        arrays, rows = [], []
+        for i, (layer, data, (in_dims, out_dims)) in enumerate(
+            zip(self.layers, self.packed, self.dims, strict=True)
+        ):
+            body = ",".join(map(str, data))
+            arrays.append(f"static const uint8_t k{i}[] __attribute__((aligned(16))) = {{{body}}};")
+            dims = [", ".join(map(str, shape)) for shape in (in_dims, out_dims)]
+            rows.append(
+                f"  {{{int(layer.geometry.kind)}, k{i}, {len(data)}, {{{dims[0]}}}, {{{dims[1]}}}, "
+                f"{len(in_dims)}}},"
+            )
+        sizes = [max(int(np.prod(dims[i])) for dims in self.dims) for i in (0, 1)]
+        return "\n".join(
+            [*arrays, "static const BenchmarkLayer kLayers[] = {", *rows, "};",
+             f"#define MLTQ_LARGEST_INPUT {sizes[0]}", f"#define MLTQ_LARGEST_OUTPUT {sizes[1]}",
+             ""]
+        )  # fmt: skip
+
+    def figures(self, index: int, instructions: int, scratch_bytes: int) -> dict:
+        """What the benchmark says about one layer."""
+        planes = self.layers[index].planes
+        keys = ("name", "op", "in_shape", "filter_shape", "stride", "padding", "macs")
+        return {key: self.shapes[index][key] for key in keys} | {
+            "nonzero_bits": int(np.count_nonzero(planes)),
+            "nonzero_words": int(np.count_nonzero(planes.any(axis=0))),
+            "instructions": instructions,
+            "flash_bytes": len(self.packed[index]),
+            "entropy_bytes": round(plane_codec.entropy_bytes(planes), 1),
+            "scratch_bytes": scratch_bytes,
+        }
+
+
+def totals(layers: list[dict]) -> dict:
+    """Sums of the layers' figures, and the largest scratch."""
+    keys = ("macs", "nonzero_bits", "nonzero_words", "instructions", "flash_bytes", "entropy_bytes")
+    return {key: round(sum(layer[key] for layer in layers), 1) for key in keys} | {
+        "max_scratch_bytes": max(layer["scratch_bytes"] for layer in layers)
+    }
+
+
+def measure(name: str, entry: Entry, folder: pathlib.Path) -> dict:
+    """Runs an entry on a target.
+
+    Raises:
+      DeviceError: A tool is missing, the program failed, or an output was not as expected.
+    """
+    target = TARGETS[name]
+    header = folder / "layers.h"
+    header.write_text(entry.header())
+    program = folder / f"{name}.elf"
+    sources = [*CORE, DEVICE / "layer_benchmark.c"]
+    target.build(sources, program, [OPTIMIZE, f'-DMLTQ_LAYERS="{header}"'])
+    lines = [line.split() for line in target.run(program, count=True).splitlines()]
+    results = [line[2:] for line in lines if line[:1] == ["layer"]]
+    if lines[-1:] != [["done"]] or len(results) != len(entry.layers):
+        raise DeviceError(f"{name}, {entry.name}: the program did not end:\n{lines[-3:]}")
+    for index, (_, _, checksum) in enumerate(results):
+        if int(checksum, 16) != entry.checksums[index]:
+            raise DeviceError(f"{name}, {entry.name}: layer {index} gave other bytes.")
+    layers = [
+        entry.figures(index, int(instructions), int(scratch))
+        for index, (instructions, scratch, _) in enumerate(results)
+    ]
+    return {"config": entry.config, "layers": layers, "totals": totals(layers)}
+
+
+def print_table(results: dict, console: Console) -> None:
+    """Totals beside the competitors'."""
+    table = Table(title="Instructions of the layers with weights; competitors' int8 kernels")
+    for column in ("target", "entry", "MLTQ", "int8", "ratio", "flash / int8", "scratch"):
+        left = column in ("target", "entry")
+        table.add_column(column, justify="left" if left else "right", no_wrap=True)
+    for target, entries in results.items():
+        competitor = MLPERF_TINY["competitors"][target]
+        for name, entry in entries.items():
+            figures = entry["totals"]
+            theirs = sum(competitor["instructions"][entry["config"]["model"]])
+            int8 = sum(int(np.prod(layer["filter_shape"])) for layer in entry["layers"])
+            table.add_row(
+                target, name.replace("mobilenetv1_025", "mobilenet"),
+                f"{figures['instructions'] / 1e6:.3f} M",
+                f"{competitor['library']} {theirs / 1e6:.2f} M",
+                f"{theirs / figures['instructions']:.2f}x",
+                f"{figures['flash_bytes'] / int8:.3f}", f"{figures['max_scratch_bytes']:,}",
+            )  # fmt: skip
+    console.print(table)
+
+
+def totals_by_entry(results: dict) -> dict:
+    """Total instructions, by target and entry."""
+    return {
+        target: {name: entry["totals"]["instructions"] for name, entry in entries.items()}
+        for target, entries in results.items()
+    }
+
+
+def regressions(measured: dict, baseline: dict) -> list[str]:
+    """What takes more instructions than the baseline allows, or is not in it."""
+    found = []
+    for target, entries in measured.items():
+        for name, count in entries.items():
+            allowed = baseline.get(target, {}).get(name)
+            if allowed is None:
+                found.append(f"{target}, {name}: not in the baseline; run with --update")
+            elif count > MARGIN * allowed:
+                found.append(f"{target}, {name}: {count:,} instructions, {allowed:,} before")
+    return found
+
+
+def write_json(path: pathlib.Path, data: dict) -> None:
+    """Writes a file whole or not at all."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with replaced_file(path) as temporary:
+        temporary.write_text(json.dumps(data, indent=1) + "\n")
+
+
+def main(_):
+    """Runs the benchmark."""
+    console = Console()
+    if not console.is_terminal:
+        console = Console(width=110)
+    unknown = sorted(set(FLAGS.targets) - set(TARGETS))
+    if unknown:
+        sys.exit(f"Unknown targets {unknown}; there are {list(TARGETS)}.")
+    results = {target: {} for target in FLAGS.targets}
+    try:
+        with tempfile.TemporaryDirectory() as folder:
+            for name in track(FLAGS.entries, "Counting", disable=not console.is_terminal):
+                entry = Entry(name)
+                for target in FLAGS.targets:
+                    results[target][name] = measure(target, entry, pathlib.Path(folder))
+    except DeviceError as error:
+        sys.exit(str(error))
+    print_table(results, console)
+    write_json(pathlib.Path(FLAGS.output) / "device.json", results)
+    measured, path = totals_by_entry(results), pathlib.Path(FLAGS.baseline)
+    baseline = json.loads(path.read_text()) if path.exists() else {}
+    if FLAGS.update:
+        for target, entries in measured.items():
+            baseline.setdefault(target, {}).update(entries)
+        write_json(path, baseline)
+    elif FLAGS.check and (found := regressions(measured, baseline)):
+        sys.exit("More instructions than before:\n" + "\n".join(found))
+
+
+if __name__ == "__main__":
+    app.run(main)

@@ -1,0 +1,132 @@
+"""The emulated microcontrollers: how to build a C program for one and run it under QEMU."""
+
+from __future__ import annotations
+
+import dataclasses
+import pathlib
+import shutil
+import subprocess
+from collections.abc import Sequence
+
+DEVICE = pathlib.Path(__file__).parents[1] / "tflite_ops" / "device"
+_ARM_PACKAGES = "gcc-arm-none-eabi libnewlib-arm-none-eabi qemu-system-arm"
+_RISCV_PACKAGES = "gcc-riscv64-unknown-elf picolibc-riscv64-unknown-elf qemu-system-misc"
+
+
+class DeviceError(RuntimeError):
+    """A tool is missing, or a program did not run to its end."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Target:
+    """A core, and the board that emulates it.
+
+    Attributes:
+      tools: Prefix of the cross compiler and its tools.
+      flags: Compiler and linker flags.
+      emulator: QEMU's command line, without the program.
+      packages: Debian packages that have all of it.
+    """
+
+    tools: str
+    flags: tuple[str, ...]
+    emulator: tuple[str, ...]
+    packages: str
+
+    def build(
+        self, sources: Sequence[pathlib.Path], program: pathlib.Path, flags: Sequence[str]
+    ) -> None:
+        """Compiles and links ``sources``; warnings are errors.
+
+        Raises:
+          DeviceError: The compiler is missing, or refused the sources.
+        """
+        command = [f"{self.tools}gcc", "-std=gnu11", "-Wall", "-Wextra", "-Werror", *self.flags]
+        command += [*flags, *map(str, sources), "-o", str(program)]
+        self._run(command, timeout=300)
+
+    def run(self, program: pathlib.Path, *, count: bool = False, timeout: float = 300) -> str:
+        """What a program prints until it ends.
+
+        Args:
+          program: The ELF file.
+          count: Lets the board's timers advance with the instructions.
+          timeout: Seconds.
+
+        Raises:
+          DeviceError: The emulator is missing, or the program failed.
+        """
+        shift = {"qemu-system-riscv32": 0, "mps3-an547": 5}
+        steps = next((shift[part] for part in self.emulator if part in shift), 8)
+        counting = ["-icount", f"shift={steps}"] if count else []
+        command = [*self.emulator, *counting, "-nographic", "-semihosting", "-kernel", str(program)]
+        return self._run(command, timeout=timeout)
+
+    def text_bytes(self, program: pathlib.Path) -> dict[str, int]:
+        """Bytes of code and constants of every function and object in flash, by symbol."""
+        output = self._run([f"{self.tools}nm", "--print-size", str(program)], timeout=60)
+        rows = [line.split() for line in output.splitlines()]
+        return {row[3]: int(row[1], 16) for row in rows if len(row) == 4 and row[2] in "tTrR"}
+
+    def _run(self, command: list[str], timeout: float) -> str:
+        if shutil.which(command[0]) is None:
+            raise DeviceError(f"{command[0]} is missing: apt-get install {self.packages}")
+        try:
+            done = subprocess.run(
+                command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                text=True, timeout=timeout, check=False,
+            )  # fmt: skip
+        except subprocess.TimeoutExpired as error:
+            raise DeviceError(f"{command[0]} did not end in {timeout} s.") from error
+        if done.returncode != 0:
+            raise DeviceError(f"{' '.join(command)} failed:\n{done.stdout[-4000:]}")
+        return done.stdout
+
+
+def _cortex_m(
+    core: str,
+    board: str,
+    code: tuple[int, str] = (0, "4M"),
+    ram: tuple[int, str] = (0x20000000, "4M"),
+    flags: tuple[str, ...] = (),
+) -> Target:
+    memories = {
+        "CODE_ORIGIN": hex(code[0]),
+        "CODE_LENGTH": code[1],
+        "RAM_ORIGIN": hex(ram[0]),
+        "RAM_LENGTH": ram[1],
+    }
+    define = f"-DMLTQ_BOARD_{board.upper().replace('-', '_')}"
+    linker = [f"-Wl,--defsym={name}={value}" for name, value in memories.items()]
+    return Target(
+        "arm-none-eabi-",
+        (f"-mcpu={core}", "-mthumb", "--specs=rdimon.specs", *flags, define, *linker,
+         "-T", str(DEVICE / "cortex_m.ld"), str(DEVICE / "cortex_m_start.c")),
+        ("qemu-system-arm", "-M", board),
+        _ARM_PACKAGES,
+    )  # fmt: skip
+
+
+TARGETS = {
+    # Code for the Cortex-M0 on the board of the Cortex-M3, whose memory is large enough.
+    "cortex-m0": _cortex_m("cortex-m0", "mps2-an385"),
+    "cortex-m3": _cortex_m("cortex-m3", "mps2-an385"),
+    "cortex-m4": _cortex_m("cortex-m4", "mps2-an386"),
+    "cortex-m7": _cortex_m("cortex-m7", "mps2-an500"),
+    "cortex-m33": _cortex_m(
+        "cortex-m33", "mps2-an505", code=(0x10000000, "4M"), ram=(0x38000000, "2M")
+    ),
+    "cortex-m55": _cortex_m(
+        "cortex-m55", "mps3-an547", code=(0, "512K"), ram=(0x20000000, "512K"),
+        flags=("-mfloat-abi=hard",),
+    ),
+    "rv32imc": Target(
+        "riscv64-unknown-elf-",
+        ("-march=rv32imc", "-mabi=ilp32", "-mcmodel=medany", "--specs=picolibc.specs",
+         "--oslib=semihost", "--crt0=hosted", "-T", "picolibc.ld",
+         "-Wl,--defsym=__flash=0x80000000", "-Wl,--defsym=__flash_size=4M",
+         "-Wl,--defsym=__ram=0x80400000", "-Wl,--defsym=__ram_size=4M"),
+        ("qemu-system-riscv32", "-M", "virt", "-bios", "none"),
+        _RISCV_PACKAGES,
+    ),
+}  # fmt: skip
