@@ -50,6 +50,16 @@ def test_layers_that_fill_the_tiles(levels, density, rng):
         check_same(layer, rng.integers(-128, 128, (2, 11, width, 5), dtype=np.int8))
 
 
+def test_pointwise_convolutions_of_every_size(rng):
+    """Their positions are regrouped into rows, of which the last may be shorter."""
+    for channels, sizes in ((3, range(1, 60)), (200, (1, 2, 7, 63, 64, 65)), (1100, (5, 9))):
+        for size in sizes:
+            geometry = Geometry(fmt.Kind.CONV_2D, channels, 4)
+            layer = random_layer(rng, None, levels=1 + size % 3, density=0.2, geometry=geometry)
+            x = rng.integers(-128, 128, (2, size, 1 + size % 4, channels), dtype=np.int8)
+            check_same(layer, x)
+
+
 def test_a_band_that_is_too_large_runs_on_the_reference_kernel(rng):
     geometry = Geometry(fmt.Kind.CONV_2D, 1200, 2, (3, 3), padding=fmt.Padding.SAME)
     layer = random_layer(rng, None, levels=2, density=0.05, geometry=geometry)

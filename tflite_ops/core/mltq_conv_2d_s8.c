@@ -22,8 +22,12 @@
 
 /* A band that has all input rows may be so large. */
 #define WHOLE_BAND_BYTES 8192u
+/* Keeps the arithmetic of regrouped positions inside 31 bits. */
+#define MAX_POSITIONS (1u << 30)
 /* Offsets, in bytes, are 16 bits. */
 #define MAX_BAND_WORDS 16384u
+/* Rows that a pointwise convolution is cut into have at most so many positions. */
+#define MAX_POINTWISE_WIDTH 64u
 /* Entries that one run of the kernel keeps decoded. */
 #define LIST_ENTRIES (2u * MLTQ_MAX_LANE_ENTRIES)
 
@@ -38,9 +42,35 @@ typedef struct {
   uint32_t words;        /* all words */
   int32_t steps;         /* output rows of a lane */
   int32_t steps_at_once; /* steps for which the band has all rows: 1, or all */
+  int32_t last_width;    /* columns of the last row, which is shorter if positions are regrouped */
 } Band;
 
 static uint32_t larger(uint32_t a, uint32_t b) { return a > b ? a : b; }
+
+/* A pointwise convolution has no rows: its positions are regrouped into rows that suit the lanes,
+ * the tiles and the band. The last row may be shorter. */
+static void regroup(const MltqLayer* layer, const MltqShape* shape, MltqShape* rows,
+                    int32_t* last_width) {
+  *rows = *shape;
+  *last_width = shape->input_w;
+  if (layer->kind != MLTQ_KIND_CONV_2D || layer->row_size != layer->input_channels ||
+      layer->stride_h != 1 || layer->stride_w != 1) {
+    return;
+  }
+  const uint64_t positions = (uint64_t)(uint32_t)shape->input_h * (uint32_t)shape->input_w;
+  if (positions > MAX_POSITIONS) return;
+  uint32_t widest = WHOLE_BAND_BYTES / (uint32_t)sizeof(uint32_t) / layer->input_channels;
+  widest = widest > MAX_POINTWISE_WIDTH ? MAX_POINTWISE_WIDTH : widest;
+  widest = widest < 4u ? 4u : widest;
+  const uint32_t words = ((uint32_t)positions + MLTQ_LANES - 1u) / MLTQ_LANES;
+  const uint32_t steps = (words + widest - 1u) / widest;
+  /* Tiles of four words leave nothing over. */
+  const uint32_t width = ((words + steps - 1u) / steps + 3u) / 4u * 4u;
+  const uint32_t height = ((uint32_t)positions + width - 1u) / width;
+  rows->input_h = rows->output_h = (int32_t)height;
+  rows->input_w = rows->output_w = (int32_t)width;
+  *last_width = (int32_t)((uint32_t)positions - (height - 1u) * width);
+}
 
 /* Lays out the band. Returns false if it would be too large. */
 static bool plan_band(const MltqLayer* layer, const MltqShape* shape, Band* band) {
@@ -90,22 +120,28 @@ static uint32_t sum_words(const MltqLayer* layer, const MltqShape* shape) {
 
 size_t mltq_conv_s8_scratch_bytes(const MltqLayer* layer, const MltqShape* shape) {
   Band band;
-  if (!plan_band(layer, shape, &band)) return 0;
-  return sizeof(uint32_t) * ((size_t)band.words + sum_words(layer, shape)) +
+  MltqShape rows;
+  regroup(layer, shape, &rows, &band.last_width);
+  if (!plan_band(layer, &rows, &band)) return 0;
+  return sizeof(uint32_t) * ((size_t)band.words + sum_words(layer, &rows)) +
          sizeof(uint16_t) * (size_t)layer->row_size;
 }
 
-/* Packs one row of all channels. `rows` are the first values of the lanes' input rows, NULL in the
- * padding. */
+/* Columns of the input row of a lane; none in the padding. */
+typedef struct {
+  const int8_t* values[MLTQ_LANES];
+  uint32_t width[MLTQ_LANES];
+  uint32_t full;   /* columns that all lanes have */
+  uint32_t widest; /* lane with most columns */
+} LaneRows;
+
+/* Packs one row of all channels. */
 static void pack_row(const MltqLayer* layer, const MltqShape* shape, const Band* band,
-                     const int8_t* const rows[MLTQ_LANES], uint32_t* packed) {
+                     const LaneRows* rows, uint32_t* packed) {
   const uint32_t stride = layer->stride_w;
   const uint32_t left = (uint32_t)shape->pad_left;
   const uint32_t width = (uint32_t)shape->input_w;
-  const size_t lane_stride =
-      (size_t)(band->steps * layer->stride_h) * width * layer->input_channels;
-  bool inside = true;
-  for (int lane = 0; lane < MLTQ_LANES; lane++) inside = inside && rows[lane] != NULL;
+  const size_t pitch = band->pitch;
   for (uint32_t phase = 0; phase < band->phases; phase++) {
     /* With stride 1, `lead` stands for the padding. */
     uint32_t column = stride == 1u ? 0u : (phase + stride - left % stride) % stride;
@@ -113,19 +149,37 @@ static void pack_row(const MltqLayer* layer, const MltqShape* shape, const Band*
     if (stride != 1u) to += (column + left) / stride;
     for (; column < width; column += stride, to++) {
       const size_t at = (size_t)column * layer->input_channels;
-      if (inside) {
-        mltq_lanes_pack_column(rows[0] + at, lane_stride, band->channels, to, band->pitch);
+      if (column < rows->full) {
+        mltq_lanes_pack_column(rows->values, at, band->channels, to, pitch, false, 0u, 0);
         continue;
       }
-      uint32_t* word = to;
-      for (uint32_t channel = 0; channel < band->channels; channel++, word += band->pitch) {
-        const int8_t* values[MLTQ_LANES];
-        for (int lane = 0; lane < MLTQ_LANES; lane++) {
-          values[lane] = rows[lane] != NULL ? rows[lane] + at + channel : &layer->input_zero_point;
-        }
-        *word = mltq_lanes_pack(values);
+      /* A lane that has ended reads the values of another, which are thrown away. */
+      const int8_t* values[MLTQ_LANES];
+      uint32_t inside = 0;
+      for (uint32_t lane = 0; lane < MLTQ_LANES; lane++) {
+        const bool has_column = column < rows->width[lane];
+        values[lane] = rows->values[has_column ? lane : rows->widest];
+        if (has_column) inside |= 1u << lane;
       }
+      mltq_lanes_pack_column(values, at, band->channels, to, pitch, true, inside,
+                             layer->input_zero_point);
     }
+  }
+}
+
+/* The lanes' input rows for row `y` of lane 0, counted without the padding. */
+static void find_rows(const MltqLayer* layer, const MltqShape* shape, const Band* band,
+                      const int8_t* input, int32_t y, LaneRows* rows) {
+  const size_t row_bytes = (size_t)shape->input_w * layer->input_channels;
+  rows->full = (uint32_t)shape->input_w;
+  rows->widest = 0;
+  for (uint32_t lane = 0; lane < MLTQ_LANES; lane++, y += band->steps * layer->stride_h) {
+    const bool inside = y >= 0 && y < shape->input_h;
+    const int32_t width = y + 1 == shape->input_h ? band->last_width : shape->input_w;
+    rows->values[lane] = inside ? input + (size_t)y * row_bytes : input;
+    rows->width[lane] = inside ? (uint32_t)width : 0u;
+    if (rows->width[lane] < rows->full) rows->full = rows->width[lane];
+    if (rows->width[lane] > rows->width[rows->widest]) rows->widest = lane;
   }
 }
 
@@ -135,15 +189,11 @@ static void fill_band(const MltqLayer* layer, const MltqShape* shape, const Band
                       uint32_t* packed) {
   const int32_t span = (int32_t)(layer->filter_h - 1u) * layer->dilation_h + 1;
   const int32_t first = first_step * layer->stride_h;
-  const size_t row_bytes = (size_t)shape->input_w * layer->input_channels;
   if (*next < first) *next = first;
   for (; *next < last_step * layer->stride_h + span; (*next)++) {
-    const int8_t* rows[MLTQ_LANES];
-    int32_t y = *next - shape->pad_top;
-    for (int lane = 0; lane < MLTQ_LANES; lane++, y += band->steps * layer->stride_h) {
-      rows[lane] = y >= 0 && y < shape->input_h ? input + (size_t)y * row_bytes : NULL;
-    }
-    pack_row(layer, shape, band, rows, packed + (uint32_t)*next % band->rows * band->row_words);
+    LaneRows rows;
+    find_rows(layer, shape, band, input, *next - shape->pad_top, &rows);
+    pack_row(layer, shape, band, &rows, packed + (uint32_t)*next % band->rows * band->row_words);
   }
 }
 
@@ -166,11 +216,12 @@ static void build_table(const MltqLayer* layer, const MltqShape* shape, const Ba
 }
 
 /* Scales, rounds and stores a row: any number of lane sums per level, and lanes past the last
- * output row, which are left out. */
-static void store_row_general(const MltqLaneChannel* channel, const uint32_t* sums, uint32_t words,
-                              size_t pitch, int8_t* out, size_t lane_stride, int lanes) {
-  const uint32_t row = words * MLTQ_SUMS_PER_WORD;
-  for (uint32_t i = 0; i < words; i++, out += pitch, sums += MLTQ_SUMS_PER_WORD) {
+ * output row, which are left out. The last of `lanes` has `last_width` positions. */
+static void store_row_general(const MltqLaneChannel* channel, const uint32_t* sums, uint32_t row,
+                              uint32_t positions, size_t pitch, int8_t* out, size_t lane_stride,
+                              int lanes, uint32_t last_width) {
+  for (uint32_t i = 0; i < positions; i++, out += pitch, sums += MLTQ_SUMS_PER_WORD) {
+    if (i == last_width) lanes--;
     for (int lane = 0; lane < lanes; lane++) {
       const uint32_t* sum = sums;
       uint32_t accumulator = channel->bias;
@@ -221,27 +272,53 @@ typedef struct {
   uint32_t* sums;
 } Work;
 
+/* mltq_lanes_store for the usual cases, each in a function of its own: its loop needs all the
+ * registers that small cores have. */
+#if defined(__GNUC__)
+#define MLTQ_NOINLINE __attribute__((noinline))
+#else
+#define MLTQ_NOINLINE
+#endif
+#define STORE_LANES(name, levels, clamp)                                                      \
+  static MLTQ_NOINLINE void name(const MltqLaneChannel* channel, const uint32_t* sums,        \
+                                 uint32_t row, uint32_t positions, size_t pitch, int8_t* out, \
+                                 size_t lane_stride) {                                        \
+    mltq_lanes_store(channel, sums, row, positions, levels, clamp, pitch, out, lane_stride);  \
+  }
+STORE_LANES(store_1, 1u, false)
+STORE_LANES(store_2, 2u, false)
+STORE_LANES(store_any, channel->levels, true)
+
 static void store_step(const Work* work, const MltqLaneChannel* channel, int32_t step,
                        int8_t* output) {
   const MltqShape* shape = work->shape;
+  const Band* band = work->band;
   const size_t pitch = work->layer->output_channels;
-  const uint32_t words = (uint32_t)shape->output_w;
-  const size_t row_bytes = words * pitch;
-  const size_t lane_stride = (size_t)work->band->steps * row_bytes;
-  int8_t* out = output + (size_t)step * row_bytes;
+  const uint32_t width = (uint32_t)shape->output_w;
+  const uint32_t row = width * MLTQ_SUMS_PER_WORD;
+  const size_t lane_stride = (size_t)band->steps * width * pitch;
+  int8_t* out = output + (size_t)step * width * pitch;
   int lanes = MLTQ_LANES;
-  while (step + (lanes - 1) * work->band->steps >= shape->output_h) lanes--;
-  if (lanes < MLTQ_LANES || !channel->one_sum_each || channel->levels == 0u) {
-    store_row_general(channel, work->sums, words, pitch, out, lane_stride, lanes);
-  } else if (channel->minimum != INT8_MIN || channel->maximum != INT8_MAX) {
-    mltq_lanes_store(channel, work->sums, words, channel->levels, true, pitch, out, lane_stride);
-  } else if (channel->levels == 1u) {
-    mltq_lanes_store(channel, work->sums, words, 1u, false, pitch, out, lane_stride);
-  } else if (channel->levels == 2u) {
-    mltq_lanes_store(channel, work->sums, words, 2u, false, pitch, out, lane_stride);
-  } else {
-    mltq_lanes_store(channel, work->sums, words, channel->levels, false, pitch, out, lane_stride);
+  while (step + (lanes - 1) * band->steps >= shape->output_h) lanes--;
+  const bool has_last = step + (lanes - 1) * band->steps + 1 == shape->output_h;
+  uint32_t done = 0;
+  if (lanes == MLTQ_LANES && channel->one_sum_each && channel->levels > 0u) {
+    done = has_last && band->last_width < shape->input_w ? (uint32_t)band->last_width : width;
+    const bool clamp = channel->minimum != INT8_MIN || channel->maximum != INT8_MAX;
+    if (clamp || channel->levels > 2u) {
+      store_any(channel, work->sums, row, done, pitch, out, lane_stride);
+    } else if (channel->levels == 2u) {
+      store_2(channel, work->sums, row, done, pitch, out, lane_stride);
+    } else {
+      store_1(channel, work->sums, row, done, pitch, out, lane_stride);
+    }
   }
+  if (done == width) return;
+  /* Where the last row is shorter, its lane ends before the others do. */
+  const uint32_t last =
+      has_last && band->last_width < shape->input_w ? (uint32_t)band->last_width : width;
+  store_row_general(channel, work->sums + done * MLTQ_SUMS_PER_WORD, row, width - done, pitch,
+                    out + done * pitch, lane_stride, lanes, last - done);
 }
 
 /* One step: every run is decoded and used at once. */
@@ -293,9 +370,7 @@ static void convolve(const MltqLayer* layer, const MltqShape* shape, const Band*
   uint32_t* sums = scratch + band->words;
   uint16_t* table = (uint16_t*)(sums + sum_words(layer, shape));
   const Work work = {layer, shape, band, scratch, table, sums};
-  const int8_t* const padding[4] = {&layer->input_zero_point, &layer->input_zero_point,
-                                    &layer->input_zero_point, &layer->input_zero_point};
-  const uint32_t pad = mltq_lanes_pack(padding);
+  const uint32_t pad = mltq_lanes_padding(layer->input_zero_point);
   for (uint32_t i = 0; i < band->words; i++) scratch[i] = pad;
   int32_t next = 0;
   for (int32_t step = 0; step < band->steps; step += band->steps_at_once) {
@@ -321,7 +396,9 @@ static void convolve(const MltqLayer* layer, const MltqShape* shape, const Band*
 static void run(const MltqLayer* layer, const MltqShape* shape, const int8_t* input, int8_t* output,
                 void* scratch) {
   Band band;
-  plan_band(layer, shape, &band);
+  MltqShape rows;
+  regroup(layer, shape, &rows, &band.last_width);
+  plan_band(layer, &rows, &band);
   const bool depthwise = layer->kind == MLTQ_KIND_DEPTHWISE_CONV_2D;
   const uint32_t groups = depthwise ? layer->input_channels : 1u;
   const uint32_t group_channels = layer->output_channels / groups;
@@ -333,7 +410,7 @@ static void run(const MltqLayer* layer, const MltqShape* shape, const int8_t* in
     MltqCodeStream streams[MLTQ_MAX_LEVELS];
     mltq_layer_init_streams(layer, streams);
     for (uint32_t group = 0; group < groups; group++) {
-      convolve(layer, shape, &band, input + group, streams, group * group_channels, group_channels,
+      convolve(layer, &rows, &band, input + group, streams, group * group_channels, group_channels,
                output, scratch);
     }
     input += input_bytes;

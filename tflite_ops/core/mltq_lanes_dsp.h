@@ -12,38 +12,53 @@
 #define MLTQ_SUMS_PER_WORD 2 /* lanes 0 and 2, then lanes 1 and 3 */
 #define MLTQ_LANE_ORIGIN (-128)
 
-static inline uint32_t mltq_lanes_pack(const int8_t* const values[MLTQ_LANES]) {
-  const uint32_t word = (uint32_t)(uint8_t)*values[0] | (uint32_t)(uint8_t)*values[1] << 8 |
-                        (uint32_t)(uint8_t)*values[2] << 16 | (uint32_t)(uint8_t)*values[3] << 24;
-  return word ^ 0x80808080u;
+static inline uint32_t mltq_lanes_padding(int8_t zero_point) {
+  return ((uint32_t)(uint8_t)zero_point ^ 0x80u) * 0x01010101u;
 }
 
-/* Packs the first `channels` values of a column, `lane_stride` bytes from lane to lane, into words
- * that are `pitch` apart: four channels at a time, as a transposition of 4 x 4 bytes. */
-static inline void mltq_lanes_pack_column(const int8_t* values, size_t lane_stride,
-                                          uint32_t channels, uint32_t* words, size_t pitch) {
-  const int8_t* half = values + 2u * lane_stride; /* lane 2 */
-  for (; channels >= 4u; channels -= 4u, values += 4, half += 4) {
+/* Packs the channels of a column: the values of a lane start at rows[lane] + at, the words are
+ * `pitch` apart. If `masked`, which is a constant where this is inlined, only the lanes that have a
+ * bit in `inside` have values; the others get the zero point. Four channels at a time are a
+ * transposition of 4 x 4 bytes. */
+static inline void mltq_lanes_pack_column(const int8_t* const rows[MLTQ_LANES], size_t at,
+                                          uint32_t channels, uint32_t* words, size_t pitch,
+                                          const bool masked, uint32_t inside, int8_t zero_point) {
+  uint32_t keep = 0;
+  for (uint32_t lane = 0; masked && lane < MLTQ_LANES; lane++) {
+    if ((inside >> lane & 1u) != 0u) keep |= 0xFFu << 8u * lane;
+  }
+  const uint32_t pad = masked ? mltq_lanes_padding(zero_point) & ~keep : 0u;
+  const int8_t* lane0 = rows[0];
+  const int8_t* lane1 = rows[1];
+  const int8_t* lane2 = rows[2];
+  const int8_t* lane3 = rows[3];
+  for (; channels >= 4u; channels -= 4u, at += 4u) {
     uint32_t a, b, c, d;
-    memcpy(&a, values, 4);
-    memcpy(&b, values + lane_stride, 4);
-    memcpy(&c, half, 4);
-    memcpy(&d, half + lane_stride, 4);
+    memcpy(&a, lane0 + at, 4);
+    memcpy(&b, lane1 + at, 4);
+    memcpy(&c, lane2 + at, 4);
+    memcpy(&d, lane3 + at, 4);
     const uint32_t ac01 = ((a & 0xFFFFu) | c << 16) ^ 0x80808080u;
     const uint32_t bd01 = ((b & 0xFFFFu) | d << 16) ^ 0x80808080u;
-    words[0] = __uxtb16(ac01) | __uxtb16(bd01) << 8;
-    words[pitch] = __uxtb16(ac01 >> 8) | (bd01 & 0xFF00FF00u);
-    words += 2u * pitch;
+    uint32_t word = __uxtb16(ac01) | __uxtb16(bd01) << 8;
+    *words = masked ? (word & keep) | pad : word;
+    words += pitch;
+    word = __uxtb16(ac01 >> 8) | (bd01 & 0xFF00FF00u);
+    *words = masked ? (word & keep) | pad : word;
+    words += pitch;
     const uint32_t ac23 = (a >> 16 | (c & 0xFFFF0000u)) ^ 0x80808080u;
     const uint32_t bd23 = (b >> 16 | (d & 0xFFFF0000u)) ^ 0x80808080u;
-    words[0] = __uxtb16(ac23) | __uxtb16(bd23) << 8;
-    words[pitch] = __uxtb16(ac23 >> 8) | (bd23 & 0xFF00FF00u);
-    words += 2u * pitch;
+    word = __uxtb16(ac23) | __uxtb16(bd23) << 8;
+    *words = masked ? (word & keep) | pad : word;
+    words += pitch;
+    word = __uxtb16(ac23 >> 8) | (bd23 & 0xFF00FF00u);
+    *words = masked ? (word & keep) | pad : word;
+    words += pitch;
   }
-  for (; channels > 0; channels--, values++, half++, words += pitch) {
-    const int8_t* const lanes[MLTQ_LANES] = {values, values + lane_stride, half,
-                                             half + lane_stride};
-    *words = mltq_lanes_pack(lanes);
+  for (; channels > 0; channels--, at++, words += pitch) {
+    const uint32_t word = (uint32_t)(uint8_t)lane0[at] | (uint32_t)(uint8_t)lane1[at] << 8 |
+                          (uint32_t)(uint8_t)lane2[at] << 16 | (uint32_t)(uint8_t)lane3[at] << 24;
+    *words = masked ? ((word ^ 0x80808080u) & keep) | pad : word ^ 0x80808080u;
   }
 }
 
@@ -147,13 +162,21 @@ static inline int32_t mltq_lanes_get(const uint32_t* sums, int lane) {
   return (lane & 2) == 0 ? (int16_t)(uint16_t)pair : (int32_t)pair >> 16;
 }
 
-/* Scales, rounds and stores the sums of a row, for `levels` levels of one sum each. `levels` and
+static inline int8_t mltq_lanes_saturate(int32_t value, const bool clamp, int32_t low,
+                                         int32_t high) {
+  value = __ssat(value, 8);
+  if (clamp) value = value < low ? low : value > high ? high : value;
+  return (int8_t)value;
+}
+
+/* Scales, rounds and stores the sums of `positions` of a row, for `levels` levels of one sum each,
+ * which are `row` words apart. `levels` and
  * `clamp`, which is false if the output may have all int8 values, are constants where this is
  * inlined. `out` is the first output of lane 0; all lanes are inside the output. */
 static inline void mltq_lanes_store(const MltqLaneChannel* channel, const uint32_t* sums,
-                                    uint32_t words, const uint32_t levels, const bool clamp,
-                                    size_t pitch, int8_t* out, size_t lane_stride) {
-  const uint32_t row = words * MLTQ_SUMS_PER_WORD;
+                                    uint32_t row, uint32_t positions, const uint32_t levels,
+                                    const bool clamp, size_t pitch, int8_t* out,
+                                    size_t lane_stride) {
   const int32_t bias = (int32_t)channel->bias;
   const uint32_t shift = channel->shift;
   const int32_t low = channel->minimum;
@@ -161,9 +184,9 @@ static inline void mltq_lanes_store(const MltqLaneChannel* channel, const uint32
   /* The multipliers of two levels share a register. */
   const int32_t pair = (int32_t)((uint32_t)channel->multipliers[0] & 0xFFFFu) |
                        (levels > 1u ? channel->multipliers[1] << 16 : 0);
-  int8_t* half = out + 2u * lane_stride; /* lane 2 */
-  const uint32_t* end = sums + row;
-  for (; sums != end; sums += MLTQ_SUMS_PER_WORD, out += pitch, half += pitch) {
+  const uint32_t* second = sums + (levels > 1u ? row : 0u);
+  const uint32_t* end = sums + positions * MLTQ_SUMS_PER_WORD;
+  for (; sums != end; sums += MLTQ_SUMS_PER_WORD, second += MLTQ_SUMS_PER_WORD, out += pitch) {
     int32_t even = (int32_t)sums[0];
     int32_t odd = (int32_t)sums[1];
     int32_t a0 = __smlabb(even, pair, bias);
@@ -171,8 +194,8 @@ static inline void mltq_lanes_store(const MltqLaneChannel* channel, const uint32
     int32_t a2 = __smlatb(even, pair, bias);
     int32_t a3 = __smlatb(odd, pair, bias);
     if (levels > 1u) {
-      even = (int32_t)sums[row];
-      odd = (int32_t)sums[row + 1u];
+      even = (int32_t)second[0];
+      odd = (int32_t)second[1];
       a0 = __smlabt(even, pair, a0);
       a1 = __smlabt(odd, pair, a1);
       a2 = __smlatt(even, pair, a2);
@@ -186,20 +209,11 @@ static inline void mltq_lanes_store(const MltqLaneChannel* channel, const uint32
       a2 = __smlatb(even, channel->multipliers[level], a2);
       a3 = __smlatb(odd, channel->multipliers[level], a3);
     }
-    a0 = __ssat(a0 >> shift, 8);
-    a1 = __ssat(a1 >> shift, 8);
-    a2 = __ssat(a2 >> shift, 8);
-    a3 = __ssat(a3 >> shift, 8);
-    if (clamp) {
-      a0 = a0 < low ? low : a0 > high ? high : a0;
-      a1 = a1 < low ? low : a1 > high ? high : a1;
-      a2 = a2 < low ? low : a2 > high ? high : a2;
-      a3 = a3 < low ? low : a3 > high ? high : a3;
-    }
-    out[0] = (int8_t)a0;
-    out[lane_stride] = (int8_t)a1;
-    half[0] = (int8_t)a2;
-    half[lane_stride] = (int8_t)a3;
+    int8_t* half = out + 2u * lane_stride; /* lane 2 */
+    out[0] = mltq_lanes_saturate(a0 >> shift, clamp, low, high);
+    out[lane_stride] = mltq_lanes_saturate(a1 >> shift, clamp, low, high);
+    half[0] = mltq_lanes_saturate(a2 >> shift, clamp, low, high);
+    half[lane_stride] = mltq_lanes_saturate(a3 >> shift, clamp, low, high);
   }
 }
 

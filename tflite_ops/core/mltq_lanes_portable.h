@@ -25,22 +25,35 @@
 #endif
 #define MLTQ_LANE_ORIGIN 0
 
-static inline uint32_t mltq_lanes_pack(const int8_t* const values[MLTQ_LANES]) {
-  return (uint32_t)*values[0] + ((uint32_t)*values[1] << 16);
+static inline uint32_t mltq_lanes_padding(int8_t zero_point) {
+  return (uint32_t)zero_point * 0x10001u;
 }
 
-/* Packs the first `channels` values of a column, `lane_stride` bytes from lane to lane, into words
- * that are `pitch` apart. */
-static inline void mltq_lanes_pack_column(const int8_t* values, size_t lane_stride,
-                                          uint32_t channels, uint32_t* words, size_t pitch) {
-  const int8_t* other = values + lane_stride;
-  for (; channels >= 4u; channels -= 4u, values += 4, other += 4) {
-    for (int i = 0; i < 4; i++, words += pitch) {
-      *words = (uint32_t)values[i] + ((uint32_t)other[i] << 16);
+/* Packs the channels of a column: the values of a lane start at rows[lane] + at, the words are
+ * `pitch` apart. If `masked`, which is a constant where this is inlined, only the lanes that have a
+ * bit in `inside` have values; the others get the zero point. */
+static inline void mltq_lanes_pack_column(const int8_t* const rows[MLTQ_LANES], size_t at,
+                                          uint32_t channels, uint32_t* words, size_t pitch,
+                                          const bool masked, uint32_t inside, int8_t zero_point) {
+  const int8_t* low = rows[0] + at;
+  const int8_t* high = rows[1] + at;
+  if (!masked) {
+    for (; channels >= 4u; channels -= 4u, low += 4, high += 4) {
+      for (int i = 0; i < 4; i++, words += pitch) {
+        *words = (uint32_t)low[i] + ((uint32_t)high[i] << 16);
+      }
     }
+    for (; channels > 0; channels--, words += pitch) {
+      *words = (uint32_t)*low++ + ((uint32_t)*high++ << 16);
+    }
+    return;
   }
+  const uint32_t keep_low = 0u - (inside & 1u);
+  const uint32_t keep_high = 0u - (inside >> 1);
+  const uint32_t pad =
+      ((uint32_t)zero_point & ~keep_low) + (((uint32_t)zero_point & ~keep_high) << 16);
   for (; channels > 0; channels--, words += pitch) {
-    *words = (uint32_t)*values++ + ((uint32_t)*other++ << 16);
+    *words = ((uint32_t)*low++ & keep_low) + (((uint32_t)*high++ & keep_high) << 16) + pad;
   }
 }
 
@@ -140,12 +153,14 @@ static inline int8_t mltq_lanes_saturate(int32_t value, const bool clamp, int32_
   return (int8_t)value;
 }
 
-/* Scales, rounds and stores the sums of a row, for `levels` levels of one sum each. `levels` and
+/* Scales, rounds and stores the sums of `positions` of a row, for `levels` levels of one sum each,
+ * which are `row` words apart. `levels` and
  * `clamp`, which is false if the output may have all int8 values, are constants where this is
  * inlined. `out` is the first output of lane 0; all lanes are inside the output. */
 static inline void mltq_lanes_store(const MltqLaneChannel* channel, const uint32_t* sums,
-                                    uint32_t words, const uint32_t levels, const bool clamp,
-                                    size_t pitch, int8_t* out, size_t lane_stride) {
+                                    uint32_t row, uint32_t positions, const uint32_t levels,
+                                    const bool clamp, size_t pitch, int8_t* out,
+                                    size_t lane_stride) {
   const uint32_t* multipliers = (const uint32_t*)channel->multipliers;
   const uint32_t multiplier0 = multipliers[0];
   const uint32_t multiplier1 = levels > 1u ? multipliers[1] : 0u;
@@ -155,21 +170,21 @@ static inline void mltq_lanes_store(const MltqLaneChannel* channel, const uint32
   const uint32_t shift = channel->shift;
   const int32_t minimum = channel->minimum;
   const int32_t maximum = channel->maximum;
-  int8_t* other = out + lane_stride;
-  const uint32_t* end = sums + words;
-  for (; sums != end; sums++, out += pitch, other += pitch) {
+  const uint32_t* second = sums + (levels > 1u ? row : 0u);
+  const uint32_t* end = sums + positions;
+  for (; sums != end; sums++, second++, out += pitch) {
     uint32_t low = bias0 + multiplier0 * mltq_lanes_low(sums);
     uint32_t high = bias1 + multiplier0 * (uint32_t)mltq_lanes_high(sums);
     if (levels > 1u) {
-      low += multiplier1 * mltq_lanes_low(sums + words);
-      high += multiplier1 * (uint32_t)mltq_lanes_high(sums + words);
+      low += multiplier1 * mltq_lanes_low(second);
+      high += multiplier1 * (uint32_t)mltq_lanes_high(second);
     }
     for (uint32_t level = 2; level < levels; level++) {
-      low += multipliers[level] * mltq_lanes_low(sums + level * words);
-      high += multipliers[level] * (uint32_t)mltq_lanes_high(sums + level * words);
+      low += multipliers[level] * mltq_lanes_low(sums + level * row);
+      high += multipliers[level] * (uint32_t)mltq_lanes_high(sums + level * row);
     }
     *out = mltq_lanes_saturate((int32_t)low >> shift, clamp, minimum, maximum);
-    *other = mltq_lanes_saturate((int32_t)high >> shift, clamp, minimum, maximum);
+    out[lane_stride] = mltq_lanes_saturate((int32_t)high >> shift, clamp, minimum, maximum);
   }
 }
 
