@@ -22,6 +22,8 @@
 
 /* A band that has all input rows may be so large. */
 #define WHOLE_BAND_BYTES 8192u
+/* Keeps sizes inside 32 bits. */
+#define MAX_SUM_WORDS (1u << 24)
 /* Keeps the arithmetic of regrouped positions inside 31 bits. */
 #define MAX_POSITIONS (1u << 30)
 /* Offsets, in bytes, are 16 bits. */
@@ -114,8 +116,8 @@ static bool plan_band(const MltqLayer* layer, const MltqShape* shape, Band* band
   return true;
 }
 
-static uint32_t sum_words(const MltqLayer* layer, const MltqShape* shape) {
-  return layer->max_sums * (uint32_t)shape->output_w * MLTQ_SUMS_PER_WORD;
+static size_t sum_words(const MltqLayer* layer, const MltqShape* shape) {
+  return (size_t)layer->max_sums * (uint32_t)shape->output_w * MLTQ_SUMS_PER_WORD;
 }
 
 size_t mltq_conv_s8_scratch_bytes(const MltqLayer* layer, const MltqShape* shape) {
@@ -123,7 +125,9 @@ size_t mltq_conv_s8_scratch_bytes(const MltqLayer* layer, const MltqShape* shape
   MltqShape rows;
   regroup(layer, shape, &rows, &band.last_width);
   if (!plan_band(layer, &rows, &band)) return 0;
-  return sizeof(uint32_t) * ((size_t)band.words + sum_words(layer, &rows)) +
+  const uint64_t sums = (uint64_t)layer->max_sums * (uint32_t)rows.output_w * MLTQ_SUMS_PER_WORD;
+  if (sums > MAX_SUM_WORDS) return 0;
+  return sizeof(uint32_t) * ((size_t)band.words + (size_t)sums) +
          sizeof(uint16_t) * (size_t)layer->row_size;
 }
 
@@ -140,7 +144,9 @@ static void pack_row(const MltqLayer* layer, const MltqShape* shape, const Band*
                      const LaneRows* rows, uint32_t* packed) {
   const uint32_t stride = layer->stride_w;
   const uint32_t left = (uint32_t)shape->pad_left;
-  const uint32_t width = (uint32_t)shape->input_w;
+  /* Regrouped positions may end before any row does; in the padding there is no row at all. */
+  const uint32_t widest = rows->width[rows->widest];
+  const uint32_t width = widest > 0u ? widest : (uint32_t)shape->input_w;
   const size_t pitch = band->pitch;
   for (uint32_t phase = 0; phase < band->phases; phase++) {
     /* With stride 1, `lead` stands for the padding. */

@@ -33,8 +33,8 @@ def c_array(name, c_type, values):
 
 
 def layers(rng):
-    """Small layers of every kind with one to four levels, one that fills the kernels' tiles and whose
-    rows have more entries than a 16-bit lane sums up, and a pointwise convolution.
+    """Small layers of every kind with one to four levels, one that fills the tiles and whose
+    rows have more entries than a 16-bit lane sums up, and pointwise convolutions.
     """
     for kind in Kind:
         for index in range(LAYERS_PER_KIND):
@@ -55,7 +55,9 @@ def layers(rng):
     yield "conv_2d_large", layer, None, x
     geometry = Geometry(Kind.CONV_2D, 21, 4)
     layer = random_layer(rng, None, levels=3, density=0.3, geometry=geometry)
-    yield "conv_2d_pointwise", layer, None, rng.integers(-128, 128, (2, 5, 7, 21), dtype=np.int8)
+    for height, width in ((5, 7), (1, 3)):
+        x = rng.integers(-128, 128, (2, height, width, 21), dtype=np.int8)
+        yield f"conv_2d_pointwise_{height}x{width}", layer, None, x
 
 
 def padded_shape(shape):
