@@ -4,7 +4,7 @@
 #include "mltq_kernels.h"
 #include "mltq_lanes.h"
 
-/* Convolutions by gather-add on packed lanes.
+/* Convolution by gather-add on packed lanes.
  *
  * For every non-zero entry of a plane, a tile of output positions adds or subtracts one input
  * value each. The output rows are cut into MLTQ_LANES equal parts; row t of all parts, a step, is
@@ -55,8 +55,7 @@ static void regroup(const MltqLayer* layer, const MltqShape* shape, MltqShape* r
                     int32_t* last_width) {
   *rows = *shape;
   *last_width = shape->input_w;
-  if (layer->kind != MLTQ_KIND_CONV_2D || layer->row_size != layer->input_channels ||
-      layer->stride_h != 1 || layer->stride_w != 1) {
+  if (layer->row_size != layer->input_channels || layer->stride_h != 1 || layer->stride_w != 1) {
     return;
   }
   const uint64_t positions = (uint64_t)(uint32_t)shape->input_h * (uint32_t)shape->input_w;
@@ -84,7 +83,7 @@ static bool plan_band(const MltqLayer* layer, const MltqShape* shape, Band* band
   const uint64_t right = reach > (uint64_t)left + width ? reach - left - width : 0u;
   if (left + width + right > MAX_BAND_WORDS) return false;
   const uint64_t span = (uint64_t)(layer->filter_h - 1u) * layer->dilation_h + 1u;
-  band->channels = layer->kind == MLTQ_KIND_CONV_2D ? layer->input_channels : 1u;
+  band->channels = layer->input_channels;
   if (stride == 1u) {
     /* The right padding of a channel is the left padding of the next. */
     band->lead = left;
@@ -120,7 +119,7 @@ static size_t sum_words(const MltqLayer* layer, const MltqShape* shape) {
   return (size_t)layer->max_sums * (uint32_t)shape->output_w * MLTQ_SUMS_PER_WORD;
 }
 
-size_t mltq_conv_s8_scratch_bytes(const MltqLayer* layer, const MltqShape* shape) {
+size_t mltq_conv_2d_s8_scratch_bytes(const MltqLayer* layer, const MltqShape* shape) {
   Band band;
   MltqShape rows;
   regroup(layer, shape, &rows, &band.last_width);
@@ -273,8 +272,8 @@ typedef struct {
   const MltqLayer* layer;
   const MltqShape* shape;
   const Band* band;
-  const uint32_t* packed;
-  const uint16_t* table;
+  uint32_t* packed;
+  uint16_t* table;
   uint32_t* sums;
 } Work;
 
@@ -368,68 +367,45 @@ static void run_all_steps(const Work* work, MltqCodeStream* streams, const MltqL
   }
 }
 
-/* One image: the output channels from `first_channel` on, which all read the channels that `input`
- * starts at. */
-static void convolve(const MltqLayer* layer, const MltqShape* shape, const Band* band,
-                     const int8_t* input, MltqCodeStream* streams, uint32_t first_channel,
-                     uint32_t channels, int8_t* output, uint32_t* scratch) {
-  uint32_t* sums = scratch + band->words;
-  uint16_t* table = (uint16_t*)(sums + sum_words(layer, shape));
-  const Work work = {layer, shape, band, scratch, table, sums};
-  const uint32_t pad = mltq_lanes_padding(layer->input_zero_point);
-  for (uint32_t i = 0; i < band->words; i++) scratch[i] = pad;
+/* One image. */
+static void convolve(const MltqLayer* layer, const Work* work, const int8_t* input,
+                     int8_t* output) {
+  const Band* band = work->band;
   int32_t next = 0;
   for (int32_t step = 0; step < band->steps; step += band->steps_at_once) {
-    fill_band(layer, shape, band, input, step, step + band->steps_at_once - 1, &next, scratch);
-    build_table(layer, shape, band, step, table);
-    MltqCodeStream row_streams[MLTQ_MAX_LEVELS];
-    for (uint32_t level = 0; level < layer->levels; level++) row_streams[level] = streams[level];
-    for (uint32_t i = 0; i < channels; i++) {
-      MltqLaneChannel channel;
-      begin_channel(layer, first_channel + i, row_streams, &channel);
-      if (band->steps_at_once == 1) {
-        run_step(&work, row_streams, &channel, step, output + first_channel + i);
-      } else {
-        run_all_steps(&work, row_streams, &channel, output + first_channel + i);
-      }
-    }
-    if (step + band->steps_at_once >= band->steps) {
-      for (uint32_t level = 0; level < layer->levels; level++) streams[level] = row_streams[level];
-    }
-  }
-}
-
-static void run(const MltqLayer* layer, const MltqShape* shape, const int8_t* input, int8_t* output,
-                void* scratch) {
-  Band band;
-  MltqShape rows;
-  regroup(layer, shape, &rows, &band.last_width);
-  plan_band(layer, &rows, &band);
-  const bool depthwise = layer->kind == MLTQ_KIND_DEPTHWISE_CONV_2D;
-  const uint32_t groups = depthwise ? layer->input_channels : 1u;
-  const uint32_t group_channels = layer->output_channels / groups;
-  const size_t input_bytes =
-      (size_t)shape->input_h * (size_t)shape->input_w * layer->input_channels;
-  const size_t output_bytes =
-      (size_t)shape->output_h * (size_t)shape->output_w * layer->output_channels;
-  for (int32_t batch = 0; batch < shape->batches; batch++) {
     MltqCodeStream streams[MLTQ_MAX_LEVELS];
     mltq_layer_init_streams(layer, streams);
-    for (uint32_t group = 0; group < groups; group++) {
-      convolve(layer, &rows, &band, input + group, streams, group * group_channels, group_channels,
-               output, scratch);
+    fill_band(layer, work->shape, band, input, step, step + band->steps_at_once - 1, &next,
+              work->packed);
+    build_table(layer, work->shape, band, step, work->table);
+    for (uint32_t i = 0; i < layer->output_channels; i++) {
+      MltqLaneChannel channel;
+      begin_channel(layer, i, streams, &channel);
+      if (band->steps_at_once == 1) {
+        run_step(work, streams, &channel, step, output + i);
+      } else {
+        run_all_steps(work, streams, &channel, output + i);
+      }
     }
-    input += input_bytes;
-    output += output_bytes;
   }
 }
 
 void mltq_conv_2d_s8(const MltqLayer* layer, const MltqShape* shape, const int8_t* input,
                      int8_t* output, void* scratch) {
-  run(layer, shape, input, output, scratch);
-}
-
-void mltq_depthwise_conv_2d_s8(const MltqLayer* layer, const MltqShape* shape, const int8_t* input,
-                               int8_t* output, void* scratch) {
-  run(layer, shape, input, output, scratch);
+  Band band;
+  MltqShape rows;
+  regroup(layer, shape, &rows, &band.last_width);
+  if (!plan_band(layer, &rows, &band)) return; /* not without scratch: see the header */
+  uint32_t* packed = (uint32_t*)scratch;
+  uint32_t* sums = packed + band.words;
+  uint16_t* table = (uint16_t*)(sums + sum_words(layer, &rows));
+  const Work work = {layer, &rows, &band, packed, table, sums};
+  /* The padding left and right of the columns is written here and stays. */
+  const uint32_t padding = mltq_lanes_padding(layer->input_zero_point);
+  for (uint32_t i = 0; i < band.words; i++) packed[i] = padding;
+  for (int32_t batch = 0; batch < shape->batches; batch++) {
+    convolve(layer, &work, input, output);
+    input += (size_t)shape->input_h * (size_t)shape->input_w * layer->input_channels;
+    output += (size_t)shape->output_h * (size_t)shape->output_w * layer->output_channels;
+  }
 }

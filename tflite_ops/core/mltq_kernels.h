@@ -10,12 +10,16 @@
 extern "C" {
 #endif
 
-/* Scratch of the optimised convolutions; 0 where they do not take the layer, because the band of
- * input rows that they work on would have more than 2^16 words. */
-size_t mltq_conv_s8_scratch_bytes(const MltqLayer* layer, const MltqShape* shape);
+/* Scratch of the optimised convolution; 0 where it does not take the layer, because the band of
+ * input rows that it works on would be too large for 16-bit offsets. */
+size_t mltq_conv_2d_s8_scratch_bytes(const MltqLayer* layer, const MltqShape* shape);
 
 void mltq_conv_2d_s8(const MltqLayer* layer, const MltqShape* shape, const int8_t* input,
                      int8_t* output, void* scratch);
+
+/* Scratch of the optimised depthwise convolution; 0 where it does not take the layer, because the
+ * filter or the image is too large for its indices. */
+size_t mltq_depthwise_conv_2d_s8_scratch_bytes(const MltqLayer* layer, const MltqShape* shape);
 
 void mltq_depthwise_conv_2d_s8(const MltqLayer* layer, const MltqShape* shape, const int8_t* input,
                                int8_t* output, void* scratch);

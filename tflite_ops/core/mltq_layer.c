@@ -235,8 +235,20 @@ MltqStatus mltq_layer_bind_shape(const MltqLayer* layer, const int* input_dims, 
   return MLTQ_OK;
 }
 
+/* Scratch of the optimised kernel; 0 where it needs none, or does not take the layer. */
+static size_t optimised_scratch_bytes(const MltqLayer* layer, const MltqShape* shape) {
+  switch (layer->kind) {
+    case MLTQ_KIND_CONV_2D:
+      return mltq_conv_2d_s8_scratch_bytes(layer, shape);
+    case MLTQ_KIND_DEPTHWISE_CONV_2D:
+      return mltq_depthwise_conv_2d_s8_scratch_bytes(layer, shape);
+    default:
+      return 0;
+  }
+}
+
 static bool is_optimised(const MltqLayer* layer, const MltqShape* shape) {
-  return layer->kind == MLTQ_KIND_FULLY_CONNECTED || mltq_conv_s8_scratch_bytes(layer, shape) > 0;
+  return layer->kind == MLTQ_KIND_FULLY_CONNECTED || optimised_scratch_bytes(layer, shape) > 0;
 }
 
 size_t mltq_layer_reference_scratch_bytes(const MltqLayer* layer, const MltqShape* shape) {
@@ -246,8 +258,7 @@ size_t mltq_layer_reference_scratch_bytes(const MltqLayer* layer, const MltqShap
 
 size_t mltq_layer_scratch_bytes(const MltqLayer* layer, const MltqShape* shape) {
   if (!is_optimised(layer, shape)) return mltq_layer_reference_scratch_bytes(layer, shape);
-  if (layer->kind == MLTQ_KIND_FULLY_CONNECTED) return 0;
-  return mltq_conv_s8_scratch_bytes(layer, shape);
+  return optimised_scratch_bytes(layer, shape);
 }
 
 void mltq_layer_eval_s8_reference(const MltqLayer* layer, const MltqShape* shape,

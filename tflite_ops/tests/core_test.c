@@ -28,7 +28,8 @@ static void* copy_of(const void* data, size_t bytes) {
   return copy;
 }
 
-/* Runs a layer whose packed bytes are `packed`. Returns the status, and the output in `output`. */
+/* Runs a layer whose packed bytes are `packed`. Returns the status, MLTQ_STATUS_COUNT for want of
+ * memory, and the output in `output`. */
 static MltqStatus run(const GoldenLayer* golden, const uint8_t* packed, size_t packed_bytes,
                       int reference, int8_t* output) {
   MltqLayer layer;
@@ -38,11 +39,12 @@ static MltqStatus run(const GoldenLayer* golden, const uint8_t* packed, size_t p
   status = mltq_layer_bind_shape(&layer, golden->input_dims, golden->input_rank,
                                  golden->output_dims, golden->output_rank, &shape);
   if (status != MLTQ_OK) return status;
-  int8_t* input = copy_of(golden->input, golden->input_bytes);
   const size_t scratch_bytes = reference ? mltq_layer_reference_scratch_bytes(&layer, &shape)
                                          : mltq_layer_scratch_bytes(&layer, &shape);
   void* scratch = malloc(scratch_bytes > 0 ? scratch_bytes : 1);
-  if (scratch == NULL) exit(2);
+  /* Hostile bytes may ask for more than a small board has, as they may in an interpreter. */
+  if (scratch == NULL) return MLTQ_STATUS_COUNT;
+  int8_t* input = copy_of(golden->input, golden->input_bytes);
   if (reference) {
     mltq_layer_eval_s8_reference(&layer, &shape, input, output, scratch);
   } else {
