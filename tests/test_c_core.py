@@ -231,6 +231,22 @@ def test_any_changed_byte_is_refused_or_harmless(kind, rng):
     assert accepted > 0
 
 
+def test_entries_of_both_signs_are_refused(rng):
+    """The counts and the codes are consistent; only the row cannot hold so many entries."""
+    geometry = Geometry(fmt.Kind.CONV_2D, 10, 1)
+    layer = random_layer(rng, None, levels=1, density=1.0, geometry=geometry)
+    layer = dataclasses.replace(layer, planes=np.ones_like(layer.planes))
+    data = bytearray(packed_layer.encode(layer, [32]))
+    x = rng.integers(-128, 128, (1, 3, 3, 10), dtype=np.int8)
+    run_packed_layer(bytes(data), geometry.kind, x, (1, 3, 3, 1))
+    level = int.from_bytes(data[40:44], "little")
+    assert (data[level], data[level + 4 :]) == (10, (2**10 - 1).to_bytes(4, "little"))
+    data[level] = 10 | 10 << 4
+    data[level + 4 :] = (2**20 - 1).to_bytes(4, "little")
+    with pytest.raises(ValueError, match="planes do not decode"):
+        run_packed_layer(bytes(data), geometry.kind, x, (1, 3, 3, 1))
+
+
 def test_truncations_are_refused(rng):
     layer = random_layer(rng, fmt.Kind.CONV_2D, density=0.4)
     data = packed_layer.encode(layer)

@@ -132,7 +132,10 @@ static MltqStatus check_planes(MltqLayer* layer) {
           negative++;
         }
       }
-      if (!readers[level].valid) return MLTQ_ERROR_PLANES;
+      /* No entry has both signs; the kernels rely on the number that follows from it. */
+      if (!readers[level].valid || positive + negative > (int64_t)layer->row_size) {
+        return MLTQ_ERROR_PLANES;
+      }
       sums += mltq_code_stream_sums((uint32_t)positive, (uint32_t)negative);
       const int64_t largest = positive * above + negative * below;
       const int64_t smallest = positive * below + negative * above;
