@@ -235,7 +235,8 @@ static void store_row_general(const MltqLaneChannel* channel, const uint32_t* su
           accumulator += (uint32_t)(channel->multipliers[level] * mltq_lanes_get(sum, lane));
         }
       }
-      out[(size_t)lane * lane_stride] = mltq_lanes_requantize(channel, accumulator);
+      out[(size_t)lane * lane_stride] =
+          mltq_requantize((int32_t)accumulator, channel->shift, channel->minimum, channel->maximum);
     }
   }
 }

@@ -39,10 +39,7 @@ typedef struct {
 } Channel;
 
 static inline int8_t requantize(const Channel* channel, uint32_t accumulator) {
-  const int32_t value = (int32_t)accumulator >> channel->shift;
-  if (value < channel->minimum) return (int8_t)channel->minimum;
-  if (value > channel->maximum) return (int8_t)channel->maximum;
-  return (int8_t)value;
+  return mltq_requantize((int32_t)accumulator, channel->shift, channel->minimum, channel->maximum);
 }
 
 static inline uint32_t load(const int8_t* value) {

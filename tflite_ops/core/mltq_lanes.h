@@ -23,8 +23,7 @@
 #include <stdint.h>
 #include <string.h>
 
-#include "mltq_code_stream.h"
-#include "mltq_format.h"
+#include "mltq_layer.h"
 
 /* One output channel: what is the same for all its positions. */
 typedef struct {
@@ -38,13 +37,6 @@ typedef struct {
   int8_t minimum;
   int8_t maximum;
 } MltqLaneChannel;
-
-static inline int8_t mltq_lanes_requantize(const MltqLaneChannel* channel, uint32_t accumulator) {
-  const int32_t value = (int32_t)accumulator >> channel->shift;
-  if (value < channel->minimum) return channel->minimum;
-  if (value > channel->maximum) return channel->maximum;
-  return (int8_t)value;
-}
 
 #if defined(__ARM_FEATURE_DSP) && defined(__thumb2__) && !defined(MLTQ_PORTABLE)
 #include "mltq_lanes_dsp.h"

@@ -108,12 +108,19 @@ static inline int32_t mltq_layer_multiplier(const MltqLayer* layer, uint32_t cha
   return (int16_t)(uint16_t)((uint32_t)bytes[0] | ((uint32_t)bytes[1] << 8));
 }
 
+/* clamp(floor(accumulator / 2^shift), minimum, maximum), for bounds of int8. */
+static inline int8_t mltq_requantize(int32_t accumulator, uint32_t shift, int32_t minimum,
+                                     int32_t maximum) {
+  const int32_t value = accumulator >> shift;
+  if (value < minimum) return (int8_t)minimum;
+  if (value > maximum) return (int8_t)maximum;
+  return (int8_t)value;
+}
+
 static inline int8_t mltq_layer_requantize(const MltqLayer* layer, uint32_t channel,
                                            int32_t accumulator) {
-  const int32_t value = accumulator >> layer->shifts[channel];
-  if (value < layer->activation_min) return layer->activation_min;
-  if (value > layer->activation_max) return layer->activation_max;
-  return (int8_t)value;
+  return mltq_requantize(accumulator, layer->shifts[channel], layer->activation_min,
+                         layer->activation_max);
 }
 
 /* The specification divides rounding down, which is an arithmetic shift; C leaves the right shift
