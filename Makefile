@@ -12,7 +12,7 @@ RUN := $(VENV)/bin/python
 JOBS ?= 2
 KERAS ?= keras
 C_FILES := $(wildcard tflite_ops/*/*.[ch] tflite_ops/*/*/*.[ch])
-C_SOURCES := $(filter-out tflite_ops/tests/%,$(C_FILES))
+C_SOURCES := $(filter-out tflite_ops/tests/% tflite_ops/device/%,$(C_FILES))
 
 # Cross compilers and emulators of the device tests.
 DEVICE_PACKAGES := gcc-arm-none-eabi libnewlib-arm-none-eabi qemu-system-arm \

@@ -3,13 +3,10 @@
 A missing toolchain is a failure, not a skip: `make test` installs them.
 """
 
-import pathlib
-
 import pytest
-from device_targets import TARGETS
+from device_targets import CORE_SOURCES, DEVICE, TARGETS
 
-TFLITE_OPS = pathlib.Path(__file__).parent.parent / "tflite_ops"
-SOURCES = [*sorted((TFLITE_OPS / "core").glob("*.c")), TFLITE_OPS / "tests" / "core_test.c"]
+SOURCES = [*CORE_SOURCES, DEVICE.parent / "tests" / "core_test.c"]
 
 
 @pytest.mark.parametrize("name", TARGETS)

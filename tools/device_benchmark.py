@@ -16,7 +16,7 @@ import tempfile
 
 import numpy as np
 from absl import app, flags
-from device_targets import DEVICE, TARGETS, DeviceError
+from device_targets import CORE_SOURCES, DEVICE, TARGETS, DeviceError
 from rich.console import Console
 from rich.progress import track
 from rich.table import Table
@@ -34,7 +34,6 @@ ENTRIES = [
 ]
 MARGIN = 1.02
 OPTIMIZE = "-O3"
-CORE = sorted((DEVICE.parent / "core").glob("*.c"))
 MLPERF_TINY = json.loads((DEVICE / "mlperf_tiny.json").read_text())
 
 FLAGS = flags.FLAGS
@@ -172,7 +171,7 @@ def measure(name: str, entry: Entry, folder: pathlib.Path) -> dict:
     header = folder / "layers.h"
     header.write_text(entry.header())
     program = folder / f"{name}.elf"
-    sources = [*CORE, DEVICE / "layer_benchmark.c"]
+    sources = [*CORE_SOURCES, DEVICE / "layer_benchmark.c"]
     target.build(sources, program, [OPTIMIZE, f'-DMLTQ_LAYERS="{header}"'])
     lines = [line.split() for line in target.run(program, count=True).splitlines()]
     results = [line[2:] for line in lines if line[:1] == ["layer"]]

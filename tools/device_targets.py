@@ -9,6 +9,7 @@ import subprocess
 from collections.abc import Sequence
 
 DEVICE = pathlib.Path(__file__).parents[1] / "tflite_ops" / "device"
+CORE_SOURCES = sorted((DEVICE.parent / "core").glob("*.c"))
 _ARM_PACKAGES = "gcc-arm-none-eabi libnewlib-arm-none-eabi qemu-system-arm"
 _RISCV_PACKAGES = "gcc-riscv64-unknown-elf picolibc-riscv64-unknown-elf qemu-system-misc"
 
@@ -61,12 +62,6 @@ class Target:
         counting = ["-icount", f"shift={steps}"] if count else []
         command = [*self.emulator, *counting, "-nographic", "-semihosting", "-kernel", str(program)]
         return self._run(command, timeout=timeout)
-
-    def text_bytes(self, program: pathlib.Path) -> dict[str, int]:
-        """Bytes of code and constants of every function and object in flash, by symbol."""
-        output = self._run([f"{self.tools}nm", "--print-size", str(program)], timeout=60)
-        rows = [line.split() for line in output.splitlines()]
-        return {row[3]: int(row[1], 16) for row in rows if len(row) == 4 and row[2] in "tTrR"}
 
     def _run(self, command: list[str], timeout: float) -> str:
         if shutil.which(command[0]) is None:

@@ -66,8 +66,8 @@ typedef struct {
   uint32_t negative;
 } MltqRun;
 
-/* Reads the next run of the row into `list`, which has room for 2 * MLTQ_MAX_LANE_ENTRIES. `table`
- * has an element for every entry of a row. A row has mltq_code_stream_sums runs. */
+/* Reads the next run of the row into `list`, which has room for 2 * MLTQ_MAX_LANE_ENTRIES. `first`
+ * starts a table with an element for every entry of a row. A row has mltq_code_stream_sums runs. */
 void mltq_code_stream_read_run(MltqCodeStream* stream, const uint16_t* first, uint16_t* list,
                                MltqRun* run);
 

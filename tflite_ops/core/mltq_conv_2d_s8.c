@@ -115,8 +115,8 @@ static bool plan_band(const MltqLayer* layer, const MltqShape* shape, Band* band
   return true;
 }
 
-static size_t sum_words(const MltqLayer* layer, const MltqShape* shape) {
-  return (size_t)layer->max_sums * (uint32_t)shape->output_w * MLTQ_SUMS_PER_WORD;
+static uint64_t sum_words(const MltqLayer* layer, const MltqShape* shape) {
+  return (uint64_t)layer->max_sums * (uint32_t)shape->output_w * MLTQ_SUMS_PER_WORD;
 }
 
 size_t mltq_conv_2d_s8_scratch_bytes(const MltqLayer* layer, const MltqShape* shape) {
@@ -124,7 +124,7 @@ size_t mltq_conv_2d_s8_scratch_bytes(const MltqLayer* layer, const MltqShape* sh
   MltqShape rows;
   regroup(layer, shape, &rows, &band.last_width);
   if (!plan_band(layer, &rows, &band)) return 0;
-  const uint64_t sums = (uint64_t)layer->max_sums * (uint32_t)rows.output_w * MLTQ_SUMS_PER_WORD;
+  const uint64_t sums = sum_words(layer, &rows);
   if (sums > MAX_SUM_WORDS) return 0;
   return sizeof(uint32_t) * ((size_t)band.words + (size_t)sums) +
          sizeof(uint16_t) * (size_t)layer->row_size;
@@ -307,9 +307,12 @@ static void store_step(const Work* work, const MltqLaneChannel* channel, int32_t
   int lanes = MLTQ_LANES;
   while (step + (lanes - 1) * band->steps >= shape->output_h) lanes--;
   const bool has_last = step + (lanes - 1) * band->steps + 1 == shape->output_h;
+  /* Where the last row is shorter, its lane ends before the others do. */
+  const bool is_short = has_last && band->last_width < shape->input_w;
+  const uint32_t last = is_short ? (uint32_t)band->last_width : width;
   uint32_t done = 0;
   if (lanes == MLTQ_LANES && channel->one_sum_each && channel->levels > 0u) {
-    done = has_last && band->last_width < shape->input_w ? (uint32_t)band->last_width : width;
+    done = last;
     const bool clamp = channel->minimum != INT8_MIN || channel->maximum != INT8_MAX;
     if (clamp || channel->levels > 2u) {
       store_any(channel, work->sums, row, done, pitch, out, lane_stride);
@@ -320,9 +323,6 @@ static void store_step(const Work* work, const MltqLaneChannel* channel, int32_t
     }
   }
   if (done == width) return;
-  /* Where the last row is shorter, its lane ends before the others do. */
-  const uint32_t last =
-      has_last && band->last_width < shape->input_w ? (uint32_t)band->last_width : width;
   store_row_general(channel, work->sums + done * MLTQ_SUMS_PER_WORD, row, width - done, pitch,
                     out + done * pitch, lane_stride, lanes, last - done);
 }
@@ -399,7 +399,7 @@ void mltq_conv_2d_s8(const MltqLayer* layer, const MltqShape* shape, const int8_
   if (!plan_band(layer, &rows, &band)) return; /* not without scratch: see the header */
   uint32_t* packed = (uint32_t*)scratch;
   uint32_t* sums = packed + band.words;
-  uint16_t* table = (uint16_t*)(sums + sum_words(layer, &rows));
+  uint16_t* table = (uint16_t*)(sums + (size_t)sum_words(layer, &rows));
   const Work work = {layer, &rows, &band, packed, table, sums};
   /* The padding left and right of the columns is written here and stays. */
   const uint32_t padding = mltq_lanes_padding(layer->input_zero_point);

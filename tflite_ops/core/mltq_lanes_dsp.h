@@ -162,17 +162,10 @@ static inline int32_t mltq_lanes_get(const uint32_t* sums, int lane) {
   return (lane & 2) == 0 ? (int16_t)(uint16_t)pair : (int32_t)pair >> 16;
 }
 
-static inline int8_t mltq_lanes_saturate(int32_t value, const bool clamp, int32_t low,
-                                         int32_t high) {
-  value = __ssat(value, 8);
-  if (clamp) value = value < low ? low : value > high ? high : value;
-  return (int8_t)value;
-}
-
 /* Scales, rounds and stores the sums of `positions` of a row, for `levels` levels of one sum each,
- * which are `row` words apart. `levels` and
- * `clamp`, which is false if the output may have all int8 values, are constants where this is
- * inlined. `out` is the first output of lane 0; all lanes are inside the output. */
+ * which are `row` words apart. `levels` and `clamp`, which is false if the output may have all int8
+ * values, are constants where this is inlined. `out` is the first output of lane 0; all lanes are
+ * inside the output. */
 static inline void mltq_lanes_store(const MltqLaneChannel* channel, const uint32_t* sums,
                                     uint32_t row, uint32_t positions, const uint32_t levels,
                                     const bool clamp, size_t pitch, int8_t* out,
@@ -210,10 +203,10 @@ static inline void mltq_lanes_store(const MltqLaneChannel* channel, const uint32
       a3 = __smlatb(odd, channel->multipliers[level], a3);
     }
     int8_t* half = out + 2u * lane_stride; /* lane 2 */
-    out[0] = mltq_lanes_saturate(a0 >> shift, clamp, low, high);
-    out[lane_stride] = mltq_lanes_saturate(a1 >> shift, clamp, low, high);
-    half[0] = mltq_lanes_saturate(a2 >> shift, clamp, low, high);
-    half[lane_stride] = mltq_lanes_saturate(a3 >> shift, clamp, low, high);
+    out[0] = mltq_lanes_requantize(a0, shift, clamp, low, high);
+    out[lane_stride] = mltq_lanes_requantize(a1, shift, clamp, low, high);
+    half[0] = mltq_lanes_requantize(a2, shift, clamp, low, high);
+    half[lane_stride] = mltq_lanes_requantize(a3, shift, clamp, low, high);
   }
 }
 

@@ -6,10 +6,6 @@
 #ifndef TFLITE_OPS_CORE_MLTQ_LANES_PORTABLE_H_
 #define TFLITE_OPS_CORE_MLTQ_LANES_PORTABLE_H_
 
-#if defined(__ARM_FEATURE_SAT)
-#include <arm_acle.h>
-#endif
-
 #if defined(__GNUC__)
 #define MLTQ_ALIGNED_HALF(pointer) __builtin_assume_aligned(pointer, 2)
 #else
@@ -142,21 +138,10 @@ static inline int32_t mltq_lanes_high(const uint32_t* sum) {
   return half;
 }
 
-static inline int8_t mltq_lanes_saturate(int32_t value, const bool clamp, int32_t minimum,
-                                         int32_t maximum) {
-#if defined(__ARM_FEATURE_SAT)
-  if (!clamp) return (int8_t)__ssat(value, 8);
-#endif
-  (void)clamp;
-  if (value < minimum) value = minimum;
-  if (value > maximum) value = maximum;
-  return (int8_t)value;
-}
-
 /* Scales, rounds and stores the sums of `positions` of a row, for `levels` levels of one sum each,
- * which are `row` words apart. `levels` and
- * `clamp`, which is false if the output may have all int8 values, are constants where this is
- * inlined. `out` is the first output of lane 0; all lanes are inside the output. */
+ * which are `row` words apart. `levels` and `clamp`, which is false if the output may have all int8
+ * values, are constants where this is inlined. `out` is the first output of lane 0; all lanes are
+ * inside the output. */
 static inline void mltq_lanes_store(const MltqLaneChannel* channel, const uint32_t* sums,
                                     uint32_t row, uint32_t positions, const uint32_t levels,
                                     const bool clamp, size_t pitch, int8_t* out,
@@ -183,8 +168,8 @@ static inline void mltq_lanes_store(const MltqLaneChannel* channel, const uint32
       low += multipliers[level] * mltq_lanes_low(sums + level * row);
       high += multipliers[level] * (uint32_t)mltq_lanes_high(sums + level * row);
     }
-    *out = mltq_lanes_saturate((int32_t)low >> shift, clamp, minimum, maximum);
-    out[lane_stride] = mltq_lanes_saturate((int32_t)high >> shift, clamp, minimum, maximum);
+    *out = mltq_lanes_requantize((int32_t)low, shift, clamp, minimum, maximum);
+    out[lane_stride] = mltq_lanes_requantize((int32_t)high, shift, clamp, minimum, maximum);
   }
 }
 

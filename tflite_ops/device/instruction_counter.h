@@ -3,8 +3,8 @@
  * QEMU runs with -icount, so that its timers advance with the instructions: the counts are exact
  * and the same on every host. MLTQ_TICKS_PER_INSTRUCTION is the board's clock times the time that
  * an instruction takes there. */
-#ifndef TFLITE_OPS_BENCHMARK_INSTRUCTION_COUNTER_H_
-#define TFLITE_OPS_BENCHMARK_INSTRUCTION_COUNTER_H_
+#ifndef TFLITE_OPS_DEVICE_INSTRUCTION_COUNTER_H_
+#define TFLITE_OPS_DEVICE_INSTRUCTION_COUNTER_H_
 
 #include <stdint.h>
 
@@ -62,4 +62,4 @@ static inline uint32_t counter_ticks(void) { return 0u - read_register(MLTQ_TIME
 #define MLTQ_COUNTER_SHIFT 0
 #endif
 
-#endif /* TFLITE_OPS_BENCHMARK_INSTRUCTION_COUNTER_H_ */
+#endif /* TFLITE_OPS_DEVICE_INSTRUCTION_COUNTER_H_ */
