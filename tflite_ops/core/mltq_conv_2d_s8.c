@@ -1,7 +1,9 @@
 #include <stdbool.h>
 
-#include "mltq_code_stream.h"
 #include "mltq_kernels.h"
+
+#if !MLTQ_HELIUM
+
 #include "mltq_lanes.h"
 
 /* Convolution by gather-add on packed lanes.
@@ -222,7 +224,7 @@ static void build_table(const MltqLayer* layer, const MltqShape* shape, const Ba
 
 /* Scales, rounds and stores a row: any number of lane sums per level, and lanes past the last
  * output row, which are left out. The last of `lanes` has `last_width` positions. */
-static void store_row_general(const MltqLaneChannel* channel, const uint32_t* sums, uint32_t row,
+static void store_row_general(const MltqChannel* channel, const uint32_t* sums, uint32_t row,
                               uint32_t positions, size_t pitch, int8_t* out, size_t lane_stride,
                               int lanes, uint32_t last_width) {
   for (uint32_t i = 0; i < positions; i++, out += pitch, sums += MLTQ_SUMS_PER_WORD) {
@@ -241,32 +243,6 @@ static void store_row_general(const MltqLaneChannel* channel, const uint32_t* su
   }
 }
 
-/* What a channel is, for the rows at which the streams stand. */
-static void begin_channel(const MltqLayer* layer, uint32_t index, MltqCodeStream* streams,
-                          MltqLaneChannel* channel) {
-  const int32_t origin = layer->input_zero_point - MLTQ_LANE_ORIGIN;
-  channel->bias = (uint32_t)mltq_layer_bias(layer, index);
-  channel->levels = 0;
-  channel->one_sum_each = true;
-  for (uint32_t level = 0; level < layer->levels; level++) {
-    MltqCodeStream* stream = &streams[level];
-    mltq_code_stream_begin_row(stream);
-    const uint32_t sums = mltq_code_stream_sums(stream->positive, stream->negative);
-    if (sums == 0u) continue;
-    const int32_t multiplier = mltq_layer_multiplier(layer, index, level);
-    const int32_t excess = (int32_t)stream->positive - (int32_t)stream->negative;
-    channel->multipliers[channel->levels] = multiplier;
-    channel->sums[channel->levels] = sums;
-    channel->level[channel->levels] = (uint8_t)level;
-    channel->levels++;
-    channel->one_sum_each = channel->one_sum_each && sums == 1u;
-    channel->bias -= (uint32_t)(multiplier * (origin * excess));
-  }
-  channel->shift = layer->shifts[index];
-  channel->minimum = layer->activation_min;
-  channel->maximum = layer->activation_max;
-}
-
 /* The positions of one or more steps for one output channel. `packed` is the band and `output` the
  * first value of the channel in the output image. */
 typedef struct {
@@ -280,23 +256,17 @@ typedef struct {
 
 /* mltq_lanes_store for the usual cases, each in a function of its own: its loop needs all the
  * registers that small cores have. */
-#if defined(__GNUC__)
-#define MLTQ_NOINLINE __attribute__((noinline))
-#else
-#define MLTQ_NOINLINE
-#endif
-#define STORE_LANES(name, levels, clamp)                                                      \
-  static MLTQ_NOINLINE void name(const MltqLaneChannel* channel, const uint32_t* sums,        \
-                                 uint32_t row, uint32_t positions, size_t pitch, int8_t* out, \
-                                 size_t lane_stride) {                                        \
-    mltq_lanes_store(channel, sums, row, positions, levels, clamp, pitch, out, lane_stride);  \
+#define STORE_LANES(name, levels, clamp)                                                         \
+  static MLTQ_NOINLINE void name(const MltqChannel* channel, const uint32_t* sums, uint32_t row, \
+                                 uint32_t positions, size_t pitch, int8_t* out,                  \
+                                 size_t lane_stride) {                                           \
+    mltq_lanes_store(channel, sums, row, positions, levels, clamp, pitch, out, lane_stride);     \
   }
 STORE_LANES(store_1, 1u, false)
 STORE_LANES(store_2, 2u, false)
 STORE_LANES(store_any, channel->levels, true)
 
-static void store_step(const Work* work, const MltqLaneChannel* channel, int32_t step,
-                       int8_t* output) {
+static void store_step(const Work* work, const MltqChannel* channel, int32_t step, int8_t* output) {
   const MltqShape* shape = work->shape;
   const Band* band = work->band;
   const size_t pitch = work->layer->output_channels;
@@ -328,7 +298,7 @@ static void store_step(const Work* work, const MltqLaneChannel* channel, int32_t
 }
 
 /* One step: every run is decoded and used at once. */
-static void run_step(const Work* work, MltqCodeStream* streams, const MltqLaneChannel* channel,
+static void run_step(const Work* work, MltqCodeStream* streams, const MltqChannel* channel,
                      int32_t step, int8_t* output) {
   const uint32_t words = (uint32_t)work->shape->output_w;
   uint16_t list[LIST_ENTRIES];
@@ -344,7 +314,7 @@ static void run_step(const Work* work, MltqCodeStream* streams, const MltqLaneCh
 }
 
 /* All steps, of a band that has all rows: the runs are decoded once and kept. */
-static void run_all_steps(const Work* work, MltqCodeStream* streams, const MltqLaneChannel* channel,
+static void run_all_steps(const Work* work, MltqCodeStream* streams, const MltqChannel* channel,
                           int8_t* output) {
   const uint32_t words = (uint32_t)work->shape->output_w;
   const uint32_t step_words = work->layer->stride_h * work->band->row_words;
@@ -380,8 +350,8 @@ static void convolve(const MltqLayer* layer, const Work* work, const int8_t* inp
               work->packed);
     build_table(layer, work->shape, band, step, work->table);
     for (uint32_t i = 0; i < layer->output_channels; i++) {
-      MltqLaneChannel channel;
-      begin_channel(layer, i, streams, &channel);
+      MltqChannel channel;
+      mltq_channel_begin(layer, i, MLTQ_LANE_ORIGIN, streams, &channel);
       if (band->steps_at_once == 1) {
         run_step(work, streams, &channel, step, output + i);
       } else {
@@ -410,3 +380,5 @@ void mltq_conv_2d_s8(const MltqLayer* layer, const MltqShape* shape, const int8_
     output += (size_t)shape->output_h * (size_t)shape->output_w * layer->output_channels;
   }
 }
+
+#endif /* !MLTQ_HELIUM */

@@ -3,6 +3,10 @@
 #include "mltq_code_stream.h"
 #include "mltq_kernels.h"
 
+#if MLTQ_HELIUM
+#include <arm_mve.h>
+#endif
+
 /* Depthwise convolution. Few entries share an input here, so nothing is packed. Instead the levels
  * are added up, tap by tap:
  *
@@ -129,6 +133,23 @@ static void interior(const MltqLayer* layer, const Channel* channel, const Tap* 
   for (const Tap* tap = taps; tap < end; tap++) {
     bias -= (uint32_t)tap->coefficient * (uint32_t)channel->zero_point;
   }
+#if MLTQ_HELIUM
+  const uint32x4_t input_offsets = vmulq_n_u32(vidupq_n_u32(0, 1), (uint32_t)step);
+  const uint32x4_t output_offsets = vmulq_n_u32(vidupq_n_u32(0, 1), (uint32_t)pitch);
+  for (; outputs > 0; outputs -= 4, input += 4 * step, output += 4u * pitch) {
+    const mve_pred16_t inside = vctp32q((uint32_t)outputs);
+    int32x4_t value = vdupq_n_s32((int32_t)bias);
+    for (const Tap* tap = taps; tap < end; tap++) {
+      const int8_t* x = input + tap->offset;
+      value = vmlaq_n_s32(value, vldrbq_gather_offset_z_s32(x, input_offsets, inside),
+                          tap->coefficient);
+    }
+    value = vshlq_r_s32(value, -(int32_t)channel->shift);
+    value = vmaxq_s32(value, vdupq_n_s32(channel->minimum));
+    value = vminq_s32(value, vdupq_n_s32(channel->maximum));
+    vstrbq_scatter_offset_p_s32(output, output_offsets, value, inside);
+  }
+#else
   for (; outputs >= 4; outputs -= 4, input += 4 * step, output += 4u * pitch) {
     uint32_t a = bias, b = bias, c = bias, d = bias;
     for (const Tap* tap = taps; tap < end; tap++) {
@@ -152,6 +173,7 @@ static void interior(const MltqLayer* layer, const Channel* channel, const Tap* 
     }
     *output = requantize(channel, accumulator);
   }
+#endif
 }
 
 /* One output channel. `input` and `output` are its first values. */

@@ -6,6 +6,13 @@
 
 #include "mltq_layer.h"
 
+/* Whether the convolution is the one for Helium, the vector extension of Cortex-M. */
+#if defined(__ARM_FEATURE_MVE) && !defined(MLTQ_PORTABLE)
+#define MLTQ_HELIUM 1
+#else
+#define MLTQ_HELIUM 0
+#endif
+
 #ifdef __cplusplus
 extern "C" {
 #endif

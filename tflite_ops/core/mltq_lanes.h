@@ -27,20 +27,7 @@
 #include <arm_acle.h>
 #endif
 
-#include "mltq_layer.h"
-
-/* One output channel: what is the same for all its positions. */
-typedef struct {
-  int32_t multipliers[MLTQ_MAX_LEVELS]; /* of the levels that have entries */
-  uint32_t sums[MLTQ_MAX_LEVELS];       /* lane sums of these levels */
-  uint8_t level[MLTQ_MAX_LEVELS];       /* which levels they are */
-  uint32_t levels;                      /* how many they are */
-  bool one_sum_each;
-  uint32_t bias; /* modulo 2^32, as the sums that it is added to */
-  uint8_t shift;
-  int8_t minimum;
-  int8_t maximum;
-} MltqLaneChannel;
+#include "mltq_channel.h"
 
 /* mltq_requantize for the loops that store rows, where this form takes fewer instructions. `clamp`
  * is false for bounds that are those of int8. */

@@ -166,10 +166,9 @@ static inline int32_t mltq_lanes_get(const uint32_t* sums, int lane) {
  * which are `row` words apart. `levels` and `clamp`, which is false if the output may have all int8
  * values, are constants where this is inlined. `out` is the first output of lane 0; all lanes are
  * inside the output. */
-static inline void mltq_lanes_store(const MltqLaneChannel* channel, const uint32_t* sums,
-                                    uint32_t row, uint32_t positions, const uint32_t levels,
-                                    const bool clamp, size_t pitch, int8_t* out,
-                                    size_t lane_stride) {
+static inline void mltq_lanes_store(const MltqChannel* channel, const uint32_t* sums, uint32_t row,
+                                    uint32_t positions, const uint32_t levels, const bool clamp,
+                                    size_t pitch, int8_t* out, size_t lane_stride) {
   const int32_t bias = (int32_t)channel->bias;
   const uint32_t shift = channel->shift;
   const int32_t low = channel->minimum;

@@ -142,10 +142,9 @@ static inline int32_t mltq_lanes_high(const uint32_t* sum) {
  * which are `row` words apart. `levels` and `clamp`, which is false if the output may have all int8
  * values, are constants where this is inlined. `out` is the first output of lane 0; all lanes are
  * inside the output. */
-static inline void mltq_lanes_store(const MltqLaneChannel* channel, const uint32_t* sums,
-                                    uint32_t row, uint32_t positions, const uint32_t levels,
-                                    const bool clamp, size_t pitch, int8_t* out,
-                                    size_t lane_stride) {
+static inline void mltq_lanes_store(const MltqChannel* channel, const uint32_t* sums, uint32_t row,
+                                    uint32_t positions, const uint32_t levels, const bool clamp,
+                                    size_t pitch, int8_t* out, size_t lane_stride) {
   const uint32_t* multipliers = (const uint32_t*)channel->multipliers;
   const uint32_t multiplier0 = multipliers[0];
   const uint32_t multiplier1 = levels > 1u ? multipliers[1] : 0u;

@@ -1,0 +1,56 @@
+/* What is the same for all positions of an output channel of a convolution, as the kernels that add
+ * entries in 16 bits use it. */
+#ifndef TFLITE_OPS_CORE_MLTQ_CHANNEL_H_
+#define TFLITE_OPS_CORE_MLTQ_CHANNEL_H_
+
+#include <stdbool.h>
+
+#include "mltq_layer.h"
+
+/* For loops that need all the registers that small cores have. */
+#if defined(__GNUC__)
+#define MLTQ_NOINLINE __attribute__((noinline))
+#else
+#define MLTQ_NOINLINE
+#endif
+
+typedef struct {
+  int32_t multipliers[MLTQ_MAX_LEVELS]; /* of the levels that have entries */
+  uint32_t sums[MLTQ_MAX_LEVELS];       /* sums that these levels are cut into */
+  uint8_t level[MLTQ_MAX_LEVELS];       /* which levels they are */
+  uint32_t levels;                      /* how many they are */
+  bool one_sum_each;
+  uint32_t bias; /* modulo 2^32, as the sums that it is added to */
+  uint8_t shift;
+  int8_t minimum;
+  int8_t maximum;
+} MltqChannel;
+
+/* Enters the rows of channel `index`, at which the streams stand. `origin` is the int8 value that
+ * the kernel adds as 0; what the input zero point is more than that goes into the bias. */
+static inline void mltq_channel_begin(const MltqLayer* layer, uint32_t index, int32_t origin,
+                                      MltqCodeStream* streams, MltqChannel* channel) {
+  const int32_t offset = layer->input_zero_point - origin;
+  channel->bias = (uint32_t)mltq_layer_bias(layer, index);
+  channel->levels = 0;
+  channel->one_sum_each = true;
+  for (uint32_t level = 0; level < layer->levels; level++) {
+    MltqCodeStream* stream = &streams[level];
+    mltq_code_stream_begin_row(stream);
+    const uint32_t sums = mltq_code_stream_sums(stream->positive, stream->negative);
+    if (sums == 0u) continue;
+    const int32_t multiplier = mltq_layer_multiplier(layer, index, level);
+    const int32_t excess = (int32_t)stream->positive - (int32_t)stream->negative;
+    channel->multipliers[channel->levels] = multiplier;
+    channel->sums[channel->levels] = sums;
+    channel->level[channel->levels] = (uint8_t)level;
+    channel->levels++;
+    channel->one_sum_each = channel->one_sum_each && sums == 1u;
+    channel->bias -= (uint32_t)(multiplier * (offset * excess));
+  }
+  channel->shift = layer->shifts[index];
+  channel->minimum = layer->activation_min;
+  channel->maximum = layer->activation_max;
+}
+
+#endif /* TFLITE_OPS_CORE_MLTQ_CHANNEL_H_ */
