@@ -5,14 +5,12 @@
 
 #include <stdbool.h>
 
-#include "mltq_layer.h"
-
-/* For loops that need all the registers that small cores have. */
-#if defined(__GNUC__)
-#define MLTQ_NOINLINE __attribute__((noinline))
-#else
-#define MLTQ_NOINLINE
+#if defined(__ARM_FEATURE_SAT)
+#include <arm_acle.h>
 #endif
+
+#include "mltq_compiler.h"
+#include "mltq_layer.h"
 
 typedef struct {
   int32_t multipliers[MLTQ_MAX_LEVELS]; /* of the levels that have entries */
@@ -51,6 +49,20 @@ static inline void mltq_channel_begin(const MltqLayer* layer, uint32_t index, in
   channel->shift = layer->shifts[index];
   channel->minimum = layer->activation_min;
   channel->maximum = layer->activation_max;
+}
+
+/* mltq_requantize for the loops that store rows, where this form takes fewer instructions. `clamp`
+ * is false for bounds that are those of int8. */
+static inline int8_t mltq_channel_requantize(int32_t accumulator, uint32_t shift, const bool clamp,
+                                             int32_t minimum, int32_t maximum) {
+#if defined(__ARM_FEATURE_SAT)
+  if (!clamp) return (int8_t)__ssat(accumulator >> shift, 8);
+#endif
+  (void)clamp;
+  int32_t value = accumulator >> shift;
+  if (value < minimum) value = minimum;
+  if (value > maximum) value = maximum;
+  return (int8_t)value;
 }
 
 #endif /* TFLITE_OPS_CORE_MLTQ_CHANNEL_H_ */

@@ -3,24 +3,16 @@
 #include <stddef.h>
 #include <string.h>
 
+#include "mltq_compiler.h"
 #include "mltq_format.h"
-
-#if defined(__GNUC__)
-#define MLTQ_FALLTHROUGH __attribute__((fallthrough))
-#else
-#define MLTQ_FALLTHROUGH ((void)0)
-#endif
 
 #if defined(__BYTE_ORDER__) && __BYTE_ORDER__ != __ORDER_LITTLE_ENDIAN__
 #error "The packed format is little-endian and is read in place."
 #endif
 
 static inline uint32_t load_word(const uint8_t* aligned) {
-#if defined(__GNUC__)
-  aligned = (const uint8_t*)__builtin_assume_aligned(aligned, MLTQ_WORD_BYTES);
-#endif
   uint32_t word;
-  memcpy(&word, aligned, sizeof word);
+  memcpy(&word, MLTQ_ASSUME_ALIGNED(aligned, MLTQ_WORD_BYTES), sizeof word);
   return word;
 }
 

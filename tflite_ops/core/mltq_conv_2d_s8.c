@@ -67,8 +67,9 @@ static void regroup(const MltqLayer* layer, const MltqShape* shape, MltqShape* r
   widest = widest < 4u ? 4u : widest;
   const uint32_t words = ((uint32_t)positions + MLTQ_LANES - 1u) / MLTQ_LANES;
   const uint32_t steps = (words + widest - 1u) / widest;
-  /* Tiles of four words leave nothing over. */
-  const uint32_t width = ((words + steps - 1u) / steps + 3u) / 4u * 4u;
+  /* Tiles have four words at least: one more costs less than three single ones. */
+  uint32_t width = (words + steps - 1u) / steps;
+  if (width % 4u == 3u) width++;
   const uint32_t height = ((uint32_t)positions + width - 1u) / width;
   rows->input_h = rows->output_h = (int32_t)height;
   rows->input_w = rows->output_w = (int32_t)width;
@@ -266,6 +267,23 @@ STORE_LANES(store_1, 1u, false)
 STORE_LANES(store_2, 2u, false)
 STORE_LANES(store_any, channel->levels, true)
 
+/* One lane of `count` positions, for one or two levels of one sum each. */
+static MLTQ_NOINLINE void store_lane(const MltqChannel* channel, const uint32_t* sums, uint32_t row,
+                                     uint32_t count, int lane, size_t pitch, int8_t* out) {
+  const int32_t multiplier0 = channel->multipliers[0];
+  const int32_t multiplier1 = channel->levels > 1u ? channel->multipliers[1] : 0;
+  const uint32_t* second = sums + (channel->levels > 1u ? row : 0u);
+  for (; count > 0; count--, out += pitch) {
+    const uint32_t accumulator = channel->bias +
+                                 (uint32_t)(multiplier0 * mltq_lanes_get(sums, lane)) +
+                                 (uint32_t)(multiplier1 * mltq_lanes_get(second, lane));
+    sums += MLTQ_SUMS_PER_WORD;
+    second += MLTQ_SUMS_PER_WORD;
+    *out = mltq_channel_requantize((int32_t)accumulator, channel->shift, true, channel->minimum,
+                                   channel->maximum);
+  }
+}
+
 static void store_step(const Work* work, const MltqChannel* channel, int32_t step, int8_t* output) {
   const MltqShape* shape = work->shape;
   const Band* band = work->band;
@@ -273,6 +291,7 @@ static void store_step(const Work* work, const MltqChannel* channel, int32_t ste
   const uint32_t width = (uint32_t)shape->output_w;
   const uint32_t row = width * MLTQ_SUMS_PER_WORD;
   const size_t lane_stride = (size_t)band->steps * width * pitch;
+  const uint32_t* sums = work->sums;
   int8_t* out = output + (size_t)step * width * pitch;
   int lanes = MLTQ_LANES;
   while (step + (lanes - 1) * band->steps >= shape->output_h) lanes--;
@@ -280,21 +299,34 @@ static void store_step(const Work* work, const MltqChannel* channel, int32_t ste
   /* Where the last row is shorter, its lane ends before the others do. */
   const bool is_short = has_last && band->last_width < shape->input_w;
   const uint32_t last = is_short ? (uint32_t)band->last_width : width;
+  if (!channel->one_sum_each || channel->levels == 0u) {
+    store_row_general(channel, sums, row, width, pitch, out, lane_stride, lanes, last);
+    return;
+  }
   uint32_t done = 0;
-  if (lanes == MLTQ_LANES && channel->one_sum_each && channel->levels > 0u) {
+  if (lanes == MLTQ_LANES) {
     done = last;
     const bool clamp = channel->minimum != INT8_MIN || channel->maximum != INT8_MAX;
     if (clamp || channel->levels > 2u) {
-      store_any(channel, work->sums, row, done, pitch, out, lane_stride);
+      store_any(channel, sums, row, done, pitch, out, lane_stride);
     } else if (channel->levels == 2u) {
-      store_2(channel, work->sums, row, done, pitch, out, lane_stride);
+      store_2(channel, sums, row, done, pitch, out, lane_stride);
     } else {
-      store_1(channel, work->sums, row, done, pitch, out, lane_stride);
+      store_1(channel, sums, row, done, pitch, out, lane_stride);
     }
   }
   if (done == width) return;
-  store_row_general(channel, work->sums + done * MLTQ_SUMS_PER_WORD, row, width - done, pitch,
-                    out + done * pitch, lane_stride, lanes, last - done);
+  sums += done * MLTQ_SUMS_PER_WORD;
+  out += done * pitch;
+  if (channel->levels > 2u) {
+    store_row_general(channel, sums, row, width - done, pitch, out, lane_stride, lanes,
+                      last - done);
+    return;
+  }
+  for (int lane = 0; lane < lanes; lane++, out += lane_stride) {
+    const uint32_t end = lane + 1 == lanes ? last : width;
+    store_lane(channel, sums, row, end - done, lane, pitch, out);
+  }
 }
 
 /* One step: every run is decoded and used at once. */

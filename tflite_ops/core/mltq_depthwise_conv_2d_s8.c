@@ -1,5 +1,6 @@
 #include <stdbool.h>
 
+#include "mltq_channel.h"
 #include "mltq_code_stream.h"
 #include "mltq_kernels.h"
 
@@ -7,74 +8,91 @@
 #include <arm_mve.h>
 #endif
 
-/* Depthwise convolution. Few entries share an input here, so nothing is packed. Instead the levels
- * are added up, tap by tap:
+/* Depthwise convolution. Few entries share an input here, so lanes are not worth their packing.
+ * Instead the levels are added up, tap by tap:
  *
  *     acc = bias + sum over taps of coefficient[tap] * (x[tap] - z),
  *     coefficient[tap] = sum over m of multiplier[m] * T[m][tap]
  *
  * which is the same integer, and costs one multiplication for every tap that is not zero in all
- * levels. Sums are modulo 2^32; Prepare has shown that the result fits. */
+ * levels. Sums are modulo 2^32; Prepare has shown that the result fits.
+ *
+ * One channel of the input rows that some output rows need, a step, is copied into a band with the
+ * padding around it, so that no tap has to be compared with the borders. */
 
-typedef struct {
-  int32_t offset;      /* bytes from the tap at the origin of the filter */
-  int32_t coefficient; /* not 0 */
-  int32_t y;           /* input rows and columns from the origin */
-  int32_t x;
-} Tap;
-
-/* Outputs of a row whose windows lie inside the input. */
-typedef struct {
-  int32_t begin;
-  int32_t end;
-} Interior;
-
-/* Indices of taps are 16 bits, and offsets in the image 31. */
+/* A step should not have a larger band, if one row of output allows it. */
+#define STEP_BYTES 4096u
+#define MAX_BAND_BYTES (1u << 24)
+/* Indices of taps are 16 bits. */
 #define MAX_TAPS 65535u
-#define MAX_IMAGE_BYTES (1u << 30)
+
+typedef struct {
+  uint32_t pitch;       /* bytes from one row to the next */
+  uint32_t input_rows;  /* of a step */
+  uint32_t output_rows; /* of a step */
+} Band;
+
+typedef struct {
+  uint32_t offset;     /* bytes in the band, from the origin of the filter */
+  int32_t coefficient; /* not 0 */
+} Tap;
 
 /* What is the same for all outputs of a channel. */
 typedef struct {
-  uint32_t bias;
+  const Tap* taps;
+  const Tap* end;
+  uint32_t bias; /* the zero point is in it */
   uint32_t shift;
   int32_t minimum;
   int32_t maximum;
-  int32_t zero_point;
-} Channel;
-
-static inline int8_t requantize(const Channel* channel, uint32_t accumulator) {
-  return mltq_requantize((int32_t)accumulator, channel->shift, channel->minimum, channel->maximum);
-}
-
-static inline uint32_t load(const int8_t* value) {
-  const int32_t widened = *value;
-  return (uint32_t)widened;
-}
-
-size_t mltq_depthwise_conv_2d_s8_scratch_bytes(const MltqLayer* layer, const MltqShape* shape) {
-  const uint64_t rows = (uint64_t)(uint32_t)shape->input_h + layer->filter_h * layer->dilation_h;
-  const uint64_t columns = (uint64_t)(uint32_t)shape->input_w + layer->filter_w * layer->dilation_w;
-  if (layer->row_size > MAX_TAPS || rows * columns > MAX_IMAGE_BYTES ||
-      rows * columns * layer->input_channels > MAX_IMAGE_BYTES) {
-    return 0;
-  }
-  /* Taps twice: all, and those inside the input for one output row. Then the coefficients, and a
-   * table and a list of indices. */
-  return (size_t)layer->row_size * (2u * sizeof(Tap) + sizeof(int32_t) + sizeof(uint16_t)) +
-         2u * MLTQ_MAX_LANE_ENTRIES * sizeof(uint16_t);
-}
+  uint32_t stride; /* columns, in bytes of the band */
+  uint32_t width;  /* of a row of outputs */
+  size_t pitch;    /* bytes from one output to the next */
+} Filter;
 
 typedef struct {
   Tap* taps;
-  Tap* row_taps;
   int32_t* coefficients;
   uint16_t* table;
   uint16_t* list;
+  int8_t* band;
 } Buffers;
 
-/* Adds up the levels of the channel at which the streams stand. Returns the number of taps. */
-static uint32_t find_taps(const MltqLayer* layer, const MltqShape* shape, uint32_t channel,
-                          MltqCodeStream* streams, const Buffers* buffers) {
+/* Lays out the band. Returns false if it would be too large. */
+static bool plan_band(const MltqLayer* layer, const MltqShape* shape, Band* band) {
+  const uint32_t stride = layer->stride_h;
+  const uint32_t left = (uint32_t)shape->pad_left;
+  const uint32_t width = (uint32_t)shape->input_w;
+  const uint32_t height = (uint32_t)shape->output_h;
+  const uint64_t span_w = (uint64_t)(layer->filter_w - 1u) * layer->dilation_w + 1u;
+  const uint64_t span_h = (uint64_t)(layer->filter_h - 1u) * layer->dilation_h + 1u;
+  const uint64_t reach = (uint64_t)((uint32_t)shape->output_w - 1u) * layer->stride_w + span_w;
+  const uint64_t pitch = reach > (uint64_t)left + width ? reach : (uint64_t)left + width;
+  if (layer->row_size > MAX_TAPS || pitch > MAX_BAND_BYTES || span_h > MAX_BAND_BYTES ||
+      pitch * span_h > MAX_BAND_BYTES) {
+    return false;
+  }
+  uint32_t rows = 1;
+  while (rows < height && pitch * ((uint64_t)rows * stride + span_h) <= STEP_BYTES) rows++;
+  /* Steps of the same size, as far as possible. */
+  const uint32_t steps = (height + rows - 1u) / rows;
+  band->output_rows = (height + steps - 1u) / steps;
+  band->input_rows = (band->output_rows - 1u) * stride + (uint32_t)span_h;
+  band->pitch = (uint32_t)pitch;
+  return true;
+}
+
+size_t mltq_depthwise_conv_2d_s8_scratch_bytes(const MltqLayer* layer, const MltqShape* shape) {
+  Band band;
+  if (!plan_band(layer, shape, &band)) return 0;
+  return (size_t)layer->row_size * (sizeof(Tap) + sizeof(int32_t) + sizeof(uint16_t)) +
+         2u * MLTQ_MAX_LANE_ENTRIES * sizeof(uint16_t) + (size_t)band.input_rows * band.pitch;
+}
+
+/* Adds up the levels of the channel at which the streams stand. */
+static void find_taps(const MltqLayer* layer, const MltqShape* shape, const Band* band,
+                      uint32_t channel, MltqCodeStream* streams, const Buffers* buffers,
+                      Filter* filter) {
   for (uint32_t i = 0; i < layer->row_size; i++) buffers->coefficients[i] = 0;
   for (uint32_t level = 0; level < layer->levels; level++) {
     MltqCodeStream* stream = &streams[level];
@@ -88,154 +106,198 @@ static uint32_t find_taps(const MltqLayer* layer, const MltqShape* shape, uint32
       for (uint32_t i = 0; i < run.negative; i++) buffers->coefficients[*list++] -= multiplier;
     }
   }
-  uint32_t count = 0;
-  uint32_t index = 0;
-  for (int32_t ky = 0; ky < layer->filter_h; ky++) {
-    for (int32_t kx = 0; kx < layer->filter_w; kx++, index++) {
-      if (buffers->coefficients[index] == 0) continue;
-      Tap* tap = &buffers->taps[count++];
-      tap->coefficient = buffers->coefficients[index];
-      tap->y = ky * layer->dilation_h;
-      tap->x = kx * layer->dilation_w;
-      tap->offset = (tap->y * shape->input_w + tap->x) * (int32_t)layer->input_channels;
+  Tap* tap = buffers->taps;
+  const int32_t* coefficient = buffers->coefficients;
+  const int32_t zero_point = layer->input_zero_point;
+  uint32_t sum = 0;
+  for (uint32_t ky = 0; ky < layer->filter_h; ky++) {
+    uint32_t at = ky * (uint32_t)layer->dilation_h * band->pitch;
+    for (uint32_t kx = 0; kx < layer->filter_w; kx++, at += layer->dilation_w, coefficient++) {
+      if (*coefficient == 0) continue;
+      tap->offset = at;
+      tap->coefficient = *coefficient;
+      sum += (uint32_t)*coefficient;
+      tap++;
     }
   }
-  return count;
+  filter->taps = buffers->taps;
+  filter->end = tap;
+  filter->bias = (uint32_t)mltq_layer_bias(layer, channel) - sum * (uint32_t)zero_point;
+  filter->shift = layer->shifts[channel];
+  filter->minimum = layer->activation_min;
+  filter->maximum = layer->activation_max;
+  filter->stride = layer->stride_w;
+  filter->width = (uint32_t)shape->output_w;
+  filter->pitch = layer->output_channels;
 }
 
-/* Outputs of a row from column `begin` on whose windows may leave the input: taps outside add
- * nothing. `input` is the start of the row under the origin of the filter. */
-static void border(const MltqLayer* layer, const MltqShape* shape, const Channel* channel,
-                   const Tap* taps, uint32_t count, const int8_t* input, int32_t begin, int32_t end,
-                   int8_t* output) {
-  const int32_t channels = (int32_t)layer->input_channels;
-  int32_t x = begin * layer->stride_w - shape->pad_left;
-  output += (size_t)begin * layer->output_channels;
-  for (; begin < end; begin++, x += layer->stride_w, output += layer->output_channels) {
-    uint32_t accumulator = channel->bias;
-    for (const Tap* tap = taps; tap < taps + count; tap++) {
-      /* One comparison for both sides. */
-      if ((uint32_t)(x + tap->x) >= (uint32_t)shape->input_w) continue;
-      const int32_t value = input[x * channels + tap->offset] - channel->zero_point;
-      accumulator += (uint32_t)tap->coefficient * (uint32_t)value;
+/* Copies one channel of the input rows from `first` on. `input` is its first value. */
+static void fill_band(const MltqLayer* layer, const MltqShape* shape, const Band* band,
+                      const int8_t* input, int32_t first, int8_t* to) {
+  const size_t channels = layer->input_channels;
+  const uint32_t width = (uint32_t)shape->input_w;
+  to += shape->pad_left;
+  for (uint32_t row = 0; row < band->input_rows; row++, to += band->pitch) {
+    const int32_t y = first + (int32_t)row;
+    if (y < 0 || y >= shape->input_h) {
+      for (uint32_t x = 0; x < width; x++) to[x] = layer->input_zero_point;
+      continue;
     }
-    *output = requantize(channel, accumulator);
+    const int8_t* from = input + (size_t)y * width * channels;
+    uint32_t x = 0;
+    for (; x + 4u <= width; x += 4u) {
+      for (uint32_t i = 0; i < 4u; i++, from += channels) to[x + i] = *from;
+    }
+    for (; x < width; x++, from += channels) to[x] = *from;
   }
 }
 
-/* Outputs whose windows lie inside the input, four at a time. The zero point is in the bias. */
-static void interior(const MltqLayer* layer, const Channel* channel, const Tap* taps,
-                     uint32_t count, const int8_t* input, int32_t outputs, int8_t* output) {
-  const int32_t step = layer->stride_w * (int32_t)layer->input_channels;
-  const size_t pitch = layer->output_channels;
-  const Tap* end = taps + count;
-  uint32_t bias = channel->bias;
-  for (const Tap* tap = taps; tap < end; tap++) {
-    bias -= (uint32_t)tap->coefficient * (uint32_t)channel->zero_point;
-  }
 #if MLTQ_HELIUM
-  const uint32x4_t input_offsets = vmulq_n_u32(vidupq_n_u32(0, 1), (uint32_t)step);
+
+/* `rows` rows of outputs, whose inputs are `down` apart. `stride` is a constant where this is
+ * inlined, if it is 1. */
+static inline void filter_rows(const Filter* filter, const int8_t* band, size_t down, uint32_t rows,
+                               uint32_t stride, const bool clamp, int8_t* out) {
+  const size_t pitch = filter->pitch;
+  const uint32x4_t input_offsets = vmulq_n_u32(vidupq_n_u32(0, 1), stride);
   const uint32x4_t output_offsets = vmulq_n_u32(vidupq_n_u32(0, 1), (uint32_t)pitch);
-  for (; outputs > 0; outputs -= 4, input += 4 * step, output += 4u * pitch) {
-    const mve_pred16_t inside = vctp32q((uint32_t)outputs);
-    int32x4_t value = vdupq_n_s32((int32_t)bias);
-    for (const Tap* tap = taps; tap < end; tap++) {
-      const int8_t* x = input + tap->offset;
-      value = vmlaq_n_s32(value, vldrbq_gather_offset_z_s32(x, input_offsets, inside),
-                          tap->coefficient);
+  const int32x4_t minimum = vdupq_n_s32(filter->minimum);
+  const int32x4_t maximum = vdupq_n_s32(filter->maximum);
+  (void)clamp;
+  for (; rows > 0; rows--, band += down, out += filter->width * pitch) {
+    const int8_t* input = band;
+    int8_t* to = out;
+    for (int32_t left = (int32_t)filter->width; left > 0; left -= 4) {
+      const mve_pred16_t inside = vctp32q((uint32_t)left);
+      int32x4_t value = vdupq_n_s32((int32_t)filter->bias);
+      for (const Tap* tap = filter->taps; tap != filter->end; tap++) {
+        const int8_t* at = input + tap->offset;
+        const int32x4_t x = stride == 1u ? vldrbq_z_s32(at, inside)
+                                         : vldrbq_gather_offset_z_s32(at, input_offsets, inside);
+        value = vmlaq_n_s32(value, x, tap->coefficient);
+      }
+      value = vshlq_r_s32(value, -(int32_t)filter->shift);
+      value = vminq_s32(vmaxq_s32(value, minimum), maximum);
+      vstrbq_scatter_offset_p_s32(to, output_offsets, value, inside);
+      input += 4u * stride;
+      to += 4u * pitch;
     }
-    value = vshlq_r_s32(value, -(int32_t)channel->shift);
-    value = vmaxq_s32(value, vdupq_n_s32(channel->minimum));
-    value = vminq_s32(value, vdupq_n_s32(channel->maximum));
-    vstrbq_scatter_offset_p_s32(output, output_offsets, value, inside);
   }
+}
+
 #else
-  for (; outputs >= 4; outputs -= 4, input += 4 * step, output += 4u * pitch) {
-    uint32_t a = bias, b = bias, c = bias, d = bias;
-    for (const Tap* tap = taps; tap < end; tap++) {
-      const int8_t* x = input + tap->offset;
-      const uint32_t coefficient = (uint32_t)tap->coefficient;
-      a += coefficient * load(x);
-      b += coefficient * load(x + step);
-      x += 2 * step;
-      c += coefficient * load(x);
-      d += coefficient * load(x + step);
+
+static inline uint32_t load(const int8_t* value) {
+  const int32_t widened = *value;
+  return (uint32_t)widened;
+}
+
+/* The same. `clamp`, which is false for bounds that are those of int8, is a constant too. */
+static inline void filter_rows(const Filter* filter, const int8_t* band, size_t down, uint32_t rows,
+                               uint32_t stride, const bool clamp, int8_t* out) {
+  for (; rows > 0; rows--, band += down) {
+    const int8_t* input = band;
+    uint32_t count = filter->width;
+    for (; count >= 4u; count -= 4u, input += 4u * stride) {
+      MLTQ_IN_ORDER();
+      uint32_t a = filter->bias;
+      uint32_t b = a, c = a, d = a;
+      for (const Tap* tap = filter->taps; tap != filter->end; tap++) {
+        const int8_t* at = input + tap->offset;
+        uint32_t coefficient = (uint32_t)tap->coefficient;
+        MLTQ_IN_REGISTER(at);
+        MLTQ_IN_REGISTER(coefficient);
+        a += coefficient * load(at);
+        b += coefficient * load(at + stride);
+        at += 2u * stride;
+        c += coefficient * load(at);
+        d += coefficient * load(at + stride);
+      }
+      MLTQ_IN_ORDER();
+      const size_t pitch = filter->pitch;
+      const uint32_t shift = filter->shift;
+      const int32_t minimum = filter->minimum;
+      const int32_t maximum = filter->maximum;
+      *out = mltq_channel_requantize((int32_t)a, shift, clamp, minimum, maximum);
+      out += pitch;
+      *out = mltq_channel_requantize((int32_t)b, shift, clamp, minimum, maximum);
+      out += pitch;
+      *out = mltq_channel_requantize((int32_t)c, shift, clamp, minimum, maximum);
+      out += pitch;
+      *out = mltq_channel_requantize((int32_t)d, shift, clamp, minimum, maximum);
+      out += pitch;
     }
-    output[0] = requantize(channel, a);
-    output[pitch] = requantize(channel, b);
-    output[2u * pitch] = requantize(channel, c);
-    output[3u * pitch] = requantize(channel, d);
-  }
-  for (; outputs > 0; outputs--, input += step, output += pitch) {
-    uint32_t accumulator = bias;
-    for (const Tap* tap = taps; tap < end; tap++) {
-      accumulator += (uint32_t)tap->coefficient * load(input + tap->offset);
+    for (; count > 0; count--, input += stride, out += filter->pitch) {
+      MLTQ_IN_ORDER();
+      uint32_t a = filter->bias;
+      for (const Tap* tap = filter->taps; tap != filter->end; tap++) {
+        a += (uint32_t)tap->coefficient * load(input + tap->offset);
+      }
+      *out = mltq_channel_requantize((int32_t)a, filter->shift, clamp, filter->minimum,
+                                     filter->maximum);
     }
-    *output = requantize(channel, accumulator);
   }
+}
+
 #endif
-}
 
-/* One output channel. `input` and `output` are its first values. */
-static void filter_channel(const MltqLayer* layer, const MltqShape* shape, const Channel* channel,
-                           uint32_t count, const Interior* inside, const Buffers* buffers,
-                           const int8_t* input, int8_t* output) {
-  const int32_t row_bytes = shape->input_w * (int32_t)layer->input_channels;
-  const int32_t first = inside->begin * layer->stride_w - shape->pad_left;
-  const int32_t first_at = first * (int32_t)layer->input_channels;
-  for (int32_t row = 0; row < shape->output_h; row++) {
-    const int32_t y = row * layer->stride_h - shape->pad_top;
-    uint32_t used = 0;
-    for (const Tap* tap = buffers->taps; tap < buffers->taps + count; tap++) {
-      if ((uint32_t)(y + tap->y) >= (uint32_t)shape->input_h) continue;
-      Tap* row_tap = &buffers->row_taps[used++];
-      row_tap->coefficient = tap->coefficient;
-      row_tap->x = tap->x;
-      row_tap->offset = tap->offset + y * row_bytes;
-    }
-    const Tap* taps = buffers->row_taps;
-    border(layer, shape, channel, taps, used, input, 0, inside->begin, output);
-    interior(layer, channel, taps, used, input + first_at, inside->end - inside->begin,
-             output + (size_t)inside->begin * layer->output_channels);
-    border(layer, shape, channel, taps, used, input, inside->end, shape->output_w, output);
-    output += (size_t)shape->output_w * layer->output_channels;
+/* Each in a function of its own: the loop needs all registers. */
+#define FILTER_ROWS(name, stride, clamp)                                                \
+  static MLTQ_NOINLINE void name(const Filter* filter, const int8_t* band, size_t down, \
+                                 uint32_t rows, int8_t* out) {                          \
+    filter_rows(filter, band, down, rows, stride, clamp, out);                          \
   }
-}
+FILTER_ROWS(filter_rows_by_1, 1u, false)
+FILTER_ROWS(filter_rows_by_any, filter->stride, true)
 
-static Interior find_interior(const MltqLayer* layer, const MltqShape* shape) {
-  const int32_t stride = layer->stride_w;
-  const int32_t span = (layer->filter_w - 1) * layer->dilation_w;
-  const int32_t last = shape->input_w - 1 - span + shape->pad_left; /* origin, with padding */
-  Interior inside;
-  inside.begin = (shape->pad_left + stride - 1) / stride;
-  inside.end = last < 0 ? 0 : last / stride + 1;
-  if (inside.end > shape->output_w) inside.end = shape->output_w;
-  if (inside.begin > inside.end) inside.begin = inside.end;
-  return inside;
+/* One image. */
+static void convolve(const MltqLayer* layer, const MltqShape* shape, const Band* band,
+                     const Buffers* buffers, const int8_t* input, int8_t* output) {
+  const uint32_t multiplier = layer->output_channels / layer->input_channels;
+  const size_t pitch = layer->output_channels;
+  const uint32_t width = (uint32_t)shape->output_w;
+  const size_t down = (size_t)layer->stride_h * band->pitch;
+  const bool simple = layer->stride_w == 1 && layer->activation_min == INT8_MIN &&
+                      layer->activation_max == INT8_MAX;
+  for (int32_t first = 0; first < shape->output_h; first += (int32_t)band->output_rows) {
+    const uint32_t left = (uint32_t)(shape->output_h - first);
+    const uint32_t rows = left < band->output_rows ? left : band->output_rows;
+    MltqCodeStream streams[MLTQ_MAX_LEVELS];
+    mltq_layer_init_streams(layer, streams);
+    for (uint32_t channel = 0; channel < layer->output_channels; channel++) {
+      if (channel % multiplier == 0u) {
+        fill_band(layer, shape, band, input + channel / multiplier,
+                  first * layer->stride_h - shape->pad_top, buffers->band);
+      }
+      Filter filter;
+      find_taps(layer, shape, band, channel, streams, buffers, &filter);
+      int8_t* out = output + (size_t)first * width * pitch + channel;
+      if (simple) {
+        filter_rows_by_1(&filter, buffers->band, down, rows, out);
+      } else {
+        filter_rows_by_any(&filter, buffers->band, down, rows, out);
+      }
+    }
+  }
 }
 
 void mltq_depthwise_conv_2d_s8(const MltqLayer* layer, const MltqShape* shape, const int8_t* input,
                                int8_t* output, void* scratch) {
+  Band band;
+  if (!plan_band(layer, shape, &band)) return; /* not without scratch: see the header */
   Buffers buffers;
   buffers.taps = (Tap*)scratch;
-  buffers.row_taps = buffers.taps + layer->row_size;
-  buffers.coefficients = (int32_t*)(buffers.row_taps + layer->row_size);
+  buffers.coefficients = (int32_t*)(buffers.taps + layer->row_size);
   buffers.table = (uint16_t*)(buffers.coefficients + layer->row_size);
   buffers.list = buffers.table + layer->row_size;
+  buffers.band = (int8_t*)(buffers.list + 2u * MLTQ_MAX_LANE_ENTRIES);
   for (uint32_t i = 0; i < layer->row_size; i++) buffers.table[i] = (uint16_t)i;
-  const Interior inside = find_interior(layer, shape);
-  const uint32_t multiplier = layer->output_channels / layer->input_channels;
+  /* The padding left and right of the columns is written here and stays. */
+  for (uint32_t i = 0; i < band.input_rows * band.pitch; i++) {
+    buffers.band[i] = layer->input_zero_point;
+  }
   for (int32_t batch = 0; batch < shape->batches; batch++) {
-    MltqCodeStream streams[MLTQ_MAX_LEVELS];
-    mltq_layer_init_streams(layer, streams);
-    for (uint32_t channel = 0; channel < layer->output_channels; channel++) {
-      const uint32_t count = find_taps(layer, shape, channel, streams, &buffers);
-      const Channel constants = {(uint32_t)mltq_layer_bias(layer, channel), layer->shifts[channel],
-                                 layer->activation_min, layer->activation_max,
-                                 layer->input_zero_point};
-      filter_channel(layer, shape, &constants, count, &inside, &buffers,
-                     input + channel / multiplier, output + channel);
-    }
+    convolve(layer, shape, &band, &buffers, input, output);
     input += (size_t)shape->input_h * (size_t)shape->input_w * layer->input_channels;
     output += (size_t)shape->output_h * (size_t)shape->output_w * layer->output_channels;
   }

@@ -23,25 +23,7 @@
 #include <stdint.h>
 #include <string.h>
 
-#if defined(__ARM_FEATURE_SAT)
-#include <arm_acle.h>
-#endif
-
 #include "mltq_channel.h"
-
-/* mltq_requantize for the loops that store rows, where this form takes fewer instructions. `clamp`
- * is false for bounds that are those of int8. */
-static inline int8_t mltq_lanes_requantize(int32_t accumulator, uint32_t shift, const bool clamp,
-                                           int32_t minimum, int32_t maximum) {
-#if defined(__ARM_FEATURE_SAT)
-  if (!clamp) return (int8_t)__ssat(accumulator >> shift, 8);
-#endif
-  (void)clamp;
-  int32_t value = accumulator >> shift;
-  if (value < minimum) value = minimum;
-  if (value > maximum) value = maximum;
-  return (int8_t)value;
-}
 
 #if defined(__ARM_FEATURE_DSP) && defined(__thumb2__) && !defined(MLTQ_PORTABLE)
 #include "mltq_lanes_dsp.h"

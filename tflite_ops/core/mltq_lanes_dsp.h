@@ -202,10 +202,10 @@ static inline void mltq_lanes_store(const MltqChannel* channel, const uint32_t* 
       a3 = __smlatb(odd, channel->multipliers[level], a3);
     }
     int8_t* half = out + 2u * lane_stride; /* lane 2 */
-    out[0] = mltq_lanes_requantize(a0, shift, clamp, low, high);
-    out[lane_stride] = mltq_lanes_requantize(a1, shift, clamp, low, high);
-    half[0] = mltq_lanes_requantize(a2, shift, clamp, low, high);
-    half[lane_stride] = mltq_lanes_requantize(a3, shift, clamp, low, high);
+    out[0] = mltq_channel_requantize(a0, shift, clamp, low, high);
+    out[lane_stride] = mltq_channel_requantize(a1, shift, clamp, low, high);
+    half[0] = mltq_channel_requantize(a2, shift, clamp, low, high);
+    half[lane_stride] = mltq_channel_requantize(a3, shift, clamp, low, high);
   }
 }
 

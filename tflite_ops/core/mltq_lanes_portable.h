@@ -6,12 +6,6 @@
 #ifndef TFLITE_OPS_CORE_MLTQ_LANES_PORTABLE_H_
 #define TFLITE_OPS_CORE_MLTQ_LANES_PORTABLE_H_
 
-#if defined(__GNUC__)
-#define MLTQ_ALIGNED_HALF(pointer) __builtin_assume_aligned(pointer, 2)
-#else
-#define MLTQ_ALIGNED_HALF(pointer) (pointer)
-#endif
-
 #define MLTQ_LANES 2
 #define MLTQ_SUMS_PER_WORD 1
 #if defined(__riscv) || defined(__XTENSA__)
@@ -52,14 +46,6 @@ static inline void mltq_lanes_pack_column(const int8_t* const rows[MLTQ_LANES], 
     *words = ((uint32_t)*low++ & keep_low) + (((uint32_t)*high++ & keep_high) << 16) + pad;
   }
 }
-
-/* Keeps the compiler from loading the words of an entry all at once, for which it has too few
- * registers. */
-#if defined(__GNUC__)
-#define MLTQ_IN_ORDER() __asm__ volatile("" ::: "memory")
-#else
-#define MLTQ_IN_ORDER() ((void)0)
-#endif
 
 /* Defines the sum of so many words, each in a variable of its own: compilers do not keep an array
  * in registers for every size. */
@@ -128,13 +114,13 @@ static inline int32_t mltq_lanes_get(const uint32_t* sums, int lane) {
 /* The halves of the sums of a word, as memory has them: one load each. */
 static inline uint32_t mltq_lanes_low(const uint32_t* sum) {
   uint16_t half;
-  memcpy(&half, MLTQ_ALIGNED_HALF(sum), sizeof half);
+  memcpy(&half, MLTQ_ASSUME_ALIGNED(sum, 2), sizeof half);
   return half;
 }
 
 static inline int32_t mltq_lanes_high(const uint32_t* sum) {
   int16_t half;
-  memcpy(&half, MLTQ_ALIGNED_HALF((const uint8_t*)sum + 2), sizeof half);
+  memcpy(&half, MLTQ_ASSUME_ALIGNED((const uint8_t*)sum + 2, 2), sizeof half);
   return half;
 }
 
@@ -167,8 +153,8 @@ static inline void mltq_lanes_store(const MltqChannel* channel, const uint32_t* 
       low += multipliers[level] * mltq_lanes_low(sums + level * row);
       high += multipliers[level] * (uint32_t)mltq_lanes_high(sums + level * row);
     }
-    *out = mltq_lanes_requantize((int32_t)low, shift, clamp, minimum, maximum);
-    out[lane_stride] = mltq_lanes_requantize((int32_t)high, shift, clamp, minimum, maximum);
+    *out = mltq_channel_requantize((int32_t)low, shift, clamp, minimum, maximum);
+    out[lane_stride] = mltq_channel_requantize((int32_t)high, shift, clamp, minimum, maximum);
   }
 }
 

@@ -1,0 +1,22 @@
+/* Requests to the compiler that change no result; nothing where it is not known. */
+#ifndef TFLITE_OPS_CORE_MLTQ_COMPILER_H_
+#define TFLITE_OPS_CORE_MLTQ_COMPILER_H_
+
+#if defined(__GNUC__)
+/* For loops that need all the registers that small cores have. */
+#define MLTQ_NOINLINE __attribute__((noinline))
+/* Keeps what is in memory there: compilers would load more at once than there are registers. */
+#define MLTQ_IN_ORDER() __asm__ volatile("" ::: "memory")
+/* Keeps a variable from being computed or loaded again at every use. */
+#define MLTQ_IN_REGISTER(variable) __asm__("" : "+r"(variable))
+#define MLTQ_FALLTHROUGH __attribute__((fallthrough))
+#define MLTQ_ASSUME_ALIGNED(pointer, bytes) __builtin_assume_aligned(pointer, bytes)
+#else
+#define MLTQ_NOINLINE
+#define MLTQ_IN_ORDER() ((void)0)
+#define MLTQ_IN_REGISTER(variable) ((void)0)
+#define MLTQ_FALLTHROUGH ((void)0)
+#define MLTQ_ASSUME_ALIGNED(pointer, bytes) (pointer)
+#endif
+
+#endif /* TFLITE_OPS_CORE_MLTQ_COMPILER_H_ */
