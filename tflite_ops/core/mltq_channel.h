@@ -24,11 +24,10 @@ typedef struct {
   int8_t maximum;
 } MltqChannel;
 
-/* Enters the rows of channel `index`, at which the streams stand. `origin` is the int8 value that
- * the kernel adds as 0; what the input zero point is more than that goes into the bias. */
-static inline void mltq_channel_begin(const MltqLayer* layer, uint32_t index, int32_t origin,
+/* Enters the rows of channel `index`, at which the streams stand. The kernels add the int8 values
+ * as they are: the input zero point goes into the bias. */
+static inline void mltq_channel_begin(const MltqLayer* layer, uint32_t index,
                                       MltqCodeStream* streams, MltqChannel* channel) {
-  const int32_t offset = layer->input_zero_point - origin;
   channel->bias = (uint32_t)mltq_layer_bias(layer, index);
   channel->levels = 0;
   channel->one_sum_each = true;
@@ -44,7 +43,7 @@ static inline void mltq_channel_begin(const MltqLayer* layer, uint32_t index, in
     channel->level[channel->levels] = (uint8_t)level;
     channel->levels++;
     channel->one_sum_each = channel->one_sum_each && sums == 1u;
-    channel->bias -= (uint32_t)(multiplier * (offset * excess));
+    channel->bias -= (uint32_t)(multiplier * (layer->input_zero_point * excess));
   }
   channel->shift = layer->shifts[index];
   channel->minimum = layer->activation_min;

@@ -141,6 +141,12 @@ typedef struct {
   uint32_t widest; /* lane with most columns */
 } LaneRows;
 
+/* Packs a column that all lanes have. */
+static MLTQ_NOINLINE void pack_full_column(const LaneRows* rows, size_t at, uint32_t channels,
+                                           uint32_t* words, size_t pitch) {
+  mltq_lanes_pack_column(rows->values, at, channels, words, pitch, false, 0u, 0);
+}
+
 /* Packs one row of all channels. */
 static void pack_row(const MltqLayer* layer, const MltqShape* shape, const Band* band,
                      const LaneRows* rows, uint32_t* packed) {
@@ -158,7 +164,7 @@ static void pack_row(const MltqLayer* layer, const MltqShape* shape, const Band*
     for (; column < width; column += stride, to++) {
       const size_t at = (size_t)column * layer->input_channels;
       if (column < rows->full) {
-        mltq_lanes_pack_column(rows->values, at, band->channels, to, pitch, false, 0u, 0);
+        pack_full_column(rows, at, band->channels, to, pitch);
         continue;
       }
       /* A lane that has ended reads the values of another, which are thrown away. */
@@ -383,7 +389,7 @@ static void convolve(const MltqLayer* layer, const Work* work, const int8_t* inp
     build_table(layer, work->shape, band, step, work->table);
     for (uint32_t i = 0; i < layer->output_channels; i++) {
       MltqChannel channel;
-      mltq_channel_begin(layer, i, MLTQ_LANE_ORIGIN, streams, &channel);
+      mltq_channel_begin(layer, i, streams, &channel);
       if (band->steps_at_once == 1) {
         run_step(work, streams, &channel, step, output + i);
       } else {

@@ -405,7 +405,7 @@ static void convolve(const Work* work, const int8_t* input, int8_t* output) {
     fill_band(layer, work->shape, band, input, first, work->packed);
     for (uint32_t i = 0; i < layer->output_channels; i++) {
       MltqChannel channel;
-      mltq_channel_begin(layer, i, 0, streams, &channel);
+      mltq_channel_begin(layer, i, streams, &channel);
       int16_t* sums = work->sums;
       for (uint32_t level = 0; level < channel.levels; level++) {
         for (uint32_t part = 0; part < channel.sums[level]; part++, sums += row) {

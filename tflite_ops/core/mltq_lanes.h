@@ -8,7 +8,6 @@
  *
  *   MLTQ_LANES          lanes of a packed word
  *   MLTQ_SUMS_PER_WORD  words that the sums of its lanes take
- *   MLTQ_LANE_ORIGIN    the int8 value that stands for 0 in a lane
  *   mltq_lanes_padding  a packed word of padding
  *   mltq_lanes_pack_column  packs the channels of a column
  *   mltq_lanes_sum_row  sums of a row of packed words over the entries of a run

@@ -1,6 +1,6 @@
-/* Lanes for Cortex-M with the DSP extension: four of 8 bits, x + 128 as unsigned bytes.
+/* Lanes for Cortex-M with the DSP extension: four of 8 bits, int8 values as they are.
  *
- * UXTAB16 widens two of the four bytes and adds them to two 16-bit lanes in one instruction, so a
+ * SXTAB16 widens two of the four bytes and adds them to two 16-bit lanes in one instruction, so a
  * packed word takes half the memory of the portable lanes and a band serves twice the rows. There
  * is no such subtraction: the negative entries are added up first and the sum is negated. */
 #ifndef TFLITE_OPS_CORE_MLTQ_LANES_DSP_H_
@@ -10,10 +10,22 @@
 
 #define MLTQ_LANES 4
 #define MLTQ_SUMS_PER_WORD 2 /* lanes 0 and 2, then lanes 1 and 3 */
-#define MLTQ_LANE_ORIGIN (-128)
 
 static inline uint32_t mltq_lanes_padding(int8_t zero_point) {
-  return ((uint32_t)(uint8_t)zero_point ^ 0x80u) * 0x01010101u;
+  return (uint32_t)(uint8_t)zero_point * 0x01010101u;
+}
+
+/* The lower halves of two words, and the upper halves. */
+static inline uint32_t mltq_lanes_lower(uint32_t a, uint32_t b) {
+  uint32_t pair;
+  __asm__("pkhbt %0, %1, %2, lsl #16" : "=r"(pair) : "r"(a), "r"(b));
+  return pair;
+}
+
+static inline uint32_t mltq_lanes_upper(uint32_t a, uint32_t b) {
+  uint32_t pair;
+  __asm__("pkhtb %0, %1, %2, asr #16" : "=r"(pair) : "r"(b), "r"(a));
+  return pair;
 }
 
 /* Packs the channels of a column: the values of a lane start at rows[lane] + at, the words are
@@ -28,26 +40,30 @@ static inline void mltq_lanes_pack_column(const int8_t* const rows[MLTQ_LANES], 
     if ((inside >> lane & 1u) != 0u) keep |= 0xFFu << 8u * lane;
   }
   const uint32_t pad = masked ? mltq_lanes_padding(zero_point) & ~keep : 0u;
-  const int8_t* lane0 = rows[0];
-  const int8_t* lane1 = rows[1];
-  const int8_t* lane2 = rows[2];
-  const int8_t* lane3 = rows[3];
-  for (; channels >= 4u; channels -= 4u, at += 4u) {
+  const int8_t* lane0 = rows[0] + at;
+  const int8_t* lane1 = rows[1] + at;
+  const int8_t* lane2 = rows[2] + at;
+  const int8_t* lane3 = rows[3] + at;
+  for (; channels >= 4u; channels -= 4u) {
     uint32_t a, b, c, d;
-    memcpy(&a, lane0 + at, 4);
-    memcpy(&b, lane1 + at, 4);
-    memcpy(&c, lane2 + at, 4);
-    memcpy(&d, lane3 + at, 4);
-    const uint32_t ac01 = ((a & 0xFFFFu) | c << 16) ^ 0x80808080u;
-    const uint32_t bd01 = ((b & 0xFFFFu) | d << 16) ^ 0x80808080u;
+    memcpy(&a, lane0, 4);
+    lane0 += 4;
+    memcpy(&b, lane1, 4);
+    lane1 += 4;
+    memcpy(&c, lane2, 4);
+    lane2 += 4;
+    memcpy(&d, lane3, 4);
+    lane3 += 4;
+    const uint32_t ac01 = mltq_lanes_lower(a, c);
+    const uint32_t bd01 = mltq_lanes_lower(b, d);
+    const uint32_t ac23 = mltq_lanes_upper(a, c);
+    const uint32_t bd23 = mltq_lanes_upper(b, d);
     uint32_t word = __uxtb16(ac01) | __uxtb16(bd01) << 8;
     *words = masked ? (word & keep) | pad : word;
     words += pitch;
     word = __uxtb16(ac01 >> 8) | (bd01 & 0xFF00FF00u);
     *words = masked ? (word & keep) | pad : word;
     words += pitch;
-    const uint32_t ac23 = (a >> 16 | (c & 0xFFFF0000u)) ^ 0x80808080u;
-    const uint32_t bd23 = (b >> 16 | (d & 0xFFFF0000u)) ^ 0x80808080u;
     word = __uxtb16(ac23) | __uxtb16(bd23) << 8;
     *words = masked ? (word & keep) | pad : word;
     words += pitch;
@@ -55,10 +71,10 @@ static inline void mltq_lanes_pack_column(const int8_t* const rows[MLTQ_LANES], 
     *words = masked ? (word & keep) | pad : word;
     words += pitch;
   }
-  for (; channels > 0; channels--, at++, words += pitch) {
-    const uint32_t word = (uint32_t)(uint8_t)lane0[at] | (uint32_t)(uint8_t)lane1[at] << 8 |
-                          (uint32_t)(uint8_t)lane2[at] << 16 | (uint32_t)(uint8_t)lane3[at] << 24;
-    *words = masked ? ((word ^ 0x80808080u) & keep) | pad : word ^ 0x80808080u;
+  for (; channels > 0; channels--, words += pitch) {
+    const uint32_t word = (uint32_t)(uint8_t)*lane0++ | (uint32_t)(uint8_t)*lane1++ << 8 |
+                          (uint32_t)(uint8_t)*lane2++ << 16 | (uint32_t)(uint8_t)*lane3++ << 24;
+    *words = masked ? (word & keep) | pad : word;
   }
 }
 
@@ -67,76 +83,9 @@ static inline void mltq_lanes_add(const uint32_t* packed, const uint16_t* list, 
                                   uint32_t* even, uint32_t* odd) {
   for (; count > 0; count--) {
     const uint32_t word = *(const uint32_t*)(const void*)((const uint8_t*)packed + *list++);
-    *even = __uxtab16(*even, word);
-    *odd = __uxtab16(*odd, word >> 8);
+    *even = __sxtab16(*even, word);
+    *odd = __sxtab16(*odd, word >> 8);
   }
-}
-
-/* Four packed words. Written in assembly because it has to fit the 14 registers that there are:
- * eight sums, two words, the list, its end, the band, and the address of an entry. */
-#define MLTQ_ADD_ENTRY                   \
-  "ldrh %[at], [%[list]], #2\n"          \
-  "add %[at], %[at], %[packed]\n"        \
-  "ldrd %[u], %[v], [%[at]]\n"           \
-  "uxtab16 %[e0], %[e0], %[u]\n"         \
-  "uxtab16 %[o0], %[o0], %[u], ror #8\n" \
-  "uxtab16 %[e1], %[e1], %[v]\n"         \
-  "uxtab16 %[o1], %[o1], %[v], ror #8\n" \
-  "ldrd %[u], %[v], [%[at], #8]\n"       \
-  "uxtab16 %[e2], %[e2], %[u]\n"         \
-  "uxtab16 %[o2], %[o2], %[u], ror #8\n" \
-  "uxtab16 %[e3], %[e3], %[v]\n"         \
-  "uxtab16 %[o3], %[o3], %[v], ror #8\n"
-
-#define MLTQ_ADD_ENTRIES(count)                                                           \
-  {                                                                                       \
-    const uint16_t* end = list + ((count) & ~3u);                                         \
-    uint32_t at, u, v;                                                                    \
-    if (list != end) {                                                                    \
-      __asm__ volatile("1:\n" MLTQ_ADD_ENTRY MLTQ_ADD_ENTRY MLTQ_ADD_ENTRY MLTQ_ADD_ENTRY \
-                       "cmp %[list], %[end]\n"                                            \
-                       "bne 1b\n"                                                         \
-                       : [e0] "+r"(e0), [o0] "+r"(o0), [e1] "+r"(e1), [o1] "+r"(o1),      \
-                         [e2] "+r"(e2), [o2] "+r"(o2), [e3] "+r"(e3), [o3] "+r"(o3),      \
-                         [list] "+r"(list), [at] "=&r"(at), [u] "=&r"(u), [v] "=&r"(v)    \
-                       : [end] "r"(end), [packed] "r"(packed)                             \
-                       : "cc", "memory");                                                 \
-    }                                                                                     \
-    end += (count) & 3u;                                                                  \
-    while (list != end) {                                                                 \
-      __asm__ volatile(MLTQ_ADD_ENTRY                                                     \
-                       : [e0] "+r"(e0), [o0] "+r"(o0), [e1] "+r"(e1), [o1] "+r"(o1),      \
-                         [e2] "+r"(e2), [o2] "+r"(o2), [e3] "+r"(e3), [o3] "+r"(o3),      \
-                         [list] "+r"(list), [at] "=&r"(at), [u] "=&r"(u), [v] "=&r"(v)    \
-                       : [packed] "r"(packed)                                             \
-                       : "memory");                                                       \
-    }                                                                                     \
-  }
-
-static inline void mltq_lanes_sum_tile(const uint32_t* packed, const MltqRun* run, uint32_t* sums) {
-  uint32_t e0 = 0, o0 = 0, e1 = 0, o1 = 0, e2 = 0, o2 = 0, e3 = 0, o3 = 0;
-  if (run->negative > 0) {
-    const uint16_t* list = run->list + run->positive;
-    MLTQ_ADD_ENTRIES(run->negative)
-    e0 = __ssub16(0, e0);
-    o0 = __ssub16(0, o0);
-    e1 = __ssub16(0, e1);
-    o1 = __ssub16(0, o1);
-    e2 = __ssub16(0, e2);
-    o2 = __ssub16(0, o2);
-    e3 = __ssub16(0, e3);
-    o3 = __ssub16(0, o3);
-  }
-  const uint16_t* list = run->list;
-  MLTQ_ADD_ENTRIES(run->positive)
-  sums[0] = e0;
-  sums[1] = o0;
-  sums[2] = e1;
-  sums[3] = o1;
-  sums[4] = e2;
-  sums[5] = o2;
-  sums[6] = e3;
-  sums[7] = o3;
 }
 
 static inline void mltq_lanes_sum_word(const uint32_t* packed, const MltqRun* run, uint32_t* sums) {
@@ -150,11 +99,98 @@ static inline void mltq_lanes_sum_word(const uint32_t* packed, const MltqRun* ru
   sums[1] = odd;
 }
 
+/* Four packed words at a time, a tile. Written in assembly because it takes all the registers that
+ * there are: eight sums, four words, the list and the band; what else is needed stays in memory.
+ * The first entry of a tile sets the sums, so that nothing has to be zeroed. r7 is free for this
+ * only where the compiler optimises. */
+#if defined(__OPTIMIZE__)
+
+#define MLTQ_ENTRY(widen_even, widen_odd)                                                       \
+  "ldrh.w r3, [r12], #2\n"                                                                      \
+  "add r3, lr\n"                                                                                \
+  "ldmia.w r3, {r0, r1, r2, r3}\n" widen_even("r4", "r0") widen_odd("r5", "r0")                 \
+      widen_even("r6", "r1") widen_odd("r7", "r1") widen_even("r8", "r2") widen_odd("r9", "r2") \
+          widen_even("r10", "r3") widen_odd("r11", "r3")
+#define MLTQ_SET_EVEN(sum, word) "sxtb16 " sum ", " word "\n"
+#define MLTQ_SET_ODD(sum, word) "sxtb16 " sum ", " word ", ror #8\n"
+#define MLTQ_ADD_EVEN(sum, word) "sxtab16 " sum ", " sum ", " word "\n"
+#define MLTQ_ADD_ODD(sum, word) "sxtab16 " sum ", " sum ", " word ", ror #8\n"
+#define MLTQ_ADD_ENTRY MLTQ_ENTRY(MLTQ_ADD_EVEN, MLTQ_ADD_ODD)
+
+/* Adds the entries up to `end`, of which there are `rest` more than a multiple of eight. */
+#define MLTQ_ADD_ENTRIES(rest, end)                                                           \
+  "ldr r0, " rest                                                                             \
+  "\n"                                                                                        \
+  "tbb [pc, r0]\n"                                                                            \
+  "10:\n"                                                                                     \
+  ".byte (18f-10b)/2, (17f-10b)/2, (16f-10b)/2, (15f-10b)/2\n"                                \
+  ".byte (14f-10b)/2, (13f-10b)/2, (12f-10b)/2, (11f-10b)/2\n"                                \
+  "19:\n" MLTQ_ADD_ENTRY "11:\n" MLTQ_ADD_ENTRY "12:\n" MLTQ_ADD_ENTRY "13:\n" MLTQ_ADD_ENTRY \
+  "14:\n" MLTQ_ADD_ENTRY "15:\n" MLTQ_ADD_ENTRY "16:\n" MLTQ_ADD_ENTRY "17:\n" MLTQ_ADD_ENTRY \
+  "18:\n"                                                                                     \
+  "ldr r0, " end                                                                              \
+  "\n"                                                                                        \
+  "cmp r12, r0\n"                                                                             \
+  "bne 19b\n"
+
+static inline void mltq_lanes_sum_tiles(const uint32_t* packed, const MltqRun* run, uint32_t tiles,
+                                        uint32_t* sums) {
+  const uint16_t* positive = run->list;
+  const uint16_t* positive_end = positive + run->positive;
+  /* The negative entries come first, and the sum is negated. */
+  const uint16_t* first = run->negative > 0 ? positive_end : positive;
+  const uint16_t* first_end = run->negative > 0 ? positive_end + run->negative : positive_end;
+  const uint32_t first_rest = (uint32_t)(first_end - first - 1) & 7u;
+  const uint32_t rest = run->positive & 7u;
+  for (; tiles > 0; tiles--, packed += 4, sums += 8) {
+    __asm__ volatile(
+        "ldr r12, %[first]\n"
+        "ldr lr, %[packed]\n" MLTQ_ENTRY(MLTQ_SET_EVEN, MLTQ_SET_ODD)
+            MLTQ_ADD_ENTRIES("%[first_rest]", "%[first_end]")
+        "ldr r1, %[positive_end]\n"
+        "cmp r0, r1\n"
+        "beq.w 20f\n"
+        "movs r0, #0\n"
+        "ssub16 r4, r0, r4\n"
+        "ssub16 r5, r0, r5\n"
+        "ssub16 r6, r0, r6\n"
+        "ssub16 r7, r0, r7\n"
+        "ssub16 r8, r0, r8\n"
+        "ssub16 r9, r0, r9\n"
+        "ssub16 r10, r0, r10\n"
+        "ssub16 r11, r0, r11\n"
+        "ldr r12, %[positive]\n" MLTQ_ADD_ENTRIES("%[rest]", "%[positive_end]")
+        "20:\n"
+        "ldr r0, %[sums]\n"
+        "stmia.w r0, {r4, r5, r6, r7, r8, r9, r10, r11}\n"
+        :
+        : [first] "m"(first), [first_end] "m"(first_end), [first_rest] "m"(first_rest),
+          [positive] "m"(positive), [positive_end] "m"(positive_end), [rest] "m"(rest),
+          [packed] "m"(packed), [sums] "m"(sums)
+        : "r0", "r1", "r2", "r3", "r4", "r5", "r6", "r7", "r8", "r9", "r10", "r11", "r12", "lr",
+          "cc", "memory");
+  }
+}
+
+#else
+
+static inline void mltq_lanes_sum_tiles(const uint32_t* packed, const MltqRun* run, uint32_t tiles,
+                                        uint32_t* sums) {
+  for (uint32_t words = 4u * tiles; words > 0; words--, packed++, sums += 2) {
+    mltq_lanes_sum_word(packed, run, sums);
+  }
+}
+
+#endif
+
 /* Lane sums of a row of output positions. */
 static void mltq_lanes_sum_row(const uint32_t* packed, const MltqRun* run, uint32_t words,
                                uint32_t* sums) {
-  for (; words >= 4; words -= 4, packed += 4, sums += 8) mltq_lanes_sum_tile(packed, run, sums);
-  for (; words > 0; words--, packed++, sums += 2) mltq_lanes_sum_word(packed, run, sums);
+  const uint32_t tiles = words / 4u;
+  mltq_lanes_sum_tiles(packed, run, tiles, sums);
+  packed += 4u * tiles;
+  sums += 8u * tiles;
+  for (words %= 4u; words > 0; words--, packed++, sums += 2) mltq_lanes_sum_word(packed, run, sums);
 }
 
 static inline int32_t mltq_lanes_get(const uint32_t* sums, int lane) {
