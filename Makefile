@@ -16,7 +16,8 @@ C_SOURCES := $(filter-out tflite_ops/tests/% tflite_ops/device/%,$(C_FILES))
 
 # Cross compilers and emulators of the device tests.
 DEVICE_PACKAGES := gcc-arm-none-eabi libnewlib-arm-none-eabi qemu-system-arm \
-  gcc-riscv64-unknown-elf picolibc-riscv64-unknown-elf qemu-system-misc
+  gcc-riscv64-unknown-elf picolibc-riscv64-unknown-elf qemu-system-misc \
+  gcc-xtensa-lx106 picolibc-xtensa-lx106-elf
 
 .PHONY: help demo test test-slow bench lint format golden device-tools bazel-test clean
 

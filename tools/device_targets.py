@@ -12,6 +12,7 @@ DEVICE = pathlib.Path(__file__).parents[1] / "tflite_ops" / "device"
 CORE_SOURCES = sorted((DEVICE.parent / "core").glob("*.c"))
 _ARM_PACKAGES = "gcc-arm-none-eabi libnewlib-arm-none-eabi qemu-system-arm"
 _RISCV_PACKAGES = "gcc-riscv64-unknown-elf picolibc-riscv64-unknown-elf qemu-system-misc"
+_XTENSA_PACKAGES = "gcc-xtensa-lx106 picolibc-xtensa-lx106-elf qemu-system-misc"
 
 
 class DeviceError(RuntimeError):
@@ -123,5 +124,14 @@ TARGETS = {
          "-Wl,--defsym=__ram=0x80400000", "-Wl,--defsym=__ram_size=4M"),
         ("qemu-system-riscv32", "-M", "virt", "-bios", "none"),
         _RISCV_PACKAGES,
+    ),
+    # The LX106 of the ESP8266: the only Xtensa that Debian has a compiler for.
+    "xtensa": Target(
+        "xtensa-lx106-elf-",
+        ("-mlongcalls", "-mtext-section-literals", "-nostartfiles",
+         "--specs=/usr/lib/xtensa-lx106-elf/picolibc.specs", "-Wl,--no-warn-rwx-segments",
+         "-T", str(DEVICE / "xtensa.ld"), str(DEVICE / "xtensa_start.c")),
+        ("qemu-system-xtensa", "-M", "sim", "-cpu", "lx106", "-m", "8M", "-monitor", "none"),
+        _XTENSA_PACKAGES,
     ),
 }  # fmt: skip

@@ -1,8 +1,8 @@
 /* Instructions executed so far, on the emulated boards of tools/device_benchmark.py.
  *
  * QEMU runs with -icount, so that its timers advance with the instructions: the counts are exact
- * and the same on every host. MLTQ_TICKS_PER_INSTRUCTION is the board's clock times the time that
- * an instruction takes there. */
+ * and the same on every host. MLTQ_TICKS of a counter are MLTQ_INSTRUCTIONS: their ratio is the
+ * board's clock times the time that an instruction takes there. */
 #ifndef TFLITE_OPS_DEVICE_INSTRUCTION_COUNTER_H_
 #define TFLITE_OPS_DEVICE_INSTRUCTION_COUNTER_H_
 
@@ -18,7 +18,8 @@ static inline uint32_t read_register(uint32_t address) {
 
 #if defined(__riscv)
 
-#define MLTQ_TICKS_PER_INSTRUCTION 1.0
+#define MLTQ_TICKS 1
+#define MLTQ_INSTRUCTIONS 1
 static inline void counter_start(void) {}
 static inline uint32_t counter_ticks(void) {
   uint32_t value;
@@ -27,10 +28,23 @@ static inline uint32_t counter_ticks(void) {
   return value;
 }
 
+#elif defined(__XTENSA__)
+
+/* 40 MHz, 256 ns an instruction. */
+#define MLTQ_TICKS 256
+#define MLTQ_INSTRUCTIONS 25
+static inline void counter_start(void) {}
+static inline uint32_t counter_ticks(void) {
+  uint32_t value;
+  __asm__ volatile("rsr.ccount %0" : "=r"(value));
+  return value;
+}
+
 #elif defined(MLTQ_BOARD_MPS3_AN547)
 
 /* SysTick, 24 bits: counts down at 32 MHz, 32 ns an instruction. */
-#define MLTQ_TICKS_PER_INSTRUCTION 1.024
+#define MLTQ_TICKS 128
+#define MLTQ_INSTRUCTIONS 125
 static inline void counter_start(void) {
   write_register(0xE000E014u, 0xFFFFFFu);
   write_register(0xE000E018u, 0u);
@@ -44,10 +58,12 @@ static inline uint32_t counter_ticks(void) { return 0u - (read_register(0xE000E0
 /* CMSDK timer 0: counts down, 256 ns an instruction. */
 #if defined(MLTQ_BOARD_MPS2_AN505)
 #define MLTQ_TIMER 0x50000000u
-#define MLTQ_TICKS_PER_INSTRUCTION 5.12
+#define MLTQ_TICKS 128
+#define MLTQ_INSTRUCTIONS 25
 #else
 #define MLTQ_TIMER 0x40000000u
-#define MLTQ_TICKS_PER_INSTRUCTION 6.4
+#define MLTQ_TICKS 32
+#define MLTQ_INSTRUCTIONS 5
 #endif
 static inline void counter_start(void) {
   write_register(MLTQ_TIMER + 8u, 0xFFFFFFFFu);
