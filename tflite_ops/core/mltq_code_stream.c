@@ -18,6 +18,7 @@ static inline uint32_t load_word(const uint8_t* aligned) {
 
 void mltq_code_stream_init(MltqCodeStream* stream, const uint8_t* begin, uint8_t encoding,
                            uint32_t rows, uint32_t row_size) {
+  memset(stream, 0, sizeof *stream);
   stream->codes_per_word = encoding & MLTQ_ENCODING_MASK;
   stream->count_bits = (uint8_t)(4u << (encoding >> MLTQ_COUNT_BITS_SHIFT));
   stream->row_size = row_size;
@@ -25,17 +26,6 @@ void mltq_code_stream_init(MltqCodeStream* stream, const uint8_t* begin, uint8_t
   stream->cursor = begin;
   stream->row = begin;
   stream->trits = begin;
-  stream->position = 0;
-  stream->reading_negative = false;
-  stream->word = 0;
-  stream->slot = 0;
-  stream->positive = 0;
-  stream->negative = 0;
-  stream->spare = 0;
-  stream->trits_left = 0;
-  stream->trit_bits = 0;
-  stream->code_bits = 0;
-  stream->spare_bits = 0;
   if (stream->codes_per_word == MLTQ_ENCODING_TRITS) return;
   stream->code_bits = (uint8_t)(32u / stream->codes_per_word);
   stream->spare_bits = (uint8_t)(32u % stream->codes_per_word);
@@ -85,8 +75,9 @@ void mltq_code_stream_begin_row(MltqCodeStream* stream) {
     stream->negative = counts[1];
     stream->counts += 2;
   } else {
-    stream->positive = (uint32_t)counts[0] | ((uint32_t)counts[1] << 8);
-    stream->negative = (uint32_t)counts[2] | ((uint32_t)counts[3] << 8);
+    const uint32_t both = load_word(counts);
+    stream->positive = both & 0xFFFFu;
+    stream->negative = both >> 16;
     stream->counts += 4;
   }
 }
@@ -246,15 +237,17 @@ static uint32_t next_trit(MltqCodeStream* stream) {
   stream->spare = spare; \
   stream->cursor = cursor;
 
+/* The entries of both signs, with one copy of the loop. */
 #define READ_RUN(READ)                     \
-  {                                        \
+  for (;;) {                               \
     READ(*list++ = table[-1], list != end) \
     if (begin_negative) {                  \
+      begin_negative = false;              \
       table = first;                       \
       begin_sign(stream, true);            \
     }                                      \
-    end += run->negative;                  \
-    READ(*list++ = table[-1], list != end) \
+    if (end == last) break;                \
+    end = last;                            \
   }
 
 static uint32_t at_most_one_lane(uint32_t count) {
@@ -270,8 +263,9 @@ void mltq_code_stream_read_run(MltqCodeStream* stream, const uint16_t* first, ui
   /* Negative entries follow once all positive ones have been read. */
   run->negative = stream->positive == 0 ? at_most_one_lane(stream->negative) : 0u;
   stream->negative -= run->negative;
-  const bool begin_negative = stream->positive == 0 && !stream->reading_negative;
+  bool begin_negative = stream->positive == 0 && !stream->reading_negative;
   const uint16_t* end = list + run->positive;
+  const uint16_t* last = end + run->negative;
   LOAD_STATE()
   FOR_ENCODING(READ_RUN)
   STORE_STATE()
@@ -279,13 +273,13 @@ void mltq_code_stream_read_run(MltqCodeStream* stream, const uint16_t* first, ui
 }
 
 #define READ_SUM(READ)                          \
-  {                                             \
+  for (;;) {                                    \
     READ(sum += table[-1]; count--, count != 0) \
-    begin_sign(stream, true);                   \
     sum = -sum;                                 \
+    if (stream->reading_negative) break;        \
+    begin_sign(stream, true);                   \
     table = first;                              \
     count = stream->negative;                   \
-    READ(sum += table[-1]; count--, count != 0) \
   }
 
 int32_t mltq_code_stream_sum_row(MltqCodeStream* stream, const int8_t* first) {
@@ -295,5 +289,5 @@ int32_t mltq_code_stream_sum_row(MltqCodeStream* stream, const int8_t* first) {
   LOAD_STATE()
   FOR_ENCODING(READ_SUM)
   STORE_STATE()
-  return -sum;
+  return sum;
 }

@@ -77,7 +77,7 @@ static void regroup(const MltqLayer* layer, const MltqShape* shape, MltqShape* r
 }
 
 /* Lays out the band. Returns false if it would be too large. */
-static bool plan_band(const MltqLayer* layer, const MltqShape* shape, Band* band) {
+static MLTQ_NOINLINE bool plan_band(const MltqLayer* layer, const MltqShape* shape, Band* band) {
   const uint32_t stride = layer->stride_w;
   const uint32_t width = (uint32_t)shape->input_w;
   const uint32_t left = (uint32_t)shape->pad_left;

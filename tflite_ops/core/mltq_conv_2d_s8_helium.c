@@ -97,7 +97,7 @@ static bool plan_step(const MltqLayer* layer, const MltqShape* shape, uint32_t o
 }
 
 /* Lays out the band, with as many rows as fit. Returns false if one row would be too large. */
-static bool plan_band(const MltqLayer* layer, const MltqShape* shape, Band* band) {
+static MLTQ_NOINLINE bool plan_band(const MltqLayer* layer, const MltqShape* shape, Band* band) {
   const uint32_t stride = layer->stride_w;
   const uint32_t left = (uint32_t)shape->pad_left;
   const uint32_t span = (uint32_t)(layer->filter_w - 1u) * layer->dilation_w;

@@ -59,7 +59,7 @@ typedef struct {
 } Buffers;
 
 /* Lays out the band. Returns false if it would be too large. */
-static bool plan_band(const MltqLayer* layer, const MltqShape* shape, Band* band) {
+static MLTQ_NOINLINE bool plan_band(const MltqLayer* layer, const MltqShape* shape, Band* band) {
   const uint32_t stride = layer->stride_h;
   const uint32_t left = (uint32_t)shape->pad_left;
   const uint32_t width = (uint32_t)shape->input_w;

@@ -2,6 +2,7 @@
 
 #include <stdbool.h>
 
+#include "mltq_compiler.h"
 #include "mltq_kernels.h"
 
 static uint32_t load_u16(const uint8_t* bytes) {
@@ -169,8 +170,9 @@ void mltq_layer_init_streams(const MltqLayer* layer, MltqCodeStream streams[MLTQ
 
 /* Output size and padding before the first element, as TensorFlow defines SAME and VALID. Returns
  * false where the filter does not fit. */
-static bool axis_geometry(int32_t input, uint32_t filter, uint32_t stride, uint32_t dilation,
-                          uint8_t padding, int32_t* output, int32_t* pad_before) {
+static MLTQ_NOINLINE bool axis_geometry(int32_t input, uint32_t filter, uint32_t stride,
+                                        uint32_t dilation, uint8_t padding, int32_t* output,
+                                        int32_t* pad_before) {
   const int64_t extent = (int64_t)(filter - 1u) * dilation + 1;
   if (padding == MLTQ_PADDING_VALID) {
     if (extent > input) return false;
