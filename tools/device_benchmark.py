@@ -21,6 +21,8 @@ from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
+from tfmot_mltq.cost_model.kernel_plan import Call
+from tfmot_mltq.cost_model.kernel_work import count_planes
 from tfmot_mltq.files import replaced_file
 from tfmot_mltq.packing import fixed_point, packed_layer, plane_codec
 from tfmot_mltq.packing.format import Kind, Padding
@@ -45,17 +47,23 @@ flags.DEFINE_bool("check", False, "Fail on more instructions than in --baseline.
 flags.DEFINE_bool("update", False, "Write the totals into --baseline.")
 
 
-def random_layer(shapes: dict, levels: int, density: float, rng: np.random.Generator):
-    """A packed layer of a shape, with random planes, and the shapes of its tensors."""
+def layer_call(shapes: dict) -> Call:
+    """Geometry and sizes of a layer."""
     kind = Kind[shapes["op"]]
-    dense = kind == Kind.FULLY_CONNECTED
     inputs, outputs = shapes["in_shape"][-1], shapes["out_shape"][-1]
-    geometry = Geometry(kind, inputs, outputs)
-    if not dense:
-        geometry = Geometry(
-            kind, inputs, outputs, tuple(shapes["filter_shape"][1:3]), tuple(shapes["stride"]),
-            padding=Padding[shapes["padding"]],
-        )  # fmt: skip
+    if kind == Kind.FULLY_CONNECTED:
+        return Call(Geometry(kind, inputs, outputs))
+    geometry = Geometry(
+        kind, inputs, outputs, tuple(shapes["filter_shape"][1:3]), tuple(shapes["stride"]),
+        padding=Padding[shapes["padding"]],
+    )  # fmt: skip
+    return Call(geometry, tuple(shapes["in_shape"][1:3]), tuple(shapes["out_shape"][1:3]))
+
+
+def random_layer(shapes: dict, levels: int, density: float, rng: np.random.Generator):
+    """A packed layer of a shape, with random planes, and the shape of its input."""
+    geometry = layer_call(shapes).geometry
+    outputs = geometry.output_channels
     planes = rng.choice(np.array([-1, 1], np.int8), (levels, outputs, geometry.row_size))
     planes *= (rng.random(planes.shape) < density).astype(np.int8)
     tables = fixed_point.quantize_channels(
@@ -70,7 +78,8 @@ def random_layer(shapes: dict, levels: int, density: float, rng: np.random.Gener
     layer = PackedLayer(
         geometry, planes, tables.multipliers, tables.biases, tables.shifts, -128, -128, 127
     )
-    in_shape = [1, inputs] if dense else shapes["in_shape"]
+    is_dense = geometry.kind == Kind.FULLY_CONNECTED
+    in_shape = [1, geometry.input_channels] if is_dense else shapes["in_shape"]
     return layer, tuple(in_shape)
 
 
@@ -107,6 +116,8 @@ class Entry:
         self.shapes = MLPERF_TINY["models"][model]["layers"]
         rng = np.random.default_rng(1)
         self.layers, self.packed, self.checksums, self.dims = [], [], [], []
+        self.calls = [layer_call(shapes) for shapes in self.shapes]
+        self.counts = []
         largest = max(int(np.prod(shapes["in_shape"])) for shapes in self.shapes)
         values = xorshift_input(largest)
         for shapes in self.shapes:
@@ -116,6 +127,8 @@ class Entry:
             output = ops.run_layer(layer, values[: np.prod(in_shape)].reshape(in_shape))
             self.layers.append(layer)
             self.packed.append(packed_layer.encode(layer))
+            encodings = [plane_codec.best_encoding(plane) for plane in layer.planes]
+            self.counts.append(count_planes(layer.planes, encodings))
             self.checksums.append(fnv1a(output.tobytes()))
             self.dims.append((in_shape, output.shape))
 

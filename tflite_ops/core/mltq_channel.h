@@ -31,6 +31,7 @@ static inline void mltq_channel_begin(const MltqLayer* layer, uint32_t index,
   channel->bias = (uint32_t)mltq_layer_bias(layer, index);
   channel->levels = 0;
   channel->one_sum_each = true;
+  channel->multipliers[0] = 0; /* for a channel without entries, which is stored as one level */
   for (uint32_t level = 0; level < layer->levels; level++) {
     MltqCodeStream* stream = &streams[level];
     mltq_code_stream_begin_row(stream);

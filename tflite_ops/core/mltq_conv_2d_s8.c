@@ -271,6 +271,7 @@ typedef struct {
   }
 STORE_LANES(store_1, 1u, false)
 STORE_LANES(store_2, 2u, false)
+STORE_LANES(store_3, 3u, false)
 STORE_LANES(store_any, channel->levels, true)
 
 /* One lane of `count` positions, for one or two levels of one sum each. */
@@ -305,7 +306,7 @@ static void store_step(const Work* work, const MltqChannel* channel, int32_t ste
   /* Where the last row is shorter, its lane ends before the others do. */
   const bool is_short = has_last && band->last_width < shape->input_w;
   const uint32_t last = is_short ? (uint32_t)band->last_width : width;
-  if (!channel->one_sum_each || channel->levels == 0u) {
+  if (!channel->one_sum_each) {
     store_row_general(channel, sums, row, width, pitch, out, lane_stride, lanes, last);
     return;
   }
@@ -313,8 +314,10 @@ static void store_step(const Work* work, const MltqChannel* channel, int32_t ste
   if (lanes == MLTQ_LANES) {
     done = last;
     const bool clamp = channel->minimum != INT8_MIN || channel->maximum != INT8_MAX;
-    if (clamp || channel->levels > 2u) {
+    if (clamp || channel->levels > 3u) {
       store_any(channel, sums, row, done, pitch, out, lane_stride);
+    } else if (channel->levels == 3u) {
+      store_3(channel, sums, row, done, pitch, out, lane_stride);
     } else if (channel->levels == 2u) {
       store_2(channel, sums, row, done, pitch, out, lane_stride);
     } else {

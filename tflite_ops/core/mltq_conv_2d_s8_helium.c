@@ -357,6 +357,7 @@ static inline void store_rows(const MltqChannel* constants, const int16_t* sums,
   }
 STORE_ROWS(store_1, 1u, false)
 STORE_ROWS(store_2, 2u, false)
+STORE_ROWS(store_3, 3u, false)
 STORE_ROWS(store_any, constants->levels, true)
 
 typedef struct {
@@ -382,12 +383,14 @@ static void store_step(const Work* work, const MltqChannel* channel, int32_t fir
   if (is_short) rows--;
   const int16_t* sums = work->sums;
   int8_t* out = output + (size_t)first * width * channels;
-  if (channel->one_sum_each && channel->levels == 2u) {
-    store_2(channel, sums, next, rows, width, band->pitch, channels, out);
-  } else if (channel->one_sum_each && channel->levels == 1u) {
-    store_1(channel, sums, next, rows, width, band->pitch, channels, out);
-  } else {
+  if (!channel->one_sum_each || channel->levels > 3u) {
     store_any(channel, sums, next, rows, width, band->pitch, channels, out);
+  } else if (channel->levels == 3u) {
+    store_3(channel, sums, next, rows, width, band->pitch, channels, out);
+  } else if (channel->levels == 2u) {
+    store_2(channel, sums, next, rows, width, band->pitch, channels, out);
+  } else {
+    store_1(channel, sums, next, rows, width, band->pitch, channels, out);
   }
   if (!is_short) return;
   store_any(channel, sums + rows * band->pitch, next, 1u, band->last_width, band->pitch, channels,

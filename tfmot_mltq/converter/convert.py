@@ -5,17 +5,30 @@ from __future__ import annotations
 import warnings
 from typing import Any
 
+import numpy as np
+
 from tfmot_mltq import calibration, flatbuffer
 from tfmot_mltq.converter import rewrite
 from tfmot_mltq.converter.export_layer import export_layers
 from tfmot_mltq.converter.match import filter_operators, match
+from tfmot_mltq.cost_model.choose_encodings import (
+    DEFAULT_TARGET,
+    check_optimize,
+    choose_encodings,
+)
+from tfmot_mltq.cost_model.kernel_plan import Call
 from tfmot_mltq.frameworks import adapter_of, import_with_extra
 from tfmot_mltq.packing.format import ENCODINGS
 from tfmot_mltq.quantize import check_quantized
 
 
 def convert(
-    model: Any, representative_dataset: Any = None, *, encoding: int | None = None
+    model: Any,
+    representative_dataset: Any = None,
+    *,
+    optimize: str = "size",
+    target: str = DEFAULT_TARGET,
+    encoding: int | None = None,
 ) -> bytes:
     """Writes a quantized model as a .tflite whose layers run on the MLTQ operators.
 
@@ -27,15 +40,21 @@ def convert(
       representative_dataset: Some hundred typical inputs, for the int8 ranges of a model that was
         not trained after ``quantize_model``; see ``calibrate``, which is called with it. A model
         that has its ranges keeps them, and only the form of the dataset is checked.
+      optimize: What the encoding of each level of each layer is chosen for: "size", the fewest
+        bytes; "speed", the fewest instructions; "balanced", the smallest product of both. See
+        docs/cost_model.md.
+      target: Microcontroller whose instructions count, for example "cortex-m4", "rv32imc" or
+        "xtensa". Files run on all of them.
       encoding: Forces the encoding of all planes: 0 for dense trits, else the gap codes in a word;
-        see docs/packed_format.md. By default each level of each layer gets the smallest.
+        see docs/packed_format.md.
 
     Returns:
       The bytes of the .tflite file.
 
     Raises:
       UnsupportedModelError: The model is not quantized by this package.
-      TypeError, ValueError: The dataset has a wrong form, shape or content, or is missing.
+      TypeError, ValueError: The dataset has a wrong form, shape or content, or is missing; or
+        there is no such encoding, choice or target.
       ConversionError: A quantized layer could not be found in TensorFlow's result, or does not fit
         the operators; nothing is left as a silent int8 layer. Or Keras does not run on its
         TensorFlow backend.
@@ -44,6 +63,7 @@ def convert(
     check_quantized(model)
     if encoding is not None and encoding not in ENCODINGS:
         raise ValueError(f"encoding must be one of {ENCODINGS}, got {encoding!r}.")
+    check_optimize(optimize, target)
     adapter = adapter_of(model)
     adapter.check_convertible(model)
     stock_int8 = import_with_extra(
@@ -58,13 +78,16 @@ def convert(
         calibration.calibrate(model, representative_dataset)
     elif representative_dataset is not None:
         calibration.check_first_batch(model, representative_dataset)
+
+    def choose(call: Call, planes: np.ndarray) -> list[int]:
+        if encoding is not None:
+            return [encoding] * len(planes)
+        return choose_encodings(call, planes, optimize, target)
+
     layers = export_layers(model)
     stock = flatbuffer.load(stock_int8(adapter.GRAPHS.as_float32(model)))
     for operator, layer in match(layers, filter_operators(stock)):
-        levels = layer.planes.shape[0]
-        rewrite.replace_operator(
-            stock, operator, layer, None if encoding is None else [encoding] * levels
-        )
+        rewrite.replace_operator(stock, operator, layer, choose)
     flatbuffer.name_interface(stock, adapter.GRAPHS.input_names(model))
     flatbuffer.drop_unused(stock)
     flatbuffer.shorten_names(stock)

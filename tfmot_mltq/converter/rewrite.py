@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -12,6 +12,7 @@ from ai_edge_litert import schema_py_generated as schema
 from tfmot_mltq import flatbuffer
 from tfmot_mltq.converter.export_layer import ExportLayer
 from tfmot_mltq.converter.match import FilterOperator
+from tfmot_mltq.cost_model.kernel_plan import Call
 from tfmot_mltq.errors import ConversionError
 from tfmot_mltq.packing import fixed_point, packed_layer
 from tfmot_mltq.packing.format import CUSTOM_OP_NAMES, Kind, Padding
@@ -23,7 +24,7 @@ def replace_operator(
     model: Any,
     match: FilterOperator,
     layer: ExportLayer,
-    encodings: Sequence[int] | None = None,
+    choose: Callable[[Call, np.ndarray], Sequence[int]],
 ) -> None:
     """Turns one operator into the MLTQ operator of a layer, in place.
 
@@ -31,14 +32,14 @@ def replace_operator(
       model: ``ModelT``.
       match: The operator.
       layer: The layer that it computes.
-      encodings: Forces the encoding of each level.
+      choose: Gives the encoding of each level, for a layer with its sizes and planes.
 
     Raises:
       ConversionError: The layer's numbers do not fit the operator.
     """
     operator = match.operator
     subgraph = next(s for s in model.subgraphs if any(o is operator for o in s.operators))
-    packed = _pack(subgraph, match, layer, encodings)
+    packed = _pack(subgraph, match, layer, choose)
     model.buffers.append(schema.BufferT())
     model.buffers[-1].data = np.frombuffer(packed, np.uint8)
     planes = schema.TensorT()
@@ -67,7 +68,10 @@ def _operator_code(model: Any, name: str) -> int:
 
 
 def _pack(
-    subgraph: Any, match: FilterOperator, layer: ExportLayer, encodings: Sequence[int] | None
+    subgraph: Any,
+    match: FilterOperator,
+    layer: ExportLayer,
+    choose: Callable[[Call, np.ndarray], Sequence[int]],
 ) -> bytes:
     operator = match.operator
     source = subgraph.tensors[operator.inputs[0]]
@@ -87,9 +91,10 @@ def _pack(
             output_zero_point=output_zero_point,
         )
         low, high = _activation_range(operator.builtinOptions, output_scale, output_zero_point)
+        call = _call(subgraph, operator, layer)
         return packed_layer.encode(
             packed_layer.PackedLayer(
-                geometry=_geometry(subgraph, operator, layer),
+                geometry=call.geometry,
                 planes=layer.planes,
                 multipliers=tables.multipliers,
                 biases=tables.biases,
@@ -98,7 +103,7 @@ def _pack(
                 activation_min=low,
                 activation_max=high,
             ),
-            encodings,
+            choose(call, layer.planes),
         )
     except ValueError as error:
         raise ConversionError(f"Layer '{layer.name}': {error}") from error
@@ -125,22 +130,25 @@ def _activation_range(options: Any, scale: float, zero_point: int) -> tuple[int,
     return to_int8(real_low), to_int8(real_high)
 
 
-def _geometry(subgraph: Any, operator: Any, layer: ExportLayer) -> packed_layer.Geometry:
+def _call(subgraph: Any, operator: Any, layer: ExportLayer) -> Call:
     filter_shape = [int(size) for size in subgraph.tensors[operator.inputs[1]].shape]
     options = operator.builtinOptions
     channels = layer.planes.shape[1]
+    output_shape = [int(size) for size in subgraph.tensors[operator.outputs[0]].shape]
     if layer.kind == Kind.FULLY_CONNECTED:
-        return packed_layer.Geometry(layer.kind, filter_shape[1], channels)
-    input_channels = int(subgraph.tensors[operator.inputs[0]].shape[3])
-    return packed_layer.Geometry(
+        size = (int(np.prod(output_shape)) // channels, 1)
+        return Call(packed_layer.Geometry(layer.kind, filter_shape[1], channels), size, size)
+    input_shape = [int(size) for size in subgraph.tensors[operator.inputs[0]].shape]
+    geometry = packed_layer.Geometry(
         kind=layer.kind,
-        input_channels=input_channels,
+        input_channels=input_shape[3],
         output_channels=channels,
         filter_size=(filter_shape[1], filter_shape[2]),
         stride=(options.strideH, options.strideW),
         dilation=(options.dilationHFactor, options.dilationWFactor),
         padding=Padding.SAME if options.padding == schema.Padding.SAME else Padding.VALID,
     )
+    return Call(geometry, tuple(input_shape[1:3]), tuple(output_shape[1:3]))
 
 
 def float_operators(model: Any) -> list[str]:

@@ -77,11 +77,13 @@ def _planes_offset(output_channels: int, levels: int) -> int:
     return -(-table_bytes(output_channels, levels) // fmt.WORD_BYTES) * fmt.WORD_BYTES
 
 
-def packed_bytes(planes: np.ndarray) -> int:
+def packed_bytes(planes: np.ndarray, encodings: Sequence[int] | None = None) -> int:
     """Bytes of a packed layer with ``planes`` of shape (levels, output_channels, row_size), each
-    level in its smallest encoding.
+    level in its encoding; by default in its smallest.
     """
-    streams = (plane_codec.plane_bytes(plane, plane_codec.best_encoding(plane)) for plane in planes)
+    if encodings is None:
+        encodings = [plane_codec.best_encoding(plane) for plane in planes]
+    streams = map(plane_codec.plane_bytes, planes, encodings)
     return _planes_offset(planes.shape[1], planes.shape[0]) + sum(streams)
 
 

@@ -66,13 +66,18 @@ def best_encoding(plane: np.ndarray) -> int:
     return min(fmt.ENCODINGS, key=lambda encoding: plane_bytes(plane, encoding))
 
 
+def code_count(plane: np.ndarray, encoding: int) -> int:
+    """Gap codes, escapes among them, that a plane of shape (rows, n) takes."""
+    return _code_count(_gaps(plane), encoding)
+
+
 def plane_bytes(plane: np.ndarray, encoding: int) -> int:
     """Bytes that a plane of shape (rows, n) takes, without packing it."""
     rows, size = plane.shape
     if encoding == fmt.ENCODING_TRITS:
         return _round_up(rows * (-(-size // fmt.TRITS_PER_BYTE)))
     table = rows * count_bits(plane) // 4
-    words = -(-_code_count(_gaps(plane), encoding) // encoding)
+    words = -(-code_count(plane, encoding) // encoding)
     return _round_up(table) + fmt.WORD_BYTES * words
 
 

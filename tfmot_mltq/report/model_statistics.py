@@ -17,27 +17,35 @@ from tfmot_mltq.report.layer_statistics import LayerStatistics, layer_statistics
 from tfmot_mltq.report.zero_activations import used_activations
 
 
-def model_statistics(model: Any, dataset: Any = None) -> list[LayerStatistics]:
+def multi_level_layers(model: Any) -> dict[str, MultiLevelLayer]:
+    """The multi-level layers of a model by name, in graph order.
+
+    Raises:
+      UnsupportedModelError: The model is not quantized.
+    """
+    check_quantized(model)
+    adapter = adapter_of(model)
+    nodes = adapter.GRAPHS.nodes_in_order(model)
+    found = [adapter.multi_level_layer(node.layer) for node in nodes]
+    return {layer.name: layer for layer in found if layer is not None}
+
+
+def model_statistics(
+    model: Any, layers: dict[str, MultiLevelLayer], dataset: Any = None
+) -> list[LayerStatistics]:
     """One entry per multi-level layer, in graph order; the calls of a shared layer add up.
 
     Args:
       model: Quantized model.
+      layers: Its multi-level layers by name.
       dataset: Samples for the two-sided figures, in a form that ``convert`` takes; None without.
 
     Raises:
-      UnsupportedModelError: The model is not quantized.
       ValueError: The dataset does not fit the model.
       TypeError: The dataset has none of the forms.
     """
-    check_quantized(model)
     adapter = adapter_of(model)
     positions = output_positions(adapter.GRAPHS, model)
-    layers: dict[str, MultiLevelLayer] = {}
-    for node in adapter.GRAPHS.nodes_in_order(model):
-        layer = adapter.multi_level_layer(node.layer)
-        if layer is None:
-            continue
-        layers[layer.name] = layer
     used = {} if dataset is None else used_activations(model, dataset, adapter, layers)
     return [
         layer_statistics(

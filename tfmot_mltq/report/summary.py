@@ -9,6 +9,9 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
+from tfmot_mltq.cost_model.choose_encodings import check_optimize
+from tfmot_mltq.frameworks import adapter_of
+from tfmot_mltq.report.device_prediction import add_predictions, predict_layers
 from tfmot_mltq.report.layer_statistics import (
     SPEEDUP_NOTE,
     TWO_SIDED_NOTE,
@@ -16,13 +19,19 @@ from tfmot_mltq.report.layer_statistics import (
     layer_dict,
     total_dict,
 )
-from tfmot_mltq.report.model_statistics import int8_layers, model_statistics
+from tfmot_mltq.report.model_statistics import (
+    int8_layers,
+    model_statistics,
+    multi_level_layers,
+)
 
 
 def summary(
     model: Any,
     dataset: Any = None,
     *,
+    target: str | None = None,
+    optimize: str = "size",
     print_table: bool = True,
     console: Console | None = None,
 ) -> dict[str, Any]:
@@ -31,6 +40,8 @@ def summary(
     Args:
       model: Model that ``quantize_model`` or ``quantize_apply`` returned.
       dataset: Samples to measure the two-sided speed-ups on, in a form that ``convert`` takes.
+      target: Microcontroller to predict for, as in ``convert``; None predicts nothing.
+      optimize: What ``convert`` will be told to choose the encodings for.
       print_table: False only returns the figures.
       console: Where to print; standard output by default.
 
@@ -40,23 +51,38 @@ def summary(
       potential speed-ups (one-sided, and with a dataset two-sided; bit and word level),
       multiply-accumulates per sample, and bytes: packed (``flash_bytes``), entropy bound of the
       planes, and stock int8. The layers that stay int8 are not counted; they are listed with the
-      reason.
+      reason. With a target, "prediction" holds, per layer and in total: the bytes, the instructions
+      for one sample, those of the stock int8 kernels there (CMSIS-NN, ESP-NN), and the scratch;
+      None where a layer is too large for the optimised kernels.
 
     Raises:
       UnsupportedModelError: The model is not quantized.
-      ValueError: The dataset does not fit the model.
+      ValueError: The dataset does not fit the model, or there is no such target or choice.
       TypeError: The dataset has none of the forms.
     """
-    layers = model_statistics(model, dataset)
-    result = {
+    if target is not None:
+        check_optimize(optimize, target)
+    found = multi_level_layers(model)
+    layers = model_statistics(model, found, dataset)
+    result: dict[str, Any] = {
         "layers": [layer_dict(layer) for layer in layers],
         "total": total_dict(layers),
         "int8_layers": [dataclasses.asdict(layer) for layer in int8_layers(model)],
         "note": SPEEDUP_NOTE if dataset is None else f"{SPEEDUP_NOTE} {TWO_SIDED_NOTE}",
     }
+    if target is not None:
+        predictions = predict_layers(model, adapter_of(model), found, optimize, target)
+        result["prediction"] = {
+            "target": target,
+            "optimize": optimize,
+            "layers": predictions,
+            "total": add_predictions(list(predictions.values())),
+        }
     if print_table:
         console = console or Console()
         console.print(_table(model.name, layers, result))
+        if target is not None:
+            console.print(_prediction_table(result["prediction"]))
         if dataset is not None:
             console.print(_two_sided_table(result))
         if result["int8_layers"]:
@@ -86,6 +112,39 @@ def _table(name: str, layers: list[LayerStatistics], result: dict[str, Any]) -> 
         table.add_row(layer.name, str(layer.levels), *_cells(figures))
     table.add_section()
     table.add_row("total", "", *_cells(result["total"]), style="bold")
+    return table
+
+
+def _prediction_table(prediction: dict[str, Any]) -> Table:
+    table = Table(
+        title=f"Predicted on {prediction['target']}, encodings for {prediction['optimize']}",
+        box=box.SIMPLE_HEAD,
+        padding=(0, 1, 0, 0),
+    )
+    table.add_column("layer", overflow="fold")
+    for heading in (
+        "instructions",
+        "int8\ninstructions",
+        "speed",
+        "flash\nbytes",
+        "scratch\nbytes",
+    ):
+        table.add_column(heading, justify="right", no_wrap=True)
+
+    def cells(figures: dict[str, Any]) -> list[str]:
+        count, int8 = figures["instructions"], figures["int8_instructions"]
+        return [
+            _count(count),
+            _count(int8),
+            _times(int8 / count if count else None),
+            _count(figures["flash_bytes"]),
+            _count(figures["scratch_bytes"]),
+        ]
+
+    for name, figures in prediction["layers"].items():
+        table.add_row(name, *cells(figures))
+    table.add_section()
+    table.add_row("total", *cells(prediction["total"]), style="bold")
     return table
 
 
@@ -122,6 +181,10 @@ def _two_sided_table(result: dict[str, Any]) -> Table:
 
 def _percent(value: float | None) -> str:
     return "-" if value is None else f"{value:.1%}"
+
+
+def _count(value: int | None) -> str:
+    return "-" if value is None else f"{value:,}"
 
 
 def _times(value: float | None) -> str:

@@ -1,0 +1,165 @@
+"""What the kernels have to do for a layer, counted by kind of work.
+
+The instructions of a layer are a sum of these counts, each times what one costs on a target.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+
+import numpy as np
+
+from tfmot_mltq.cost_model.kernel_plan import (
+    MAX_LANE_ENTRIES,
+    Call,
+    Plan,
+    depthwise_plan,
+    helium_plan,
+    lanes_plan,
+)
+from tfmot_mltq.packing import format as fmt
+from tfmot_mltq.packing import plane_codec
+
+# Loops over so many codes a word are unrolled in mltq_code_stream.c.
+_UNROLLED = (4, 5, 6, 8)
+
+
+@dataclasses.dataclass(frozen=True)
+class PlaneCounts:
+    """What a layer's planes hold.
+
+    Attributes:
+      bits: Non-zero entries of all planes.
+      words: Weights with at least one of them.
+      rows: Rows with at least one entry, of all planes.
+      sums: 16-bit sums that these rows are cut into.
+      max_sums: The most of one output channel.
+      codes: Gap codes, of the encodings whose loop is unrolled.
+      other_codes: Those of the others.
+      trits: Entries of planes stored as trits.
+    """
+
+    bits: int
+    words: int
+    rows: int
+    sums: int
+    max_sums: int
+    codes: int
+    other_codes: int
+    trits: int
+
+
+def count_planes(planes: np.ndarray, encodings: Sequence[int]) -> PlaneCounts:
+    """Counts planes of shape (levels, output_channels, row_size), each in its encoding."""
+    positive, negative = (planes > 0).sum(2), (planes < 0).sum(2)
+    sums = sum(np.maximum(count - 1, 0) // MAX_LANE_ENTRIES for count in (positive, negative)) + 1
+    sums = np.where(positive + negative > 0, sums, 0)
+    codes, other_codes, trits = 0, 0, 0
+    for plane, encoding in zip(planes, encodings, strict=True):
+        if encoding == fmt.ENCODING_TRITS:
+            trits += plane.size
+        elif encoding in _UNROLLED:
+            codes += plane_codec.code_count(plane, encoding)
+        else:
+            other_codes += plane_codec.code_count(plane, encoding)
+    return PlaneCounts(
+        bits=int(np.count_nonzero(planes)),
+        words=int(np.count_nonzero(planes.any(axis=0))),
+        rows=int(np.count_nonzero(sums)),
+        sums=int(sums.sum()),
+        max_sums=int(sums.sum(0).max()),
+        codes=codes,
+        other_codes=other_codes,
+        trits=trits,
+    )
+
+
+def kernel_work(
+    call: Call, levels: int, counts: PlaneCounts, kernel: str
+) -> dict[str, float] | None:
+    """Counts of work of a layer; None where it runs on the reference kernel.
+
+    Args:
+      call: Layer and sizes.
+      levels: Planes M.
+      counts: What its planes hold.
+      kernel: "portable", "dsp" or "helium"; which C code the target has.
+    """
+    kind = call.geometry.kind
+    if kind == fmt.Kind.FULLY_CONNECTED:
+        # The planes are decoded for every position.
+        work = _decoding(counts, call.positions)
+        outputs = call.geometry.output_channels * call.positions
+        return work | {"rows": counts.rows * call.positions, "outputs": outputs}
+    if kind == fmt.Kind.DEPTHWISE_CONV_2D:
+        return _depthwise(call, levels, counts, kernel)
+    plan = conv_plan(call, levels, counts.max_sums, kernel)
+    return None if plan is None else _conv(call, levels, counts, plan)
+
+
+def conv_plan(call: Call, levels: int, max_sums: int, kernel: str) -> Plan | None:
+    """Plan of a convolution; None where it runs on the reference kernel."""
+    if kernel == "helium":
+        return helium_plan(call, max_sums)
+    return lanes_plan(call, levels, max_sums, lanes=4 if kernel == "dsp" else 2)
+
+
+def scratch_bytes(call: Call, levels: int, max_sums: int, kernel: str) -> int | None:
+    """Scratch of the optimised kernel; None where the reference kernel runs."""
+    kind = call.geometry.kind
+    if kind == fmt.Kind.FULLY_CONNECTED:
+        return 0
+    if kind == fmt.Kind.DEPTHWISE_CONV_2D:
+        return depthwise_plan(call).scratch_bytes
+    plan = conv_plan(call, levels, max_sums, kernel)
+    return None if plan is None else plan.scratch_bytes
+
+
+def _decoding(counts: PlaneCounts, times: int) -> dict[str, float]:
+    return {
+        "codes": counts.codes * times,
+        "other_codes": counts.other_codes * times,
+        "trits": counts.trits * times,
+        "entries": counts.bits * times,
+    }
+
+
+def _conv(call: Call, levels: int, counts: PlaneCounts, plan: Plan) -> dict[str, float]:
+    channels = call.geometry.output_channels
+    outputs = call.positions * channels
+    single = plan.width % 4
+    return _decoding(counts, plan.decodings) | {
+        "additions": counts.bits * plan.steps * (plan.width - single),
+        "single_additions": counts.bits * plan.steps * single,
+        "tiles": counts.sums * plan.steps * (plan.width // 4),
+        "single_tiles": counts.sums * plan.steps * single,
+        "runs": counts.sums * plan.steps,
+        "channels": channels * plan.steps,
+        "outputs": outputs,
+        "products": outputs * levels,
+        "inputs": plan.packed,
+        "table": call.geometry.row_size * plan.steps,
+        "layers": 1,
+    }
+
+
+def _depthwise(call: Call, levels: int, counts: PlaneCounts, kernel: str) -> dict[str, float]:
+    plan = depthwise_plan(call)
+    height, width = call.output_size
+    channels = call.geometry.output_channels
+    tiles, single = divmod(width, 4)
+    if kernel == "helium":
+        tiles, single = tiles + (single > 0), 0
+    return _decoding(counts, plan.decodings) | {
+        "taps": counts.words * height * tiles,
+        "single_taps": counts.words * height * single,
+        "tiles": channels * height * tiles,
+        "singles": channels * height * single,
+        "output_rows": channels * height,
+        "channels": channels * plan.steps,
+        "rows": channels * levels * plan.steps,
+        "inputs": plan.packed,
+        "input_rows": plan.packed // call.input_size[1],
+        "table": call.geometry.row_size * channels * plan.steps,
+    }

@@ -1,0 +1,127 @@
+"""Fits the cost model to the counts of `make bench`.
+
+    python tools/fit_cost_model.py
+
+Reads device.json, finds for every target and operator what each kind of work costs (least squares
+of relative errors, no cost below zero), writes tfmot_mltq/cost_model/coefficients.json, and prints
+how far off the predictions are: those of the fit, and those of layers that were left out of it.
+"""
+
+import json
+import pathlib
+
+import device_benchmark
+import numpy as np
+from absl import app, flags
+from rich.console import Console
+from rich.table import Table
+from scipy.optimize import nnls
+
+from tfmot_mltq.cost_model.kernel_work import kernel_work
+from tfmot_mltq.cost_model.predict import COEFFICIENTS_PATH, int8_work
+from tfmot_mltq.files import replaced_file
+
+# Which of the C kernels a target has.
+KERNELS = {
+    "cortex-m0": "portable",
+    "cortex-m3": "portable",
+    "cortex-m4": "dsp",
+    "cortex-m7": "dsp",
+    "cortex-m33": "dsp",
+    "cortex-m55": "helium",
+    "rv32imc": "portable",
+    "xtensa": "portable",
+}
+FOLDS = 5
+
+FLAGS = flags.FLAGS
+flags.DEFINE_string("benchmark", "build/benchmarks/device.json", "Result of make bench.")
+
+
+def fit(samples: list[tuple[dict, float]]) -> dict[str, float]:
+    """What each kind of work costs, from (work, instructions) of layers."""
+    names = list(samples[0][0])
+    target = np.array([instructions for _, instructions in samples])
+    work = np.array([[work[name] for name in names] for work, _ in samples]) / target[:, None]
+    scale = work.max(0)
+    scale[scale == 0] = 1.0
+    costs = nnls(work / scale, np.ones(len(samples)))[0] / scale
+    return {name: round(float(cost), 4) for name, cost in zip(names, costs, strict=True) if cost}
+
+
+def predict(costs: dict[str, float], work: dict) -> float:
+    """Instructions of a layer."""
+    return sum(cost * work[name] for name, cost in costs.items())
+
+
+def left_out_errors(samples: list) -> np.ndarray:
+    """Relative errors of the layers that are left out of a fit, one fold at a time."""
+    order = np.random.default_rng(0).permutation(len(samples))
+    errors = []
+    for fold in range(FOLDS):
+        inside = [samples[i] for i in order if i % FOLDS != fold]
+        costs = fit(inside)
+        errors += [
+            predict(costs, samples[i][0]) / samples[i][1] - 1 for i in order if i % FOLDS == fold
+        ]
+    return np.array(errors)
+
+
+def samples_of(results: dict, entries: dict, target: str) -> dict[str, list]:
+    """Work and instructions of the layers of a target, by operator."""
+    samples: dict[str, list] = {}
+    for name, result in results[target].items():
+        entry = entries[name]
+        for index, figures in enumerate(result["layers"]):
+            work = kernel_work(
+                entry.calls[index], entry.config["levels"], entry.counts[index], KERNELS[target]
+            )
+            samples.setdefault(figures["op"], []).append((work, figures["instructions"]))
+    return samples
+
+
+def int8_samples(target: str) -> dict[str, list]:
+    """Work and instructions of the competitor's int8 kernels, by operator."""
+    samples: dict[str, list] = {}
+    for model, counts in device_benchmark.MLPERF_TINY["competitors"][target][
+        "instructions"
+    ].items():
+        layers = device_benchmark.MLPERF_TINY["models"][model]["layers"]
+        for shapes, instructions in zip(layers, counts, strict=True):
+            call = device_benchmark.layer_call(shapes)
+            samples.setdefault(shapes["op"], []).append((int8_work(call), instructions))
+    return samples
+
+
+def main(_):
+    """Fits and writes."""
+    results = json.loads(pathlib.Path(FLAGS.benchmark).read_text())
+    names = {name for entries in results.values() for name in entries}
+    entries = {name: device_benchmark.Entry(name) for name in names}
+    table = Table(title="Relative error of predicted instructions: mean, largest")
+    for column in ("target", "operator", "layers", "fit", "left out", "int8 fit"):
+        table.add_column(column, justify="left" if column in ("target", "operator") else "right")
+
+    def cell(errors: np.ndarray) -> str:
+        return f"{np.mean(np.abs(errors)):.1%}, {np.max(np.abs(errors)):.1%}"
+
+    model = {}
+    for target in results:
+        model[target] = {"kernel": KERNELS[target], "costs": {}, "int8_costs": {}}
+        int8 = int8_samples(target)
+        for operator, samples in samples_of(results, entries, target).items():
+            costs = model[target]["costs"][operator] = fit(samples)
+            int8_costs = model[target]["int8_costs"][operator] = fit(int8[operator])
+            errors = np.array([predict(costs, work) / count - 1 for work, count in samples])
+            int8_errors = [predict(int8_costs, work) / count - 1 for work, count in int8[operator]]
+            table.add_row(
+                target, operator, str(len(samples)), cell(errors),
+                cell(left_out_errors(samples)), cell(np.array(int8_errors)),
+            )  # fmt: skip
+    Console(width=100).print(table)
+    with replaced_file(COEFFICIENTS_PATH) as temporary:
+        temporary.write_text(json.dumps(model, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    app.run(main)
