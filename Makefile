@@ -2,6 +2,7 @@
 #             (KERAS=tf_keras for tf_keras instead of Keras 3; KERAS_BACKEND=jax or torch)
 # make test   all checks and tests that take minutes
 # make test-slow   tests that take longer
+# make fuzz   ten minutes of libFuzzer on the C core (FUZZ_SECONDS=600)
 # make bench  instructions of the operators on emulated microcontrollers, beside int8 kernels
 #
 # Both set up everything in .venv; what they write goes to build/.
@@ -14,12 +15,14 @@ KERAS ?= keras
 C_FILES := $(wildcard tflite_ops/*/*.[ch] tflite_ops/*/*/*.[ch])
 C_SOURCES := $(filter-out tflite_ops/tests/% tflite_ops/device/%,$(C_FILES))
 
-# Cross compilers and emulators of the device tests.
+FUZZ_SECONDS ?= 600
+
+# Cross compilers and emulators of the device tests, and the fuzzer.
 DEVICE_PACKAGES := gcc-arm-none-eabi libnewlib-arm-none-eabi qemu-system-arm \
   gcc-riscv64-unknown-elf picolibc-riscv64-unknown-elf qemu-system-misc \
-  gcc-xtensa-lx106 picolibc-xtensa-lx106-elf
+  gcc-xtensa-lx106 picolibc-xtensa-lx106-elf clang libclang-rt-dev
 
-.PHONY: help demo test test-slow bench lint format golden device-tools bazel-test clean
+.PHONY: help demo test test-slow bench fuzz lint format golden device-tools bazel-test clean
 
 help:
 	@sed -n 's/^# \(make\)/\1/p' Makefile
@@ -53,6 +56,9 @@ test-slow: $(VENV)/installed
 
 bench: $(VENV)/installed device-tools
 	$(RUN) tools/device_benchmark.py --output=build/benchmarks
+
+fuzz: $(VENV)/installed device-tools
+	$(RUN) tools/fuzz_core.py --seconds=$(FUZZ_SECONDS) --corpus=build/fuzz
 
 lint: $(VENV)/installed
 	$(VENV)/bin/ruff check .

@@ -236,6 +236,20 @@ def test_conversion_is_repeatable(graph, images):
     assert mltq.convert(q, images) == mltq.convert(q)
 
 
+def test_encodings_for_speed_give_the_same_outputs(graph, images):
+    q = mltq.quantize_model(graph, levels=2)
+    mltq.calibrate(q, images)
+    small, fast = mltq.convert(q), mltq.convert(q, optimize="speed", target="xtensa")
+    assert len(fast) >= len(small)
+    np.testing.assert_array_equal(
+        *(mltq.Interpreter(t, runtime="tflm").predict(images[:4]) for t in (small, fast))
+    )
+    with pytest.raises(ValueError, match="optimize must be one of"):
+        mltq.convert(q, optimize="flash")
+    with pytest.raises(ValueError, match="target must be one of"):
+        mltq.convert(q, target="z80")
+
+
 def test_encodings_can_be_forced(graph, images):
     q = mltq.quantize_model(graph, levels=2)
     mltq.calibrate(q, images)

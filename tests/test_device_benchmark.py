@@ -4,9 +4,14 @@ import json
 
 import device_benchmark
 import pytest
+from device_benchmark import MLPERF_TINY
 from device_targets import DEVICE
 
+from tfmot_mltq.cost_model import predict
+from tfmot_mltq.cost_model.kernel_work import scratch_bytes
+
 ENTRIES = ["resnet8/m2/d0.10", "dscnn/m2/d0.10", "autoencoder/m2/d0.10"]
+TARGETS = ["cortex-m0", "cortex-m4", "cortex-m55", "rv32imc", "xtensa"]
 
 
 @pytest.fixture(scope="module", params=ENTRIES)
@@ -14,15 +19,63 @@ def entry(request):
     return device_benchmark.Entry(request.param)
 
 
-@pytest.mark.parametrize("target", ["cortex-m0", "cortex-m4", "cortex-m55", "rv32imc"])
-def test_no_kernel_has_become_slower(target, entry, tmp_path):
+@pytest.fixture(scope="module")
+def measured(entry, tmp_path_factory):
+    """Figures of an entry on every target."""
+    folder = tmp_path_factory.mktemp("programs")
+    return {target: device_benchmark.measure(target, entry, folder) for target in TARGETS}
+
+
+def predicted(target, entry):
+    return [
+        predict.instructions(call, entry.config["levels"], counts, target)
+        for call, counts in zip(entry.calls, entry.counts, strict=True)
+    ]
+
+
+def check_scratch(target, entry, result):
+    for call, counts, layer in zip(entry.calls, entry.counts, result["layers"], strict=True):
+        levels, kernel = entry.config["levels"], predict.kernel(target)
+        expected = scratch_bytes(call, levels, counts.max_sums, kernel)
+        assert layer["scratch_bytes"] == expected, layer["name"]
+
+
+@pytest.mark.parametrize("target", TARGETS)
+def test_no_kernel_has_become_slower(target, entry, measured):
     baseline = json.loads((DEVICE / "baseline.json").read_text())
-    result = device_benchmark.measure(target, entry, tmp_path)
-    measured = device_benchmark.totals_by_entry({target: {entry.name: result}})
-    assert not device_benchmark.regressions(measured, baseline)
-    assert result["totals"]["nonzero_bits"] == sum(
-        layer["nonzero_bits"] for layer in result["layers"]
-    )
+    totals = device_benchmark.totals_by_entry({target: {entry.name: measured[target]}})
+    assert not device_benchmark.regressions(totals, baseline)
+
+
+@pytest.mark.parametrize("target", TARGETS)
+def test_counts_are_predicted(target, entry, measured):
+    count = measured[target]["totals"]["instructions"]
+    assert sum(predicted(target, entry)) == pytest.approx(count, rel=0.15)
+    check_scratch(target, entry, measured[target])
+
+
+@pytest.mark.parametrize("target", TARGETS)
+def test_a_network_that_was_not_fitted_is_predicted(target, tmp_path, monkeypatch):
+    """Shapes and densities that `make bench` does not have."""
+    layers = [
+        ("CONV_2D", [1, 40, 28, 4], [24, 5, 3, 4], [2, 1], "SAME", [1, 20, 28, 24]),
+        ("DEPTHWISE_CONV_2D", [1, 20, 28, 24], [1, 3, 3, 24], [1, 1], "SAME", [1, 20, 28, 24]),
+        ("CONV_2D", [1, 20, 28, 24], [40, 1, 1, 24], [1, 1], "SAME", [1, 20, 28, 40]),
+        ("CONV_2D", [1, 20, 28, 40], [20, 3, 3, 40], [1, 1], "VALID", [1, 18, 26, 20]),
+        ("FULLY_CONNECTED", [1, 300], [50, 300], None, None, [1, 50]),
+    ]
+    keys = ("op", "in_shape", "filter_shape", "stride", "padding", "out_shape")
+    shapes = [
+        dict(zip(keys, layer, strict=True), name=f"layer {i}", macs=0)
+        for i, layer in enumerate(layers)
+    ]
+    monkeypatch.setitem(MLPERF_TINY["models"], "unseen", {"layers": shapes})
+    for name in ("unseen/m2/d0.15", "unseen/m3/d0.04"):
+        entry = device_benchmark.Entry(name)
+        result = device_benchmark.measure(target, entry, tmp_path)
+        counts = [layer["instructions"] for layer in result["layers"]]
+        assert sum(predicted(target, entry)) == pytest.approx(sum(counts), rel=0.15)
+        check_scratch(target, entry, result)
 
 
 def test_what_counts_as_a_regression():

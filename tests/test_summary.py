@@ -87,14 +87,58 @@ def test_figures_of_a_model(q):
 
 
 def test_flash_bytes_are_those_of_the_converted_model(q):
+    x = np.random.default_rng(0).random((10, 8, 8, 3), dtype=np.float32)
+    sizes = packed_sizes(mltq.convert(q, x))
+    for layer in mltq.summary(q, print_table=False)["layers"]:
+        assert sizes[layer["name"]] == layer["flash_bytes"]
+
+
+def packed_sizes(tflite):
     from tfmot_mltq import flatbuffer
 
-    x = np.random.default_rng(0).random((10, 8, 8, 3), dtype=np.float32)
-    model = flatbuffer.load(mltq.convert(q, x))
-    sizes = {
-        flatbuffer.tensor_name(tensor): len(model.buffers[tensor.buffer].data)
+    model = flatbuffer.load(tflite)
+    return {
+        flatbuffer.tensor_name(tensor).removesuffix("/planes"): len(
+            model.buffers[tensor.buffer].data
+        )
         for tensor in model.subgraphs[0].tensors
         if flatbuffer.tensor_name(tensor).endswith("/planes")
     }
-    for layer in mltq.summary(q, print_table=False)["layers"]:
-        assert sizes[f"{layer['name']}/planes"] == layer["flash_bytes"]
+
+
+@pytest.mark.parametrize("optimize", ["size", "speed", "balanced"])
+def test_predicted_bytes_are_those_of_the_converted_model(q, optimize):
+    x = np.random.default_rng(0).random((10, 8, 8, 3), dtype=np.float32)
+    choice = {"optimize": optimize, "target": "rv32imc"}
+    sizes = packed_sizes(mltq.convert(q, x, **choice))
+    prediction = mltq.summary(q, print_table=False, **choice)["prediction"]
+    for name, layer in prediction["layers"].items():
+        assert layer["flash_bytes"] == sizes[name]
+    assert prediction["total"]["flash_bytes"] == sum(sizes.values())
+
+
+def test_predictions_of_a_model(q):
+    output = io.StringIO()
+    result = mltq.summary(q, target="cortex-m4", console=Console(file=output, width=100))
+    prediction = result["prediction"]
+    assert json.loads(json.dumps(result)) == result
+    assert "Predicted on cortex-m4" in output.getvalue()
+    layers, total = prediction["layers"], prediction["total"]
+    for name in ("instructions", "int8_instructions"):
+        assert total[name] == sum(layer[name] for layer in layers.values())
+        assert f"{total[name]:,}" in output.getvalue()
+    assert total["scratch_bytes"] == max(layer["scratch_bytes"] for layer in layers.values())
+    assert layers["quant_fc"]["scratch_bytes"] == 0
+    # Called twice, on images of the same size.
+    once = keras.Sequential([
+        keras.Input((8, 8, 6)), keras.layers.Conv2D(6, 3, padding="same", name="shared"),
+    ])  # fmt: skip
+    once.set_weights(q.get_layer("quant_shared").get_weights()[:2])
+    single = mltq.quantize_model(once, levels=2, include_first_layer=True, include_last_layer=True)
+    alone = mltq.summary(single, target="cortex-m4", print_table=False)["prediction"]["total"]
+    assert layers["quant_shared"]["int8_instructions"] == 2 * alone["int8_instructions"]
+
+
+def test_an_unknown_target_is_refused(q):
+    with pytest.raises(ValueError, match=r"target must be one of .*'arduino'"):
+        mltq.summary(q, target="arduino")

@@ -4,9 +4,14 @@
 
 Builds one program per target and entry (a model of tflite_ops/device/mlperf_tiny.json, levels, and
 the density of the bits of each level), runs it under QEMU, checks that the outputs are those of
-the NumPy twin, and writes device.json, with the same figures per layer and in total, to --output.
-The planes are random with a fixed seed: speed does not depend on which bits are set. With --check,
-fails if a total has more than 2% more instructions than the one in --baseline.
+the NumPy twin, and writes to --output: device.json, with the same figures per layer and in total;
+code_size.json, the bytes of code of the operators; and device.png. The planes are random with a
+fixed seed: speed does not depend on which bits are set. With --check, fails if a total has more
+than 2% more instructions than the one in --baseline.
+
+arena_bytes is the largest sum of a layer's input, output and scratch: what an interpreter plans for
+a chain of these layers, without skip connections and its own tables. int8_arena_bytes is the same
+without scratch.
 """
 
 import json
@@ -16,6 +21,7 @@ import tempfile
 
 import numpy as np
 from absl import app, flags
+from device_plot import draw
 from device_targets import CORE_SOURCES, DEVICE, TARGETS, DeviceError
 from rich.console import Console
 from rich.progress import track
@@ -36,6 +42,7 @@ ENTRIES = [
 ]
 MARGIN = 1.02
 OPTIMIZE = "-O3"
+CODE_SIZES = ("-Os", "-O2", "-O3")
 MLPERF_TINY = json.loads((DEVICE / "mlperf_tiny.json").read_text())
 
 FLAGS = flags.FLAGS
@@ -166,11 +173,25 @@ class Entry:
         }
 
 
-def totals(layers: list[dict]) -> dict:
-    """Sums of the layers' figures, and the largest scratch."""
+def totals(layers: list[dict], dims: list) -> dict:
+    """Sums of the layers' figures, the largest scratch, and the arena for tensors of ``dims``."""
     keys = ("macs", "nonzero_bits", "nonzero_words", "instructions", "flash_bytes", "entropy_bytes")
+    tensors = [int(np.prod(in_dims) + np.prod(out_dims)) for in_dims, out_dims in dims]
+    scratch = [layer["scratch_bytes"] for layer in layers]
     return {key: round(sum(layer[key] for layer in layers), 1) for key in keys} | {
-        "max_scratch_bytes": max(layer["scratch_bytes"] for layer in layers)
+        "max_scratch_bytes": max(scratch),
+        "arena_bytes": max(map(sum, zip(tensors, scratch, strict=True))),
+        "int8_arena_bytes": max(tensors),
+    }
+
+
+def code_sizes(targets: list[str]) -> dict:
+    """Bytes of code of the operators, Prepare and the reference kernels included, by target and
+    optimisation.
+    """
+    return {
+        name: {level: TARGETS[name].text_bytes(CORE_SOURCES, [level]) for level in CODE_SIZES}
+        for name in targets
     }
 
 
@@ -197,7 +218,7 @@ def measure(name: str, entry: Entry, folder: pathlib.Path) -> dict:
         entry.figures(index, int(instructions), int(scratch))
         for index, (instructions, scratch, _) in enumerate(results)
     ]
-    return {"config": entry.config, "layers": layers, "totals": totals(layers)}
+    return {"config": entry.config, "layers": layers, "totals": totals(layers, entry.dims)}
 
 
 def print_table(results: dict, console: Console) -> None:
@@ -219,6 +240,17 @@ def print_table(results: dict, console: Console) -> None:
                 f"{theirs / figures['instructions']:.2f}x",
                 f"{figures['flash_bytes'] / int8:.3f}", f"{figures['max_scratch_bytes']:,}",
             )  # fmt: skip
+    console.print(table)
+
+
+def print_code_sizes(sizes: dict, console: Console) -> None:
+    """Bytes of code by target."""
+    table = Table(title="Bytes of code of the three operators, with checks and reference kernels")
+    table.add_column("target")
+    for level in CODE_SIZES:
+        table.add_column(level, justify="right")
+    for target, by_level in sizes.items():
+        table.add_row(target, *(f"{by_level[level]:,}" for level in CODE_SIZES))
     console.print(table)
 
 
@@ -268,7 +300,12 @@ def main(_):
     except DeviceError as error:
         sys.exit(str(error))
     print_table(results, console)
-    write_json(pathlib.Path(FLAGS.output) / "device.json", results)
+    output = pathlib.Path(FLAGS.output)
+    write_json(output / "device.json", results)
+    sizes = code_sizes(FLAGS.targets)
+    print_code_sizes(sizes, console)
+    write_json(output / "code_size.json", sizes)
+    draw(results, MLPERF_TINY["competitors"], output / "device.png")
     measured, path = totals_by_entry(results), pathlib.Path(FLAGS.baseline)
     baseline = json.loads(path.read_text()) if path.exists() else {}
     if FLAGS.update:

@@ -2,8 +2,6 @@
 
 import pathlib
 
-from device_benchmark import MLPERF_TINY
-
 from tfmot_mltq.report.plots import new_figure, save_figure
 
 # Entries that are drawn, with their names in the legend.
@@ -15,38 +13,32 @@ SERIES = {
 COLORS = ("#1f77b4", "#5fa2d4", "#a9cdea")
 
 
-def draw(results: dict, path: pathlib.Path) -> bool:
-    """Bars of ResNet-8 for every target; False if the results lack the entries."""
+def draw(results: dict, competitors: dict, path: pathlib.Path) -> None:
+    """Bars of ResNet-8 for every target that has all entries; nothing without any."""
     targets = [target for target, entries in results.items() if set(SERIES) <= set(entries)]
     if not targets:
-        return False
+        return
     figure, axes = new_figure([["counts"]], (8, 1 + 0.75 * len(targets)))
     axis = axes["counts"]
-    height = 0.8 / (1 + len(SERIES))
-    int8 = [
-        sum(MLPERF_TINY["competitors"][target]["instructions"]["resnet8"]) / 1e6
-        for target in targets
-    ]
-    for row, count in enumerate(int8):
-        library = MLPERF_TINY["competitors"][targets[row]]["library"]
-        bar = axis.barh(row, count, height, color="#b0b0b0", label="int8" if row == 0 else None)
-        axis.bar_label(bar, [f" {library} {count:.1f} M"], fontsize=8)
-    for series, (entry, label) in enumerate(SERIES.items(), 1):
-        counts = [results[target][entry]["totals"]["instructions"] / 1e6 for target in targets]
-        bars = axis.barh(
-            [row + series * height for row in range(len(targets))], counts, height,
-            color=COLORS[series - 1], label=label,
-        )  # fmt: skip
-        ratios = [
-            f" {count:.2f} M ({theirs / count:.1f}x)"
-            for count, theirs in zip(counts, int8, strict=True)
-        ]
-        axis.bar_label(bars, ratios, fontsize=8)
-    axis.set_yticks([row + 1.5 * height for row in range(len(targets))], targets)
+    height = 0.8 / len(SERIES)
+    for series, (entry, label) in enumerate(SERIES.items()):
+        shares, texts = [], []
+        for target in targets:
+            count = results[target][entry]["totals"]["instructions"]
+            int8 = sum(competitors[target]["instructions"]["resnet8"])
+            shares.append(100 * count / int8)
+            texts.append(f" {count / 1e6:.2f} M, {int8 / count:.1f}x fewer")
+        rows = [row + series * height for row in range(len(targets))]
+        bars = axis.barh(rows, shares, height, color=COLORS[series], label=label)
+        axis.bar_label(bars, texts, fontsize=8)
+    names = []
+    for target in targets:
+        int8 = sum(competitors[target]["instructions"]["resnet8"])
+        names.append(f"{target}\n{competitors[target]['library']} {int8 / 1e6:.1f} M")
+    axis.axvline(100, color="#999999", linewidth=1)
+    axis.set_yticks([row + height for row in range(len(targets))], names, fontsize=9)
     axis.invert_yaxis()
-    axis.set_xscale("log")
-    axis.set_xlim(right=3 * max(int8))
-    axis.set_xlabel("million instructions of ResNet-8's layers with weights (log scale)")
-    axis.legend(loc="upper center", bbox_to_anchor=(0.5, -0.12), ncols=2, frameon=False, fontsize=9)
+    axis.set_xlim(0, 105)
+    axis.set_xlabel("instructions of ResNet-8's layers with weights, percent of the int8 kernels'")
+    axis.legend(loc="lower right", bbox_to_anchor=(0.93, 0.02), frameon=False, fontsize=9)
     save_figure(figure, path)
-    return True

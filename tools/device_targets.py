@@ -6,6 +6,7 @@ import dataclasses
 import pathlib
 import shutil
 import subprocess
+import tempfile
 from collections.abc import Sequence
 
 DEVICE = pathlib.Path(__file__).parents[1] / "tflite_ops" / "device"
@@ -25,12 +26,14 @@ class Target:
 
     Attributes:
       tools: Prefix of the cross compiler and its tools.
-      flags: Compiler and linker flags.
+      core_flags: Compiler flags that choose the core.
+      flags: Other compiler and linker flags, for a whole program.
       emulator: QEMU's command line, without the program.
       packages: Debian packages that have all of it.
     """
 
     tools: str
+    core_flags: tuple[str, ...]
     flags: tuple[str, ...]
     emulator: tuple[str, ...]
     packages: str
@@ -43,9 +46,29 @@ class Target:
         Raises:
           DeviceError: The compiler is missing, or refused the sources.
         """
-        command = [f"{self.tools}gcc", "-std=gnu11", "-Wall", "-Wextra", "-Werror", *self.flags]
-        command += [*flags, *map(str, sources), "-o", str(program)]
+        command = [f"{self.tools}gcc", "-std=gnu11", "-Wall", "-Wextra", "-Werror"]
+        command += [*self.core_flags, *self.flags, *flags, *map(str, sources), "-o", str(program)]
         self._run(command, timeout=300)
+
+    def text_bytes(self, sources: Sequence[pathlib.Path], flags: Sequence[str]) -> int:
+        """Bytes of code, .text, of ``sources`` compiled one by one.
+
+        Raises:
+          DeviceError: The compiler is missing, or refused the sources.
+        """
+        flags = ["-std=gnu11", *self.core_flags, *flags]
+        total = 0
+        with tempfile.TemporaryDirectory() as folder:
+            for source in sources:
+                compiled = str(pathlib.Path(folder) / f"{source.stem}.o")
+                self._run([f"{self.tools}gcc", *flags, "-c", str(source), "-o", compiled], 300)
+                sections = self._run([f"{self.tools}size", "-A", compiled], 60)
+                total += sum(
+                    int(line.split()[1])
+                    for line in sections.splitlines()
+                    if line.startswith(".text")
+                )
+        return total
 
     def run(self, program: pathlib.Path, *, count: bool = False, timeout: float = 300) -> str:
         """What a program prints until it ends.
@@ -96,7 +119,8 @@ def _cortex_m(
     linker = [f"-Wl,--defsym={name}={value}" for name, value in memories.items()]
     return Target(
         "arm-none-eabi-",
-        (f"-mcpu={core}", "-mthumb", "--specs=rdimon.specs", *flags, define, *linker,
+        (f"-mcpu={core}", "-mthumb", *flags),
+        ("--specs=rdimon.specs", define, *linker,
          "-T", str(DEVICE / "cortex_m.ld"), str(DEVICE / "cortex_m_start.c")),
         ("qemu-system-arm", "-M", board),
         _ARM_PACKAGES,
@@ -118,8 +142,8 @@ TARGETS = {
     ),
     "rv32imc": Target(
         "riscv64-unknown-elf-",
-        ("-march=rv32imc", "-mabi=ilp32", "-mcmodel=medany", "--specs=picolibc.specs",
-         "--oslib=semihost", "--crt0=hosted", "-T", "picolibc.ld",
+        ("-march=rv32imc", "-mabi=ilp32", "-mcmodel=medany", "--specs=picolibc.specs"),
+        ("--oslib=semihost", "--crt0=hosted", "-T", "picolibc.ld",
          "-Wl,--defsym=__flash=0x80000000", "-Wl,--defsym=__flash_size=4M",
          "-Wl,--defsym=__ram=0x80400000", "-Wl,--defsym=__ram_size=4M"),
         ("qemu-system-riscv32", "-M", "virt", "-bios", "none"),
@@ -128,8 +152,9 @@ TARGETS = {
     # The LX106 of the ESP8266: the only Xtensa that Debian has a compiler for.
     "xtensa": Target(
         "xtensa-lx106-elf-",
-        ("-mlongcalls", "-mtext-section-literals", "-nostartfiles",
-         "--specs=/usr/lib/xtensa-lx106-elf/picolibc.specs", "-Wl,--no-warn-rwx-segments",
+        ("-mlongcalls", "-mtext-section-literals",
+         "--specs=/usr/lib/xtensa-lx106-elf/picolibc.specs"),
+        ("-nostartfiles", "-Wl,--no-warn-rwx-segments",
          "-T", str(DEVICE / "xtensa.ld"), str(DEVICE / "xtensa_start.c")),
         ("qemu-system-xtensa", "-M", "sim", "-cpu", "lx106", "-m", "8M", "-monitor", "none"),
         _XTENSA_PACKAGES,

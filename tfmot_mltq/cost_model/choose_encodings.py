@@ -38,14 +38,26 @@ def choose_encodings(
     if optimize == "size" or instructions(call, 1, count_planes(planes, encodings), target) is None:
         return encodings
 
-    def cost(candidate: list[int]) -> tuple[float, float]:
+    def cost(candidate: list[int], optimize: str) -> tuple[float, float]:
         size = sum(map(plane_codec.plane_bytes, planes, candidate))
         count = instructions(call, len(planes), count_planes(planes, candidate), target)
         assert count is not None
         return (count, size) if optimize == "speed" else (count * size, size)
 
-    # One level after the other: what a level costs hardly depends on the others.
-    for level in range(len(planes)):
-        options = [[*encodings[:level], e, *encodings[level + 1 :]] for e in fmt.ENCODINGS]
-        encodings = min(options, key=cost)
-    return encodings
+    def improve(start: list[int], optimize: str) -> list[int]:
+        """Changes one level after the other."""
+        best = start
+        for level in range(len(planes)):
+            options = [[*best[:level], e, *best[level + 1 :]] for e in fmt.ENCODINGS]
+            best = min([best, *options], key=lambda option: cost(option, optimize))
+        return best
+
+    # What a level costs does not depend on the others, so this is the fastest choice; the smallest
+    # product is looked for from both ends.
+    fastest = improve(encodings, "speed")
+    if optimize == "speed":
+        return fastest
+    ends = (encodings, fastest)
+    return min(
+        (improve(end, "balanced") for end in ends), key=lambda option: cost(option, "balanced")
+    )

@@ -23,6 +23,8 @@ from tfmot_mltq.packing import plane_codec
 
 # Loops over so many codes a word are unrolled in mltq_code_stream.c.
 _UNROLLED = (4, 5, 6, 8)
+# So many levels of one sum each have a loop of their own that stores them.
+_SPECIALISED_LEVELS = 3
 
 
 @dataclasses.dataclass(frozen=True)
@@ -35,6 +37,8 @@ class PlaneCounts:
       rows: Rows with at least one entry, of all planes.
       sums: 16-bit sums that these rows are cut into.
       max_sums: The most of one output channel.
+      general_channels: Output channels with a row that is cut, or with four such rows.
+      general_sums: Sums of these channels.
       codes: Gap codes, of the encodings whose loop is unrolled.
       other_codes: Those of the others.
       trits: Entries of planes stored as trits.
@@ -45,6 +49,8 @@ class PlaneCounts:
     rows: int
     sums: int
     max_sums: int
+    general_channels: int
+    general_sums: int
     codes: int
     other_codes: int
     trits: int
@@ -55,6 +61,7 @@ def count_planes(planes: np.ndarray, encodings: Sequence[int]) -> PlaneCounts:
     positive, negative = (planes > 0).sum(2), (planes < 0).sum(2)
     sums = sum(np.maximum(count - 1, 0) // MAX_LANE_ENTRIES for count in (positive, negative)) + 1
     sums = np.where(positive + negative > 0, sums, 0)
+    general = (sums > 1).any(0) | (np.count_nonzero(sums, axis=0) > _SPECIALISED_LEVELS)
     codes, other_codes, trits = 0, 0, 0
     for plane, encoding in zip(planes, encodings, strict=True):
         if encoding == fmt.ENCODING_TRITS:
@@ -69,6 +76,8 @@ def count_planes(planes: np.ndarray, encodings: Sequence[int]) -> PlaneCounts:
         rows=int(np.count_nonzero(sums)),
         sums=int(sums.sum()),
         max_sums=int(sums.sum(0).max()),
+        general_channels=int(np.count_nonzero(general)),
+        general_sums=int(sums[:, general].sum()),
         codes=codes,
         other_codes=other_codes,
         trits=trits,
@@ -95,7 +104,7 @@ def kernel_work(
     if kind == fmt.Kind.DEPTHWISE_CONV_2D:
         return _depthwise(call, levels, counts, kernel)
     plan = conv_plan(call, levels, counts.max_sums, kernel)
-    return None if plan is None else _conv(call, levels, counts, plan)
+    return None if plan is None else _conv(call, counts, plan)
 
 
 def conv_plan(call: Call, levels: int, max_sums: int, kernel: str) -> Plan | None:
@@ -125,7 +134,7 @@ def _decoding(counts: PlaneCounts, times: int) -> dict[str, float]:
     }
 
 
-def _conv(call: Call, levels: int, counts: PlaneCounts, plan: Plan) -> dict[str, float]:
+def _conv(call: Call, counts: PlaneCounts, plan: Plan) -> dict[str, float]:
     channels = call.geometry.output_channels
     outputs = call.positions * channels
     single = plan.width % 4
@@ -137,7 +146,9 @@ def _conv(call: Call, levels: int, counts: PlaneCounts, plan: Plan) -> dict[str,
         "runs": counts.sums * plan.steps,
         "channels": channels * plan.steps,
         "outputs": outputs,
-        "products": outputs * levels,
+        "products": counts.rows * call.positions,
+        "general_outputs": counts.general_channels * call.positions,
+        "general_products": counts.general_sums * call.positions,
         "inputs": plan.packed,
         "table": call.geometry.row_size * plan.steps,
         "layers": 1,
