@@ -282,12 +282,17 @@ void mltq_code_stream_read_run(MltqCodeStream* stream, const uint16_t* first, ui
     count = stream->negative;                   \
   }
 
-int32_t mltq_code_stream_sum_row(MltqCodeStream* stream, const int8_t* first) {
-  const int8_t* table = first;
-  uint32_t count = stream->positive;
-  int32_t sum = 0;
+void mltq_code_stream_add_rows(MltqCodeStream* stream, const int8_t* first, int32_t zero_point,
+                               const uint8_t* multipliers, size_t step, uint32_t rows,
+                               int32_t* accumulators) {
   LOAD_STATE()
-  FOR_ENCODING(READ_SUM)
-  STORE_STATE()
-  return sum;
+  for (; rows > 0; rows--, multipliers += step) {
+    mltq_code_stream_begin_row(stream);
+    const int8_t* table = first;
+    uint32_t count = stream->positive;
+    int32_t sum = 0;
+    FOR_ENCODING(READ_SUM)
+    sum -= zero_point * ((int32_t)stream->positive - (int32_t)stream->negative);
+    *accumulators++ += (int16_t)(uint16_t)(multipliers[0] | (uint32_t)multipliers[1] << 8) * sum;
+  }
 }

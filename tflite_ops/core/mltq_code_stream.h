@@ -10,6 +10,7 @@
 #define TFLITE_OPS_CORE_MLTQ_CODE_STREAM_H_
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #ifdef __cplusplus
@@ -71,8 +72,13 @@ typedef struct {
 void mltq_code_stream_read_run(MltqCodeStream* stream, const uint16_t* first, uint16_t* list,
                                MltqRun* run);
 
-/* Reads the row: the sum of the elements of its positive entries, minus that of the negative. */
-int32_t mltq_code_stream_sum_row(MltqCodeStream* stream, const int8_t* first);
+/* Reads all rows from the first on; the stream has no more afterwards. With S the sum of the
+ * elements of the positive entries of a row, less `zero_point` each, minus that of the negative
+ * ones, accumulators[row] grows by the row's multiplier times S. The multipliers are int16
+ * little-endian, `step` bytes apart. */
+void mltq_code_stream_add_rows(MltqCodeStream* stream, const int8_t* first, int32_t zero_point,
+                               const uint8_t* multipliers, size_t step, uint32_t rows,
+                               int32_t* accumulators);
 
 #ifdef __cplusplus
 }

@@ -214,18 +214,20 @@ static void fill_band(const MltqLayer* layer, const MltqShape* shape, const Band
 /* Offset in the band of every entry of a filter row, for output column 0 of `step`. */
 static void build_table(const MltqLayer* layer, const MltqShape* shape, const Band* band,
                         int32_t step, uint16_t* table) {
+  /* Small cores have no division: quotients and remainders are counted up. */
   const uint32_t stride = layer->stride_w;
+  uint32_t row = (uint32_t)step * layer->stride_h % band->rows;
   for (uint32_t ky = 0; ky < layer->filter_h; ky++) {
-    const uint32_t row = (uint32_t)step * layer->stride_h + ky * layer->dilation_h;
-    const uint32_t row_at = row % band->rows * band->row_words;
+    uint32_t column = stride == 1u ? band->lead - (uint32_t)shape->pad_left : 0u;
+    uint32_t phase = 0;
     for (uint32_t kx = 0; kx < layer->filter_w; kx++) {
-      const uint32_t column = kx * layer->dilation_w;
-      uint32_t at = row_at + (stride == 1u ? band->lead - (uint32_t)shape->pad_left + column
-                                           : column % stride * band->phase_words + column / stride);
+      uint32_t at = row * band->row_words + phase * band->phase_words + column;
       for (uint32_t channel = 0; channel < band->channels; channel++, at += band->pitch) {
         *table++ = (uint16_t)(at * sizeof(uint32_t));
       }
+      for (phase += layer->dilation_w; phase >= stride; phase -= stride) column++;
     }
+    for (row += layer->dilation_h; row >= band->rows;) row -= band->rows;
   }
 }
 
@@ -384,9 +386,11 @@ static void convolve(const MltqLayer* layer, const Work* work, const int8_t* inp
                      int8_t* output) {
   const Band* band = work->band;
   int32_t next = 0;
+  MltqCodeStream begin[MLTQ_MAX_LEVELS];
+  mltq_layer_init_streams(layer, begin);
   for (int32_t step = 0; step < band->steps; step += band->steps_at_once) {
     MltqCodeStream streams[MLTQ_MAX_LEVELS];
-    mltq_layer_init_streams(layer, streams);
+    for (uint32_t level = 0; level < layer->levels; level++) streams[level] = begin[level];
     fill_band(layer, work->shape, band, input, step, step + band->steps_at_once - 1, &next,
               work->packed);
     build_table(layer, work->shape, band, step, work->table);

@@ -264,18 +264,19 @@ static void convolve(const MltqLayer* layer, const MltqShape* shape, const Band*
     const uint32_t rows = left < band->output_rows ? left : band->output_rows;
     MltqCodeStream streams[MLTQ_MAX_LEVELS];
     mltq_layer_init_streams(layer, streams);
-    for (uint32_t channel = 0; channel < layer->output_channels; channel++) {
-      if (channel % multiplier == 0u) {
-        fill_band(layer, shape, band, input + channel / multiplier,
-                  first * layer->stride_h - shape->pad_top, buffers->band);
-      }
-      Filter filter;
-      find_taps(layer, shape, band, channel, streams, buffers, &filter);
-      int8_t* out = output + (size_t)first * width * pitch + channel;
-      if (simple) {
-        filter_rows_by_1(&filter, buffers->band, down, rows, out);
-      } else {
-        filter_rows_by_any(&filter, buffers->band, down, rows, out);
+    uint32_t channel = 0;
+    for (uint32_t source = 0; source < layer->input_channels; source++) {
+      fill_band(layer, shape, band, input + source, first * layer->stride_h - shape->pad_top,
+                buffers->band);
+      for (uint32_t i = 0; i < multiplier; i++, channel++) {
+        Filter filter;
+        find_taps(layer, shape, band, channel, streams, buffers, &filter);
+        int8_t* out = output + (size_t)first * width * pitch + channel;
+        if (simple) {
+          filter_rows_by_1(&filter, buffers->band, down, rows, out);
+        } else {
+          filter_rows_by_any(&filter, buffers->band, down, rows, out);
+        }
       }
     }
   }

@@ -2,27 +2,34 @@
 #include "mltq_kernels.h"
 
 /* Adds the inputs that a row names while it is decoded: with one output position there is nothing
- * to share the decoding with. The input zero point is taken off afterwards, once per entry. */
-static int32_t row_sum(MltqCodeStream* stream, const int8_t* input, int32_t zero_point) {
-  mltq_code_stream_begin_row(stream);
-  const int32_t positive = (int32_t)stream->positive;
-  const int32_t negative = (int32_t)stream->negative;
-  return mltq_code_stream_sum_row(stream, input) - zero_point * (positive - negative);
+ * to share the decoding with. The rows of a level are decoded in one go. */
+
+/* Keeps sizes inside 32 bits. */
+#define MAX_CHANNELS (1u << 24)
+
+size_t mltq_fully_connected_s8_scratch_bytes(const MltqLayer* layer, const MltqShape* shape) {
+  (void)shape;
+  if (layer->output_channels > MAX_CHANNELS) return 0;
+  return (size_t)layer->output_channels * sizeof(int32_t);
 }
 
 void mltq_fully_connected_s8(const MltqLayer* layer, const MltqShape* shape, const int8_t* input,
                              int8_t* output, void* scratch) {
-  (void)scratch;
+  int32_t* accumulators = (int32_t*)scratch;
+  const size_t step = sizeof(int16_t) * layer->levels;
   for (int32_t batch = 0; batch < shape->batches; batch++) {
     MltqCodeStream streams[MLTQ_MAX_LEVELS];
     mltq_layer_init_streams(layer, streams);
     for (uint32_t channel = 0; channel < layer->output_channels; channel++) {
-      int32_t accumulator = mltq_layer_bias(layer, channel);
-      for (uint32_t level = 0; level < layer->levels; level++) {
-        accumulator += mltq_layer_multiplier(layer, channel, level) *
-                       row_sum(&streams[level], input, layer->input_zero_point);
-      }
-      output[channel] = mltq_layer_requantize(layer, channel, accumulator);
+      accumulators[channel] = mltq_layer_bias(layer, channel);
+    }
+    for (uint32_t level = 0; level < layer->levels; level++) {
+      mltq_code_stream_add_rows(&streams[level], input, layer->input_zero_point,
+                                layer->multipliers + sizeof(int16_t) * level, step,
+                                layer->output_channels, accumulators);
+    }
+    for (uint32_t channel = 0; channel < layer->output_channels; channel++) {
+      output[channel] = mltq_layer_requantize(layer, channel, accumulators[channel]);
     }
     input += layer->input_channels;
     output += layer->output_channels;

@@ -240,7 +240,7 @@ MltqStatus mltq_layer_bind_shape(const MltqLayer* layer, const int* input_dims, 
   return MLTQ_OK;
 }
 
-/* Scratch of the optimised kernel; 0 where it needs none, or does not take the layer. */
+/* Scratch of the optimised kernel; 0 where it does not take the layer. */
 static size_t optimised_scratch_bytes(const MltqLayer* layer, const MltqShape* shape) {
   switch (layer->kind) {
     case MLTQ_KIND_CONV_2D:
@@ -248,12 +248,8 @@ static size_t optimised_scratch_bytes(const MltqLayer* layer, const MltqShape* s
     case MLTQ_KIND_DEPTHWISE_CONV_2D:
       return mltq_depthwise_conv_2d_s8_scratch_bytes(layer, shape);
     default:
-      return 0;
+      return mltq_fully_connected_s8_scratch_bytes(layer, shape);
   }
-}
-
-static bool is_optimised(const MltqLayer* layer, const MltqShape* shape) {
-  return layer->kind == MLTQ_KIND_FULLY_CONNECTED || optimised_scratch_bytes(layer, shape) > 0;
 }
 
 size_t mltq_layer_reference_scratch_bytes(const MltqLayer* layer, const MltqShape* shape) {
@@ -262,8 +258,8 @@ size_t mltq_layer_reference_scratch_bytes(const MltqLayer* layer, const MltqShap
 }
 
 size_t mltq_layer_scratch_bytes(const MltqLayer* layer, const MltqShape* shape) {
-  if (!is_optimised(layer, shape)) return mltq_layer_reference_scratch_bytes(layer, shape);
-  return optimised_scratch_bytes(layer, shape);
+  const size_t optimised = optimised_scratch_bytes(layer, shape);
+  return optimised > 0 ? optimised : mltq_layer_reference_scratch_bytes(layer, shape);
 }
 
 void mltq_layer_eval_s8_reference(const MltqLayer* layer, const MltqShape* shape,
@@ -283,7 +279,7 @@ void mltq_layer_eval_s8_reference(const MltqLayer* layer, const MltqShape* shape
 
 void mltq_layer_eval_s8(const MltqLayer* layer, const MltqShape* shape, const int8_t* input,
                         int8_t* output, void* scratch) {
-  if (!is_optimised(layer, shape)) {
+  if (optimised_scratch_bytes(layer, shape) == 0) {
     mltq_layer_eval_s8_reference(layer, shape, input, output, scratch);
     return;
   }

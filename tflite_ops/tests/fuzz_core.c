@@ -1,7 +1,8 @@
 /* libFuzzer target: any bytes, as a packed layer with sizes of its input.
  *
- * The sanitizers find what is out of bounds or undefined; here, an accepted layer must give the same
- * output with the optimised kernel and with the reference kernel. tools/fuzz_core.py builds it. */
+ * The sanitizers find what is out of bounds or undefined; here, an accepted layer must give the
+ * same output with the optimised kernel and with the reference kernel. tools/fuzz_core.py builds
+ * it. */
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>

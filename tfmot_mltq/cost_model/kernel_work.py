@@ -118,7 +118,7 @@ def scratch_bytes(call: Call, levels: int, max_sums: int, kernel: str) -> int | 
     """Scratch of the optimised kernel; None where the reference kernel runs."""
     kind = call.geometry.kind
     if kind == fmt.Kind.FULLY_CONNECTED:
-        return 0
+        return 4 * call.geometry.output_channels
     if kind == fmt.Kind.DEPTHWISE_CONV_2D:
         return depthwise_plan(call).scratch_bytes
     plan = conv_plan(call, levels, max_sums, kernel)
