@@ -1,10 +1,12 @@
 """Random packed layers for the tests."""
 
+import dataclasses
+
 import numpy as np
 
 from tfmot_mltq.packing import fixed_point
 from tfmot_mltq.packing.format import Kind, Padding
-from tfmot_mltq.packing.packed_layer import Geometry, PackedLayer
+from tfmot_mltq.packing.packed_layer import ActivationTable, Geometry, PackedLayer
 
 
 def random_planes(rng, shape, density):
@@ -57,6 +59,15 @@ def random_layer(rng, kind, *, levels=None, density=None, geometry=None):
         input_zero_point=input_zero_point,
         activation_min=int(rng.choice([-128, low])),
         activation_max=int(rng.choice([127, high])),
+    )
+
+
+def with_activation(rng, layer, levels):
+    """The layer with a random activation table of so many levels."""
+    scales = rng.integers(0, 127 // levels + 1, levels).astype(np.int8)
+    planes = rng.integers(-1, 2, (levels, 256)).astype(np.int8)
+    return dataclasses.replace(
+        layer, input_zero_point=0, activation=ActivationTable(scales, planes)
     )
 
 

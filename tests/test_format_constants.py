@@ -28,6 +28,10 @@ def test_header_layout():
     assert seen == {name for name in DEFINES if name.startswith("OFFSET_")}
 
 
+def test_activation_table():
+    assert DEFINES["ACTIVATION_TABLE_BYTES"] == fmt.ACTIVATION_TABLE_BYTES
+
+
 def test_enumerations():
     for prefix, enumeration in (("KIND", fmt.Kind), ("PADDING", fmt.Padding)):
         in_c = {

@@ -147,9 +147,33 @@ static MLTQ_NOINLINE void pack_full_column(const LaneRows* rows, size_t at, uint
   mltq_lanes_pack_column(rows->values, at, channels, words, pitch, false, 0u, 0);
 }
 
+/* Channels that are mapped at a time. */
+#define MAPPED_CHANNELS 16u
+
+/* Packs a column of activations with levels: their values, of the lanes that have a bit in
+ * `inside`. */
+static MLTQ_NOINLINE void pack_mapped_column(const int8_t* const rows[MLTQ_LANES], size_t at,
+                                             uint32_t channels, uint32_t* words, size_t pitch,
+                                             uint32_t inside, const int8_t* values) {
+  int8_t mapped[MLTQ_LANES][MAPPED_CHANNELS];
+  const int8_t* lanes[MLTQ_LANES];
+  for (uint32_t lane = 0; lane < MLTQ_LANES; lane++) lanes[lane] = mapped[lane];
+  while (channels > 0) {
+    const uint32_t count = channels < MAPPED_CHANNELS ? channels : MAPPED_CHANNELS;
+    for (uint32_t lane = 0; lane < MLTQ_LANES; lane++) {
+      const int8_t* from = rows[lane] + at;
+      for (uint32_t i = 0; i < count; i++) mapped[lane][i] = values[(uint8_t)from[i]];
+    }
+    mltq_lanes_pack_column(lanes, 0, count, words, pitch, true, inside, 0);
+    at += count;
+    words += count * pitch;
+    channels -= count;
+  }
+}
+
 /* Packs one row of all channels. */
 static void pack_row(const MltqLayer* layer, const MltqShape* shape, const Band* band,
-                     const LaneRows* rows, uint32_t* packed) {
+                     const LaneRows* rows, const int8_t* map, uint32_t* packed) {
   const uint32_t stride = layer->stride_w;
   const uint32_t left = (uint32_t)shape->pad_left;
   /* Regrouped positions may end before any row does; in the padding there is no row at all. */
@@ -163,7 +187,7 @@ static void pack_row(const MltqLayer* layer, const MltqShape* shape, const Band*
     if (stride != 1u) to += (column + left) / stride;
     for (; column < width; column += stride, to++) {
       const size_t at = (size_t)column * layer->input_channels;
-      if (column < rows->full) {
+      if (column < rows->full && map == NULL) {
         pack_full_column(rows, at, band->channels, to, pitch);
         continue;
       }
@@ -175,8 +199,12 @@ static void pack_row(const MltqLayer* layer, const MltqShape* shape, const Band*
         values[lane] = rows->values[has_column ? lane : rows->widest];
         if (has_column) inside |= 1u << lane;
       }
-      mltq_lanes_pack_column(values, at, band->channels, to, pitch, true, inside,
-                             layer->input_zero_point);
+      if (map != NULL) {
+        pack_mapped_column(values, at, band->channels, to, pitch, inside, map);
+      } else {
+        mltq_lanes_pack_column(values, at, band->channels, to, pitch, true, inside,
+                               layer->input_zero_point);
+      }
     }
   }
 }
@@ -200,14 +228,15 @@ static void find_rows(const MltqLayer* layer, const MltqShape* shape, const Band
 /* Packs the input rows from `*next` on that the steps up to `last_step` need. */
 static void fill_band(const MltqLayer* layer, const MltqShape* shape, const Band* band,
                       const int8_t* input, int32_t first_step, int32_t last_step, int32_t* next,
-                      uint32_t* packed) {
+                      const int8_t* map, uint32_t* packed) {
   const int32_t span = (int32_t)(layer->filter_h - 1u) * layer->dilation_h + 1;
   const int32_t first = first_step * layer->stride_h;
   if (*next < first) *next = first;
   for (; *next < last_step * layer->stride_h + span; (*next)++) {
     LaneRows rows;
     find_rows(layer, shape, band, input, *next - shape->pad_top, &rows);
-    pack_row(layer, shape, band, &rows, packed + (uint32_t)*next % band->rows * band->row_words);
+    pack_row(layer, shape, band, &rows, map,
+             packed + (uint32_t)*next % band->rows * band->row_words);
   }
 }
 
@@ -261,6 +290,7 @@ typedef struct {
   uint32_t* packed;
   uint16_t* table;
   uint32_t* sums;
+  const int8_t* map; /* values of the activations; NULL if they are int8 */
 } Work;
 
 /* mltq_lanes_store for the usual cases, each in a function of its own: its loop needs all the
@@ -392,7 +422,7 @@ static void convolve(const MltqLayer* layer, const Work* work, const int8_t* inp
     MltqCodeStream streams[MLTQ_MAX_LEVELS];
     for (uint32_t level = 0; level < layer->levels; level++) streams[level] = begin[level];
     fill_band(layer, work->shape, band, input, step, step + band->steps_at_once - 1, &next,
-              work->packed);
+              work->map, work->packed);
     build_table(layer, work->shape, band, step, work->table);
     for (uint32_t i = 0; i < layer->output_channels; i++) {
       MltqChannel channel;
@@ -415,7 +445,10 @@ void mltq_conv_2d_s8(const MltqLayer* layer, const MltqShape* shape, const int8_
   uint32_t* packed = (uint32_t*)scratch;
   uint32_t* sums = packed + band.words;
   uint16_t* table = (uint16_t*)(sums + (size_t)sum_words(layer, &rows));
-  const Work work = {layer, &rows, &band, packed, table, sums};
+  int8_t values[256];
+  if (layer->activation_levels > 0) mltq_layer_activation_values(layer, values);
+  const int8_t* map = layer->activation_levels > 0 ? values : NULL;
+  const Work work = {layer, &rows, &band, packed, table, sums, map};
   /* The padding left and right of the columns is written here and stays. */
   const uint32_t padding = mltq_lanes_padding(layer->input_zero_point);
   for (uint32_t i = 0; i < band.words; i++) packed[i] = padding;

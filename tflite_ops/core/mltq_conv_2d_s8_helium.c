@@ -156,6 +156,21 @@ static void unpack_row(const int8_t* from, uint32_t step, uint32_t count, uint32
   }
 }
 
+/* The same for activations with levels: their values. */
+static void unpack_mapped_row(const int8_t* from, uint32_t step, uint32_t count, uint32_t channels,
+                              const int8_t* values, int8_t* to, size_t channel_bytes) {
+  const uint16x8_t offsets = vmulq_n_u16(vidupq_n_u16(0, 1), (uint16_t)step);
+  for (uint32_t i = 0; i < count; i += LANES, from += LANES * step, to += LANES) {
+    const uint8_t* source = (const uint8_t*)from;
+    int8_t* target = to;
+    const mve_pred16_t inside = vctp16q(count - i);
+    for (uint32_t channel = 0; channel < channels; channel++, target += channel_bytes) {
+      const uint16x8_t index = vldrbq_gather_offset_z_u16(source++, offsets, inside);
+      vstrbq_p_s16(target, vldrbq_gather_offset_z_s16(values, index, inside), inside);
+    }
+  }
+}
+
 /* Fills a row of padding. */
 static void fill_row(int8_t zero_point, uint32_t count, uint32_t channels, int8_t* to,
                      size_t channel_bytes) {
@@ -166,7 +181,7 @@ static void fill_row(int8_t zero_point, uint32_t count, uint32_t channels, int8_
 
 /* Unpacks the input rows of the step that begins with output row `first`. */
 static void fill_band(const MltqLayer* layer, const MltqShape* shape, const Band* band,
-                      const int8_t* input, int32_t first, int8_t* packed) {
+                      const int8_t* input, int32_t first, const int8_t* map, int8_t* packed) {
   const uint32_t channels = layer->input_channels;
   const uint32_t stride = layer->stride_w;
   const uint32_t left = (uint32_t)shape->pad_left;
@@ -186,6 +201,10 @@ static void fill_band(const MltqLayer* layer, const MltqShape* shape, const Band
       int8_t* values = to + (column + left) / stride;
       if (inside) {
         const int8_t* from = input + ((size_t)y * (uint32_t)shape->input_w + column) * channels;
+        if (map != NULL) {
+          unpack_mapped_row(from, stride * channels, count, channels, map, values, channel_bytes);
+          continue;
+        }
         unpack_row(from, stride * channels, count, channels, values, channel_bytes);
       } else {
         fill_row(layer->input_zero_point, count, channels, values, channel_bytes);
@@ -367,6 +386,7 @@ typedef struct {
   int8_t* packed;
   uint16_t* table;
   int16_t* sums;
+  const int8_t* map; /* values of the activations; NULL if they are int8 */
 } Work;
 
 /* Stores the sums of a step whose first output row is `first`. */
@@ -405,7 +425,7 @@ static void convolve(const Work* work, const int8_t* input, int8_t* output) {
   for (int32_t first = 0; first < work->shape->output_h; first += (int32_t)band->output_rows) {
     MltqCodeStream streams[MLTQ_MAX_LEVELS];
     mltq_layer_init_streams(layer, streams);
-    fill_band(layer, work->shape, band, input, first, work->packed);
+    fill_band(layer, work->shape, band, input, first, work->map, work->packed);
     for (uint32_t i = 0; i < layer->output_channels; i++) {
       MltqChannel channel;
       mltq_channel_begin(layer, i, streams, &channel);
@@ -432,7 +452,10 @@ void mltq_conv_2d_s8(const MltqLayer* layer, const MltqShape* shape, const int8_
   int16_t* sums = (int16_t*)scratch;
   uint16_t* table = (uint16_t*)sums + (size_t)layer->max_sums * band.vectors * LANES;
   int8_t* packed = (int8_t*)(table + layer->row_size);
-  const Work work = {layer, &rows, &band, packed, table, sums};
+  int8_t values[256];
+  if (layer->activation_levels > 0) mltq_layer_activation_values(layer, values);
+  const int8_t* map = layer->activation_levels > 0 ? values : NULL;
+  const Work work = {layer, &rows, &band, packed, table, sums, map};
   /* The padding left and right of the columns is written here and stays. */
   for (uint32_t i = 0; i < band.bytes; i++) packed[i] = layer->input_zero_point;
   build_table(layer, &band, table);

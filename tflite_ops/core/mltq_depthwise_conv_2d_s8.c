@@ -56,6 +56,7 @@ typedef struct {
   uint16_t* table;
   uint16_t* list;
   int8_t* band;
+  const int8_t* values; /* of the activations; NULL if they are int8 */
 } Buffers;
 
 /* Lays out the band. Returns false if it would be too large. */
@@ -133,7 +134,8 @@ static void find_taps(const MltqLayer* layer, const MltqShape* shape, const Band
 
 /* Copies one channel of the input rows from `first` on. `input` is its first value. */
 static void fill_band(const MltqLayer* layer, const MltqShape* shape, const Band* band,
-                      const int8_t* input, int32_t first, int8_t* to) {
+                      const int8_t* input, int32_t first, const Buffers* buffers) {
+  int8_t* to = buffers->band;
   const size_t channels = layer->input_channels;
   const uint32_t width = (uint32_t)shape->input_w;
   to += shape->pad_left;
@@ -145,6 +147,10 @@ static void fill_band(const MltqLayer* layer, const MltqShape* shape, const Band
     }
     const int8_t* from = input + (size_t)y * width * channels;
     uint32_t x = 0;
+    if (buffers->values != NULL) {
+      for (; x < width; x++, from += channels) to[x] = buffers->values[(uint8_t)*from];
+      continue;
+    }
     for (; x + 4u <= width; x += 4u) {
       for (uint32_t i = 0; i < 4u; i++, from += channels) to[x + i] = *from;
     }
@@ -267,7 +273,7 @@ static void convolve(const MltqLayer* layer, const MltqShape* shape, const Band*
     uint32_t channel = 0;
     for (uint32_t source = 0; source < layer->input_channels; source++) {
       fill_band(layer, shape, band, input + source, first * layer->stride_h - shape->pad_top,
-                buffers->band);
+                buffers);
       for (uint32_t i = 0; i < multiplier; i++, channel++) {
         Filter filter;
         find_taps(layer, shape, band, channel, streams, buffers, &filter);
@@ -292,6 +298,9 @@ void mltq_depthwise_conv_2d_s8(const MltqLayer* layer, const MltqShape* shape, c
   buffers.table = (uint16_t*)(buffers.coefficients + layer->row_size);
   buffers.list = buffers.table + layer->row_size;
   buffers.band = (int8_t*)(buffers.list + 2u * MLTQ_MAX_LANE_ENTRIES);
+  int8_t values[256];
+  if (layer->activation_levels > 0) mltq_layer_activation_values(layer, values);
+  buffers.values = layer->activation_levels > 0 ? values : NULL;
   for (uint32_t i = 0; i < layer->row_size; i++) buffers.table[i] = (uint16_t)i;
   /* The padding left and right of the columns is written here and stays. */
   for (uint32_t i = 0; i < band.input_rows * band.pitch; i++) {

@@ -47,6 +47,11 @@
 #define MLTQ_PADDING_VALID 0
 #define MLTQ_PADDING_SAME 1
 
+/* Activation table of a layer with activation levels: MLTQ_MAX_LEVELS int8 scales, then a code for
+ * every int8 value from -128 on, whose digits in base 3 are the entries of the levels plus 1,
+ * lowest first. */
+#define MLTQ_ACTIVATION_TABLE_BYTES 260
+
 /* Encoding byte of one level. Low bits: dense trits, or how many gap codes share a word; code j of
  * k is bits 32 * j / k and up, rounded down. High bits: the counts of a row take 4, 8 or 16 bits
  * each. */

@@ -9,22 +9,31 @@
 
 size_t mltq_fully_connected_s8_scratch_bytes(const MltqLayer* layer, const MltqShape* shape) {
   (void)shape;
-  if (layer->output_channels > MAX_CHANNELS) return 0;
-  return (size_t)layer->output_channels * sizeof(int32_t);
+  if (layer->output_channels > MAX_CHANNELS || layer->input_channels > MAX_CHANNELS) return 0;
+  const size_t mapped = layer->activation_levels > 0 ? layer->input_channels : 0u;
+  return (size_t)layer->output_channels * sizeof(int32_t) + mapped;
 }
 
 void mltq_fully_connected_s8(const MltqLayer* layer, const MltqShape* shape, const int8_t* input,
                              int8_t* output, void* scratch) {
   int32_t* accumulators = (int32_t*)scratch;
+  int8_t* mapped = (int8_t*)(accumulators + layer->output_channels);
+  int8_t values[256];
+  if (layer->activation_levels > 0) mltq_layer_activation_values(layer, values);
   const size_t step = sizeof(int16_t) * layer->levels;
   for (int32_t batch = 0; batch < shape->batches; batch++) {
+    const int8_t* from = input;
+    if (layer->activation_levels > 0) {
+      for (uint32_t i = 0; i < layer->input_channels; i++) mapped[i] = values[(uint8_t)input[i]];
+      from = mapped;
+    }
     MltqCodeStream streams[MLTQ_MAX_LEVELS];
     mltq_layer_init_streams(layer, streams);
     for (uint32_t channel = 0; channel < layer->output_channels; channel++) {
       accumulators[channel] = mltq_layer_bias(layer, channel);
     }
     for (uint32_t level = 0; level < layer->levels; level++) {
-      mltq_code_stream_add_rows(&streams[level], input, layer->input_zero_point,
+      mltq_code_stream_add_rows(&streams[level], from, layer->input_zero_point,
                                 layer->multipliers + sizeof(int16_t) * level, step,
                                 layer->output_channels, accumulators);
     }

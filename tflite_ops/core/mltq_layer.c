@@ -29,11 +29,11 @@ static MltqStatus parse_header(const uint8_t* packed, size_t packed_bytes, uint8
   }
   if (packed[MLTQ_OFFSET_VERSION] != MLTQ_FORMAT_VERSION) return MLTQ_ERROR_VERSION;
   if (packed[MLTQ_OFFSET_KIND] != kind) return MLTQ_ERROR_KIND;
-  if (packed[MLTQ_OFFSET_ACTIVATION_LEVELS] != 0) return MLTQ_ERROR_ACTIVATION_LEVELS;
   if (load_u32(packed + MLTQ_OFFSET_TOTAL_BYTES) != packed_bytes) return MLTQ_ERROR_TOTAL_BYTES;
 
   layer->kind = kind;
   layer->levels = packed[MLTQ_OFFSET_LEVELS];
+  layer->activation_levels = packed[MLTQ_OFFSET_ACTIVATION_LEVELS];
   layer->input_channels = load_u32(packed + MLTQ_OFFSET_INPUT_CHANNELS);
   layer->output_channels = load_u32(packed + MLTQ_OFFSET_OUTPUT_CHANNELS);
   layer->filter_h = (uint16_t)load_u16(packed + MLTQ_OFFSET_FILTER_H);
@@ -48,6 +48,10 @@ static MltqStatus parse_header(const uint8_t* packed, size_t packed_bytes, uint8
   layer->activation_max = (int8_t)packed[MLTQ_OFFSET_ACTIVATION_MAX];
 
   if (layer->levels < 1 || layer->levels > MLTQ_MAX_LEVELS) return MLTQ_ERROR_LEVELS;
+  if (layer->activation_levels > MLTQ_MAX_LEVELS ||
+      (layer->activation_levels > 0 && layer->input_zero_point != 0)) {
+    return MLTQ_ERROR_ACTIVATION_LEVELS;
+  }
   for (uint32_t level = 0; level < MLTQ_MAX_LEVELS; level++) {
     layer->encoding[level] = packed[MLTQ_OFFSET_ENCODING + level];
     if (!mltq_plane_reader_knows(layer->encoding[level])) return MLTQ_ERROR_ENCODING;
@@ -79,11 +83,13 @@ static MltqStatus parse_header(const uint8_t* packed, size_t packed_bytes, uint8
 /* Finds the tables and the levels, which follow each other up to the end of the tensor. */
 static MltqStatus locate(const uint8_t* packed, size_t packed_bytes, MltqLayer* layer) {
   const size_t channels = layer->output_channels;
-  const uint64_t tables = (uint64_t)channels * (4u + 2u * layer->levels + 1u);
+  const uint64_t tables = (uint64_t)channels * (4u + 2u * layer->levels + 1u) +
+                          (layer->activation_levels > 0 ? MLTQ_ACTIVATION_TABLE_BYTES : 0u);
   if (tables > packed_bytes - MLTQ_HEADER_BYTES) return MLTQ_ERROR_TRUNCATED;
   layer->biases = packed + MLTQ_HEADER_BYTES;
   layer->multipliers = layer->biases + 4u * channels;
   layer->shifts = layer->multipliers + 2u * channels * layer->levels;
+  layer->activation = layer->shifts + channels;
   size_t begin = (MLTQ_HEADER_BYTES + (size_t)tables + MLTQ_WORD_BYTES - 1u) / MLTQ_WORD_BYTES *
                  MLTQ_WORD_BYTES;
   for (uint32_t level = 0; level < layer->levels; level++) {
@@ -107,12 +113,44 @@ void mltq_layer_init_readers(const MltqLayer* layer, MltqPlaneReader readers[MLT
   }
 }
 
+/* Largest sum of the scales of a table, and so largest value of an activation. Returns false if the
+ * table is not one. */
+static bool check_activation(const MltqLayer* layer, int64_t* largest) {
+  uint32_t codes = 1;
+  *largest = 0;
+  for (uint32_t level = 0; level < layer->activation_levels; level++) {
+    const int8_t scale = (int8_t)layer->activation[level];
+    if (scale < 0) return false;
+    *largest += scale;
+    codes *= 3u;
+  }
+  for (uint32_t i = 0; i < 256u; i++) {
+    if (layer->activation[MLTQ_MAX_LEVELS + i] >= codes) return false;
+  }
+  return *largest <= INT8_MAX;
+}
+
+void mltq_layer_activation_values(const MltqLayer* layer, int8_t values[256]) {
+  for (uint32_t i = 0; i < 256u; i++) {
+    uint32_t code = layer->activation[MLTQ_MAX_LEVELS + i];
+    int32_t value = 0;
+    for (uint32_t level = 0; level < layer->activation_levels; level++, code /= 3u) {
+      value += (int8_t)layer->activation[level] * ((int32_t)(code % 3u) - 1);
+    }
+    values[i ^ 0x80u] = (int8_t)value;
+  }
+}
+
 static int64_t magnitude(int64_t value) { return value < 0 ? -value : value; }
 
 /* Decodes every row and bounds the accumulator of its channel. */
 static MltqStatus check_planes(MltqLayer* layer) {
-  const int64_t above = 127 - (int64_t)layer->input_zero_point; /* x - z is at most this */
-  const int64_t below = 128 + (int64_t)layer->input_zero_point; /* and at least minus this */
+  int64_t above = 127 - (int64_t)layer->input_zero_point; /* x - z is at most this */
+  int64_t below = 128 + (int64_t)layer->input_zero_point; /* and at least minus this */
+  if (layer->activation_levels > 0) {
+    if (!check_activation(layer, &above)) return MLTQ_ERROR_ACTIVATION_LEVELS;
+    below = above;
+  }
   MltqPlaneReader readers[MLTQ_MAX_LEVELS];
   mltq_layer_init_readers(layer, readers);
   layer->max_sums = 0;

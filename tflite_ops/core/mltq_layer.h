@@ -14,6 +14,13 @@
  *     bias[c]         = round((b[c] / s_out + z_out + 1/2) * 2^shift[c])
  *
  * so that the output zero point and the rounding to nearest cost nothing at run time.
+ * A layer with activation levels cuts its input into planes U[k] in {-1, 0, +1} first, which a
+ * table gives for every int8 value. There x - z above is the sum over k of b[k] * U[k][x], with
+ * int8 scales b[k] that add up to at most 127, so that all sums of products of planes are in S at
+ * once:
+ *
+ *     S[m] = sum over k of b[k] * (sum over i of T[c,m][i] * U[k][x[i]])
+ *
  * |x - z| is at most 255, which bounds S by the number of entries of each sign; mltq_layer_parse
  * refuses a channel whose acc could leave 32 bits, so no kernel needs a wider type.
  * tfmot_mltq/reference/ops.py is the same arithmetic in NumPy.
@@ -37,6 +44,7 @@ typedef struct {
   const uint8_t* biases;      /* int32 little-endian, one a channel, unaligned */
   const uint8_t* multipliers; /* int16 little-endian, levels a channel, unaligned */
   const uint8_t* shifts;      /* uint8, one a channel */
+  const uint8_t* activation;  /* MLTQ_ACTIVATION_TABLE_BYTES, if there are activation levels */
   const uint8_t* level_begin[MLTQ_MAX_LEVELS]; /* aligned for uint32_t */
   const uint8_t* level_end[MLTQ_MAX_LEVELS];
   uint32_t input_channels;
@@ -52,6 +60,7 @@ typedef struct {
   uint8_t encoding[MLTQ_MAX_LEVELS];
   uint8_t kind;
   uint8_t levels;
+  uint8_t activation_levels; /* 0: the input is int8 as it is */
   uint8_t padding;
   int8_t input_zero_point;
   int8_t activation_min;
@@ -95,6 +104,10 @@ void mltq_layer_eval_s8(const MltqLayer* layer, const MltqShape* shape, const in
 size_t mltq_layer_reference_scratch_bytes(const MltqLayer* layer, const MltqShape* shape);
 void mltq_layer_eval_s8_reference(const MltqLayer* layer, const MltqShape* shape,
                                   const int8_t* input, int8_t* output, void* scratch);
+
+/* What the kernels add for every int8 input: values[(uint8_t)x]. To be called for layers with
+ * activation levels. */
+void mltq_layer_activation_values(const MltqLayer* layer, int8_t values[256]);
 
 static inline int32_t mltq_layer_bias(const MltqLayer* layer, uint32_t channel) {
   const uint8_t* bytes = layer->biases + 4u * (size_t)channel;

@@ -13,7 +13,7 @@ import numpy as np
 ROOT = pathlib.Path(__file__).parents[2]
 sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
 
-from packed_layers import random_input, random_layer  # noqa: E402
+from packed_layers import random_input, random_layer, with_activation  # noqa: E402
 
 from tfmot_mltq.packing import packed_layer  # noqa: E402
 from tfmot_mltq.packing.format import ENCODINGS, Kind, Padding  # noqa: E402
@@ -58,6 +58,15 @@ def layers(rng):
     for height, width in ((5, 7), (1, 3)):
         x = rng.integers(-128, 128, (2, height, width, 21), dtype=np.int8)
         yield f"conv_2d_pointwise_{height}x{width}", layer, None, x
+    for kind in Kind:
+        for levels in (1, 2, 4):
+            layer = with_activation(rng, random_layer(rng, kind, density=0.4), levels)
+            name = f"{kind.name.lower()}_{levels}_activation_levels"
+            yield name, layer, None, random_input(rng, layer.geometry)
+    geometry = Geometry(Kind.CONV_2D, 21, 5, (2, 3), (2, 2), padding=Padding.SAME)
+    layer = with_activation(rng, random_layer(rng, None, density=0.5, geometry=geometry), 3)
+    x = rng.integers(-128, 128, (1, 9, 14, 21), dtype=np.int8)
+    yield "conv_2d_activation_levels_strided", layer, None, x
 
 
 def padded_shape(shape):

@@ -55,6 +55,10 @@ class Padding(enum.IntEnum):
     SAME = 1
 
 
+# Activation table of a layer with activation levels: scales, then a code per int8 value from -128
+# on, whose digits in base 3 are the entries of the levels plus 1, lowest first.
+ACTIVATION_TABLE_BYTES = MAX_LEVELS + 256
+
 # Encoding byte of one level, low bits: dense trits, or gap codes, so many to a 32-bit word.
 ENCODING_TRITS = 0
 ENCODINGS = (ENCODING_TRITS, 2, 3, 4, 5, 6, 7, 8, 10, 12, 16, 32)

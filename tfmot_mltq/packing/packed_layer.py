@@ -39,6 +39,48 @@ class Geometry:
 
 
 @dataclasses.dataclass(frozen=True)
+class ActivationTable:
+    """What an operator makes of its int8 input x: the sum over k of scales[k] * U_k[x].
+
+    Attributes:
+      scales: int8, shape (levels,), not negative, with a sum of at most 127.
+      planes: int8, shape (levels, 256): U_k in {-1, 0, +1} of every int8 value, from -128 on.
+    """
+
+    scales: np.ndarray
+    planes: np.ndarray
+
+    @property
+    def values(self) -> np.ndarray:
+        """The sums, int64, shape (256,)."""
+        return self.scales.astype(np.int64) @ self.planes
+
+    def to_bytes(self) -> bytes:
+        """The table of the packed format.
+
+        Raises:
+          ValueError: The scales do not fit.
+        """
+        levels = len(self.scales)
+        if not 1 <= levels <= fmt.MAX_LEVELS or self.planes.shape != (levels, 256):
+            raise ValueError(f"An activation table of {levels} levels does not fit the format.")
+        if (self.scales < 0).any() or int(self.scales.sum()) > 127:
+            raise ValueError(f"Activation scales {self.scales} must add up to at most 127.")
+        codes = 3 ** np.arange(levels) @ (self.planes.astype(np.int64) + 1)
+        return bytes(self.scales.astype(np.int8)).ljust(fmt.MAX_LEVELS, b"\0") + bytes(
+            codes.astype(np.uint8)
+        )
+
+    @classmethod
+    def from_bytes(cls, data: bytes, levels: int) -> ActivationTable:
+        """The table of a packed layer."""
+        scales = np.frombuffer(data, np.int8, levels)
+        codes = np.frombuffer(data, np.uint8, 256, fmt.MAX_LEVELS).astype(np.int64)
+        digits = codes // 3 ** np.arange(levels)[:, None] % 3
+        return cls(scales.copy(), (digits - 1).astype(np.int8))
+
+
+@dataclasses.dataclass(frozen=True)
 class PackedLayer:
     """Integers of one operator call; the arithmetic is in ``tfmot_mltq.reference.ops``.
 
@@ -50,6 +92,7 @@ class PackedLayer:
       shifts: uint8, shape (output_channels,).
       input_zero_point: Zero point of the int8 input.
       activation_min, activation_max: Clamp of the int8 output.
+      activation: Levels of the input; None leaves it int8. The zero point is 0 then.
     """
 
     geometry: Geometry
@@ -60,6 +103,7 @@ class PackedLayer:
     input_zero_point: int
     activation_min: int
     activation_max: int
+    activation: ActivationTable | None = None
 
     @property
     def levels(self) -> int:
@@ -67,24 +111,29 @@ class PackedLayer:
         return int(self.planes.shape[0])
 
 
-def table_bytes(output_channels: int, levels: int) -> int:
-    """Bytes of the header and the channel tables."""
-    return struct.calcsize(fmt.HEADER_STRUCT) + output_channels * (4 + 2 * levels + 1)
+def table_bytes(output_channels: int, levels: int, activation_levels: int = 0) -> int:
+    """Bytes of the header, the channel tables and the activation table."""
+    activation = fmt.ACTIVATION_TABLE_BYTES if activation_levels else 0
+    return struct.calcsize(fmt.HEADER_STRUCT) + output_channels * (4 + 2 * levels + 1) + activation
 
 
-def _planes_offset(output_channels: int, levels: int) -> int:
+def _planes_offset(output_channels: int, levels: int, activation_levels: int) -> int:
     """Where the planes of the first level start: behind the tables, at a multiple of a word."""
-    return -(-table_bytes(output_channels, levels) // fmt.WORD_BYTES) * fmt.WORD_BYTES
+    size = table_bytes(output_channels, levels, activation_levels)
+    return -(-size // fmt.WORD_BYTES) * fmt.WORD_BYTES
 
 
-def packed_bytes(planes: np.ndarray, encodings: Sequence[int] | None = None) -> int:
+def packed_bytes(
+    planes: np.ndarray, encodings: Sequence[int] | None = None, activation_levels: int = 0
+) -> int:
     """Bytes of a packed layer with ``planes`` of shape (levels, output_channels, row_size), each
     level in its encoding; by default in its smallest.
     """
     if encodings is None:
         encodings = [plane_codec.best_encoding(plane) for plane in planes]
     streams = map(plane_codec.plane_bytes, planes, encodings)
-    return _planes_offset(planes.shape[1], planes.shape[0]) + sum(streams)
+    start = _planes_offset(planes.shape[1], planes.shape[0], activation_levels)
+    return start + sum(streams)
 
 
 def encode(layer: PackedLayer, encodings: Sequence[int] | None = None) -> bytes:
@@ -109,12 +158,17 @@ def encode(layer: PackedLayer, encodings: Sequence[int] | None = None) -> bytes:
         plane_codec.encode_plane(plane, encoding)
         for plane, encoding in zip(layer.planes, encodings, strict=True)
     ]
-    start = _planes_offset(geometry.output_channels, layer.levels)
+    activation = layer.activation
+    activation_levels = 0 if activation is None else len(activation.scales)
+    if activation is not None and layer.input_zero_point != 0:
+        raise ValueError("A layer with activation levels has the input zero point 0.")
+    start = _planes_offset(geometry.output_channels, layer.levels, activation_levels)
     offsets = np.cumsum([start, *map(len, streams)])
     tables = (
         layer.biases.astype("<i4").tobytes()
         + layer.multipliers.astype("<i2").tobytes()
         + layer.shifts.astype("u1").tobytes()
+        + (b"" if activation is None else activation.to_bytes())
     ).ljust(start - struct.calcsize(fmt.HEADER_STRUCT), b"\0")
     codes = [
         encoding | fmt.COUNT_BITS.index(plane_codec.count_bits(plane)) << fmt.COUNT_BITS_SHIFT
@@ -127,7 +181,7 @@ def encode(layer: PackedLayer, encodings: Sequence[int] | None = None) -> bytes:
             fmt.FORMAT_VERSION,
             geometry.kind,
             layer.levels,
-            0,
+            activation_levels,
             bytes(codes),
             int(offsets[-1]),
             geometry.input_channels,
@@ -175,11 +229,18 @@ def decode(data: bytes) -> PackedLayer:
         dilation=(header["dilation_h"], header["dilation_w"]),
         padding=fmt.Padding(header["padding"]),
     )
-    offset = _planes_offset(channels, levels)
+    activation_levels = header["activation_levels"]
+    if activation_levels > fmt.MAX_LEVELS:
+        raise ValueError("A packed layer has a wrong number of activation levels.")
+    offset = _planes_offset(channels, levels, activation_levels)
     if offset > len(data):
         raise ValueError("A packed layer is shorter than its channel tables.")
     multipliers_at = header_bytes + 4 * channels
     shifts_at = multipliers_at + 2 * channels * levels
+    activation = None
+    if activation_levels:
+        table = data[shifts_at + channels :][: fmt.ACTIVATION_TABLE_BYTES]
+        activation = ActivationTable.from_bytes(table, activation_levels)
     planes = np.zeros((levels, channels, geometry.row_size), np.int8)
     for level, start in enumerate(np.frombuffer(header["level_offsets"], "<u4")[:levels]):
         if start != offset:
@@ -209,4 +270,5 @@ def decode(data: bytes) -> PackedLayer:
         input_zero_point=header["input_zero_point"],
         activation_min=header["activation_min"],
         activation_max=header["activation_max"],
+        activation=activation,
     )

@@ -29,6 +29,8 @@ def run_layer(layer: PackedLayer, x: np.ndarray) -> np.ndarray:
     """Runs a packed layer on an int8 input and returns the int8 output."""
     geometry = layer.geometry
     centered = x.astype(np.int64) - layer.input_zero_point
+    if layer.activation is not None:
+        centered = layer.activation.values[x.astype(np.int64) + 128]
     if geometry.kind == fmt.Kind.FULLY_CONNECTED:
         patches = centered.reshape(-1, 1, geometry.input_channels)
     else:
