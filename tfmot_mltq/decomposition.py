@@ -44,6 +44,8 @@ class Decomposition:
       refit: Least-squares refit of all scales of a channel after the planes are found.
       learned_scales: The scales are trained (as in ReBNet and TTQ, Zhu et al. 2017) from the
         least-squares ones on, instead of following from the weights.
+      activation_levels: Levels K of the activations that meet these weights, of the same kind; 0
+        leaves them int8. See ``activation_levels``.
 
     Raises:
       ValueError: A field is out of its range.
@@ -55,6 +57,7 @@ class Decomposition:
     per_channel: bool = True
     refit: bool = False
     learned_scales: bool = False
+    activation_levels: int = 0
 
     def __post_init__(self) -> None:
         if isinstance(self.levels, bool) or not isinstance(self.levels, (int, np.integer)):
@@ -63,6 +66,11 @@ class Decomposition:
             )
         if not 1 <= self.levels <= MAX_LEVELS:
             raise ValueError(f"levels must be from 1 to {MAX_LEVELS}, got {self.levels}.")
+        activations = self.activation_levels
+        if isinstance(activations, bool) or activations not in range(MAX_LEVELS + 1):
+            raise ValueError(
+                f"activation_levels must be an integer from 0 to {MAX_LEVELS}, got {activations!r}."
+            )
         if self.kind not in KINDS:
             raise ValueError(f"kind must be one of {KINDS}, got {self.kind!r}.")
         if self.threshold not in THRESHOLDS:

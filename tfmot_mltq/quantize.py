@@ -24,6 +24,7 @@ def quantize_model(
     per_channel: bool = True,
     refit: bool = False,
     learned_scales: bool = False,
+    activation_levels: int = 0,
     include_first_layer: bool = False,
     include_last_layer: bool = False,
 ) -> Any:
@@ -43,6 +44,9 @@ def quantize_model(
       per_channel: One scale per output channel and level, instead of one per tensor and level.
       refit: Least-squares refit of all scales of a channel.
       learned_scales: Train the scales, instead of having them follow from the weights.
+      activation_levels: Levels K, 1 to 4, of the inputs of these layers: x ~ sum of beta_k * U_k,
+        U_k in {-1, 0, +1}, or {-1, +1} for kind="binary". Scales and thresholds are trained. 0
+        leaves them int8.
       include_first_layer: Also quantize the layers that read the inputs of the model; by default
         they stay int8, which costs little and keeps accuracy.
       include_last_layer: The same for the layers that no other such layer follows.
@@ -58,7 +62,9 @@ def quantize_model(
         on a backend that cannot train.
       ImportError: The model is a tf_keras model and TensorFlow Model Optimization is missing.
     """
-    spec = Decomposition(levels, kind, threshold, per_channel, refit, learned_scales)
+    spec = Decomposition(
+        levels, kind, threshold, per_channel, refit, learned_scales, activation_levels
+    )
     adapter = adapter_of(model)
     adapter.GRAPHS.check_model(model)
     if any(adapter.is_quantized(layer) or adapter.is_annotated(layer) for layer in model.layers):
@@ -90,6 +96,7 @@ def quantize_annotate_layer(
     per_channel: bool = True,
     refit: bool = False,
     learned_scales: bool = False,
+    activation_levels: int = 0,
 ) -> Any:
     """Marks one layer for ``quantize_apply``, TFMOT's way of choosing layers.
 
@@ -101,6 +108,7 @@ def quantize_annotate_layer(
       per_channel: As in ``quantize_model``.
       refit: As in ``quantize_model``.
       learned_scales: As in ``quantize_model``.
+      activation_levels: As in ``quantize_model``.
 
     Returns:
       The annotated layer, to be used in the model in the layer's place.
@@ -109,7 +117,9 @@ def quantize_annotate_layer(
       ValueError: An argument is out of range.
       UnsupportedModelError: The layer cannot get multi-level weights; the message says why.
     """
-    spec = Decomposition(levels, kind, threshold, per_channel, refit, learned_scales)
+    spec = Decomposition(
+        levels, kind, threshold, per_channel, refit, learned_scales, activation_levels
+    )
     adapter = adapter_of(layer, "layer")
     reason = unsupported_reason(layer)
     if reason is not None:

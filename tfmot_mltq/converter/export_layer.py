@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from tfmot_mltq.activation_levels import ActivationLevels
 from tfmot_mltq.frameworks import adapter_of
 from tfmot_mltq.layout.multi_level_layer import BatchNorm, MultiLevelLayer
 from tfmot_mltq.packing.format import Kind
@@ -23,6 +24,7 @@ class ExportLayer:
         filter width, input channels), or (filter height, filter width) for a depthwise layer.
       scales: float64, shape (levels, output_channels), not negative.
       biases: float64, shape (output_channels,).
+      activation: Levels of the input; None leaves it int8.
     """
 
     name: str
@@ -30,6 +32,7 @@ class ExportLayer:
     planes: np.ndarray
     scales: np.ndarray
     biases: np.ndarray
+    activation: ActivationLevels | None = None
 
     def weights(self) -> np.ndarray:
         """The real weights, shape (output_channels, row_size)."""
@@ -41,7 +44,9 @@ def export_layers(model: Any) -> list[ExportLayer]:
     adapter = adapter_of(model)
     consumers = adapter.GRAPHS.consumers(model)
     exported = []
+    producers: dict[int, Any] = {}
     for node in adapter.GRAPHS.nodes_in_order(model):
+        producers.update({id(tensor): node.layer for tensor in node.outputs})
         layer = adapter.multi_level_layer(node.layer)
         if layer is None:
             continue
@@ -49,7 +54,8 @@ def export_layers(model: Any) -> list[ExportLayer]:
         norm = None
         if reader is not None:
             norm = adapter.fused_batch_norm(node.layer, reader.layer)
-        exported.append(export_layer(layer, norm))
+        activation = adapter.activation_levels(producers[id(node.inputs[0])])
+        exported.append(dataclasses.replace(export_layer(layer, norm), activation=activation))
     return exported
 
 

@@ -80,6 +80,10 @@ def _pack(
         raise ConversionError(f"The output of layer '{layer.name}' is not int8.")
     input_scale, input_zero_point = _quantization(source)
     output_scale, output_zero_point = _quantization(target)
+    activation = None
+    if layer.activation is not None:
+        activation = layer.activation.table(input_scale, input_zero_point)
+        input_scale, input_zero_point = layer.activation.step, 0
     try:
         tables = fixed_point.quantize_channels(
             layer.planes,
@@ -102,6 +106,7 @@ def _pack(
                 input_zero_point=input_zero_point,
                 activation_min=low,
                 activation_max=high,
+                activation=activation,
             ),
             choose(call, layer.planes),
         )

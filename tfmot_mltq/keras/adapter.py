@@ -6,6 +6,7 @@ from tfmot_mltq.keras.model_graph import GRAPHS
 from tfmot_mltq.keras.prune import prune
 from tfmot_mltq.keras.quantize import annotate, quantize
 from tfmot_mltq.keras.quantized_layers import (
+    activation_levels,
     bake_weights,
     check_convertible,
     fused_batch_norm,
@@ -23,6 +24,7 @@ from tfmot_mltq.keras.quantized_layers import (
 __all__ = [
     "GRAPHS",
     "Distiller",
+    "activation_levels",
     "annotate",
     "bake_weights",
     "check_convertible",

@@ -6,6 +6,7 @@ import keras
 
 from tfmot_mltq.keras.quantize_activation import QuantizeActivation
 from tfmot_mltq.keras.quantize_annotate import QuantizeAnnotate
+from tfmot_mltq.keras.ternarize_activation import TernarizeActivation
 from tfmot_mltq.keras.weight_layers import INT8_CLASSES, MULTI_LEVEL_CLASSES, PRUNED_CLASSES
 
 
@@ -17,5 +18,6 @@ def register() -> None:
         *PRUNED_CLASSES.values(),
         QuantizeActivation,
         QuantizeAnnotate,
+        TernarizeActivation,
     ):
         keras.saving.register_keras_serializable("tfmot_mltq")(cls)

@@ -14,13 +14,19 @@ from tfmot_mltq.keras.model_graph import GRAPHS
 from tfmot_mltq.keras.quantize_activation import QuantizeActivation
 from tfmot_mltq.keras.quantize_annotate import QuantizeAnnotate
 from tfmot_mltq.keras.quantized_layers import is_annotated
+from tfmot_mltq.keras.ternarize_activation import TernarizeActivation
 from tfmot_mltq.keras.weight_layers import (
     INT8_CLASSES,
     MULTI_LEVEL_CLASSES,
     copy_all_weights,
 )
 from tfmot_mltq.layout.graph import clone_layer
-from tfmot_mltq.layout.layer_kinds import keeps_quantization, kind_of, unsupported_reason
+from tfmot_mltq.layout.layer_kinds import (
+    check_activation_levels,
+    keeps_quantization,
+    kind_of,
+    unsupported_reason,
+)
 from tfmot_mltq.layout.tflite_layers import split_weights, tflite_layers
 
 _BACKENDS = ("tensorflow", "jax", "torch")
@@ -88,12 +94,18 @@ def _place_quantizers(model: Any, specs: dict[str, Decomposition | None]) -> Any
     copies: list[tuple[Any, Any]] = []
 
     def place(layer: Any) -> list[Any]:
-        copy = _with_quantized_kernel(layer, specs.get(layer.name))
+        spec = specs.get(layer.name)
+        copy = _with_quantized_kernel(layer, spec)
         copies.append((layer, copy))
+        before = []
+        if spec is not None and spec.activation_levels:
+            check_activation_levels(layer, spec)
+            name = f"ternarize_{layer.name}"
+            before = [TernarizeActivation(spec.activation_levels, spec.kind, name=name)]
         # Several outputs are parts of the input, as of ops.split, and keep its quantization.
         if layer.name in deferred or keeps_quantization(layer) or not stores_int8[layer.name]:
-            return [copy]
-        return [copy, QuantizeActivation(name=f"quantize_{layer.name}")]
+            return [*before, copy]
+        return [*before, copy, QuantizeActivation(name=f"quantize_{layer.name}")]
 
     placed = GRAPHS.rebuild(model, place, on_input=_quantize_input)
     copy_all_weights(copies)

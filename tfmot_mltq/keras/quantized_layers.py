@@ -9,10 +9,12 @@ from typing import Any
 import keras
 import numpy as np
 
+from tfmot_mltq.activation_levels import ActivationLevels
 from tfmot_mltq.errors import ConversionError
 from tfmot_mltq.keras.eager_value import eager_value
 from tfmot_mltq.keras.quantize_activation import QuantizeActivation
 from tfmot_mltq.keras.quantize_annotate import QuantizeAnnotate
+from tfmot_mltq.keras.ternarize_activation import TernarizeActivation
 from tfmot_mltq.keras.weight_layers import (
     MultiLevelKernel,
     QuantizedKernel,
@@ -36,7 +38,7 @@ def is_pruned(layer: Any) -> bool:
 
 def is_quantized(layer: Any) -> bool:
     """Whether the layer is part of a quantized model."""
-    return isinstance(layer, (QuantizedKernel, QuantizeActivation))
+    return isinstance(layer, (QuantizedKernel, QuantizeActivation, TernarizeActivation))
 
 
 def inner_layer(layer: Any) -> Any:
@@ -56,6 +58,11 @@ def multi_level_layer(layer: Any) -> MultiLevelLayer | None:
         bias=layer.bias.numpy().astype(np.float32) if layer.use_bias else None,
         state=layer.state(eager_value),
     )
+
+
+def activation_levels(layer: Any) -> ActivationLevels | None:
+    """The levels that a layer cuts activations into; None if it does something else."""
+    return layer.activation_levels() if isinstance(layer, TernarizeActivation) else None
 
 
 def pruned_layers(model: Any) -> list[PrunedLayer]:
@@ -93,7 +100,7 @@ def fused_batch_norm(layer: Any, reader: Any) -> BatchNorm | None:
 
 def plain_layer(layer: Any) -> Any | None:
     """An unbuilt layer of the plain model for a layer of a quantized one; None if it goes."""
-    if isinstance(layer, QuantizeActivation):
+    if isinstance(layer, (QuantizeActivation, TernarizeActivation)):
         return None
     if isinstance(layer, SimulatedKernel):
         return layer.plain()
@@ -112,7 +119,7 @@ def bake_weights(layer: Any, plain: Any) -> None:
 def range_flags(model: Any) -> Iterator[Any]:
     """The weights that tell which activation ranges are set."""
     for layer in model.layers:
-        if isinstance(layer, QuantizeActivation):
+        if isinstance(layer, (QuantizeActivation, TernarizeActivation)):
             yield layer.initialized
 
 

@@ -6,6 +6,8 @@ import dataclasses
 from collections.abc import Collection
 from typing import Any
 
+from tfmot_mltq.decomposition import Decomposition
+from tfmot_mltq.errors import UnsupportedModelError
 from tfmot_mltq.frameworks import FRAMEWORKS
 from tfmot_mltq.packing.format import Kind
 
@@ -99,6 +101,20 @@ def unsupported_reason(layer: Any) -> str | None:
     if getattr(layer, "lora_enabled", False):
         return "it has a LoRA update that is not merged into its kernel"
     return None
+
+
+def check_activation_levels(layer: Any, spec: Decomposition) -> None:
+    """Refuses activation levels where TFLite's padding would not be 0.
+
+    Raises:
+      UnsupportedModelError: Says why, and what to change.
+    """
+    if spec.kind == "binary" and getattr(layer, "padding", None) == "causal":
+        raise UnsupportedModelError(
+            f"Layer '{layer.name}' pads its input before it is cut into levels (padding='causal'), "
+            "and a binary level has no zero to pad with. Use kind='ternary', or leave the "
+            "activations of this layer int8."
+        )
 
 
 def keeps_quantization(layer: Any) -> bool:

@@ -5,6 +5,7 @@ from tfmot_mltq.tfmot.model_graph import GRAPHS
 from tfmot_mltq.tfmot.prune import prune
 from tfmot_mltq.tfmot.quantize import annotate, quantize
 from tfmot_mltq.tfmot.quantized_layers import (
+    activation_levels,
     bake_weights,
     check_convertible,
     fused_batch_norm,
@@ -23,6 +24,7 @@ from tfmot_mltq.tfmot.quantized_layers import (
 __all__ = [
     "GRAPHS",
     "Distiller",
+    "activation_levels",
     "annotate",
     "bake_weights",
     "check_convertible",

@@ -29,6 +29,7 @@ def _own_objects() -> dict[str, Any]:
         quantize_configs.SeparableConv2DQuantizeConfig,
         pruning_wrapper.PruneLowMagnitude,
         quantize_layer.QuantizeActivation,
+        quantize_layer.TernarizeActivation,
         quantize_wrapper.MltqQuantizeWrapper,
         quantizers.MultiLevelQuantizer,
         quantizers.Int8WeightQuantizer,

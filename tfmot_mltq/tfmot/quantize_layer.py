@@ -1,12 +1,19 @@
-"""A layer that only quantizes: behind inputs, and behind functions that cannot be wrapped."""
+"""Layers that only change activations: int8 behind inputs, and behind functions that cannot be
+wrapped; levels in front of layers with multi-level weights.
+"""
 
 from __future__ import annotations
 
 from typing import Any
 
+import tensorflow as tf
+import tensorflow.experimental.numpy as tnp
 import tf_keras
 from tensorflow_model_optimization.python.core.keras import utils as tfmot_utils
 
+from tfmot_mltq import activation_levels as mathematics
+from tfmot_mltq.activation_levels import ActivationLevels
+from tfmot_mltq.simulation_mode import SimulationMode, current_mode
 from tfmot_mltq.tfmot.quantizers import ActivationRangeQuantizer
 
 
@@ -37,3 +44,84 @@ class QuantizeActivation(tf_keras.layers.Layer):
     def compute_output_shape(self, input_shape: Any) -> Any:
         """The shape of the input."""
         return input_shape
+
+
+class TernarizeActivation(tf_keras.layers.Layer):
+    """Multi-level ternary (or binary) activations; ``keras.ternarize_activation`` is its twin.
+
+    Args:
+      levels: Levels K.
+      kind: "ternary" or "binary".
+    """
+
+    def __init__(self, levels: int, kind: str = "ternary", **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.levels = levels
+        self.kind = kind
+
+    def build(self, input_shape: Any) -> None:
+        """Adds the scales and thresholds."""
+        start = {
+            "factors": ((self.levels,), 1.0, True),
+            "thresholds": ((self.levels,), mathematics.INITIAL_THRESHOLD, self.kind == "ternary"),
+            "base": ((self.levels,), 0.0, False),
+            "initialized": ((), 0.0, False),
+        }
+        for name, (shape, value, trainable) in start.items():
+            weight = self.add_weight(
+                name=f"levels_{name}",
+                shape=shape,
+                initializer=tf_keras.initializers.Constant(value),
+                trainable=trainable,
+                aggregation=tf.VariableAggregation.MEAN
+                if trainable
+                else tf.VariableAggregation.ONLY_FIRST_REPLICA,
+            )
+            setattr(self, name, weight)
+        super().build(input_shape)
+
+    def call(self, inputs: Any, training: Any = None) -> Any:
+        """Cuts a tensor into levels; same shape and dtype out."""
+        if training is None:
+            training = tf_keras.backend.learning_phase()
+        # The phase may be a tensor.
+        return tfmot_utils.smart_cond(
+            training, lambda: self._cut(inputs, True), lambda: self._cut(inputs, False)
+        )
+
+    @tf.autograph.experimental.do_not_convert
+    def _cut(self, inputs: Any, training: bool) -> Any:
+        mode = current_mode()
+        if mode is SimulationMode.EXPORT:
+            return tf.identity(inputs)  # The operator does it.
+        base, initialized = tf.convert_to_tensor(self.base), tf.convert_to_tensor(self.initialized)
+        if training or mode is SimulationMode.CALIBRATE:
+            start = mathematics.starting_scales(
+                tf.stop_gradient(inputs), self.levels, self.kind, tnp
+            )
+            base = tf.where(initialized > 0, base, start)
+            self.base.assign(base)
+            self.initialized.assign(1.0)
+        if mode is SimulationMode.CALIBRATE:
+            return tf.identity(inputs)
+        scales = mathematics.trained_scales(
+            base, tf.convert_to_tensor(self.factors), tnp, tf.stop_gradient
+        )
+        thresholds = tf.convert_to_tensor(self.thresholds)
+        result = mathematics.trained_value(
+            inputs, scales, thresholds, self.kind, tnp, tf.stop_gradient
+        )
+        return result if training else tf.where(initialized > 0, result, inputs)
+
+    def activation_levels(self) -> ActivationLevels:
+        """The trained levels."""
+        weights = (weight.numpy() for weight in (self.base, self.factors, self.thresholds))
+        return mathematics.fixed_levels(*weights, self.kind)
+
+    def compute_output_shape(self, input_shape: Any) -> Any:
+        """The shape of the input."""
+        return input_shape
+
+    def get_config(self) -> dict[str, Any]:
+        """Keras configuration."""
+        return {**super().get_config(), "levels": self.levels, "kind": self.kind}

@@ -16,10 +16,11 @@ from tensorflow_model_optimization.python.core.quantization.keras import (
 
 from tfmot_mltq.errors import UnsupportedModelError
 from tfmot_mltq.layout.graph import clone_layer, copy_weights
+from tfmot_mltq.layout.layer_kinds import check_activation_levels
 from tfmot_mltq.layout.tflite_layers import split_weights, tflite_layers
 from tfmot_mltq.tfmot import quantize_configs as configs
 from tfmot_mltq.tfmot.model_graph import GRAPHS, layers_tfmot_cannot_wrap
-from tfmot_mltq.tfmot.quantize_layer import QuantizeActivation
+from tfmot_mltq.tfmot.quantize_layer import QuantizeActivation, TernarizeActivation
 from tfmot_mltq.tfmot.quantize_registry import MultiLevelQuantizeRegistry
 from tfmot_mltq.tfmot.quantize_wrapper import MltqQuantizeWrapper
 from tfmot_mltq.tfmot.saved_wrapper import local_name
@@ -100,8 +101,14 @@ def _place_quantizers(model: Any, configured: dict[str, configs.OutputQuantizeCo
         config = configured[layer.name]
         if layer.name in deferred:
             config = config.without_output()
-        copies.append((layer, MltqQuantizeWrapper(copy, config, name_prefix="quant_")))
-        return [copies[-1][1]]
+        wrapper = MltqQuantizeWrapper(copy, config, name_prefix="quant_")
+        copies.append((layer, wrapper))
+        spec = getattr(config, "decomposition", None)
+        if spec is None or not spec.activation_levels:
+            return [wrapper]
+        check_activation_levels(layer, spec)
+        name = f"ternarize_{layer.name}"
+        return [TernarizeActivation(spec.activation_levels, spec.kind, name=name), wrapper]
 
     placed = GRAPHS.rebuild(model, place, on_input=_quantize_input)
     for layer, copy in copies:

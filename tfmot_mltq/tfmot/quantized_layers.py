@@ -12,6 +12,7 @@ from tensorflow_model_optimization.python.core.quantization.keras import (
     quantize_annotate as tfmot_quantize_annotate,
 )
 
+from tfmot_mltq.activation_levels import ActivationLevels
 from tfmot_mltq.layout.graph import clone_layer, copy_weights
 from tfmot_mltq.layout.layer_kinds import KERNEL_LAYERS, kind_of
 from tfmot_mltq.layout.multi_level_layer import BatchNorm, MultiLevelLayer, batch_norm_affine
@@ -20,7 +21,7 @@ from tfmot_mltq.tfmot.model_graph import GRAPHS
 from tfmot_mltq.tfmot.pruning_variables import kernel_state
 from tfmot_mltq.tfmot.pruning_wrapper import PruneLowMagnitude
 from tfmot_mltq.tfmot.quantize_configs import MultiLevelQuantizeConfig, WeightsQuantizeConfig
-from tfmot_mltq.tfmot.quantize_layer import QuantizeActivation
+from tfmot_mltq.tfmot.quantize_layer import QuantizeActivation, TernarizeActivation
 from tfmot_mltq.tfmot.quantize_wrapper import MltqQuantizeWrapper
 from tfmot_mltq.tfmot.saved_wrapper import SavedWrapper, local_name
 
@@ -32,7 +33,7 @@ def is_annotated(layer: Any) -> bool:
 
 def is_quantized(layer: Any) -> bool:
     """Whether the layer is part of a quantized model."""
-    return isinstance(layer, (MltqQuantizeWrapper, QuantizeActivation))
+    return isinstance(layer, (MltqQuantizeWrapper, QuantizeActivation, TernarizeActivation))
 
 
 def inner_layer(layer: Any) -> Any:
@@ -56,6 +57,11 @@ def multi_level_layer(layer: Any) -> MultiLevelLayer | None:
         bias=None if bias is None else bias.numpy(),
         state=kernel_state(layer.kernel_variables, config.weight_quantizer.channel_axes),
     )
+
+
+def activation_levels(layer: Any) -> ActivationLevels | None:
+    """The levels that a layer cuts activations into; None if it does something else."""
+    return layer.activation_levels() if isinstance(layer, TernarizeActivation) else None
 
 
 def is_pruned(layer: Any) -> bool:
@@ -111,7 +117,7 @@ def fused_batch_norm(layer: Any, reader: Any) -> BatchNorm | None:
 
 def plain_layer(layer: Any) -> Any | None:
     """An unbuilt layer of the plain model for a layer of a quantized one; None if it goes."""
-    if isinstance(layer, QuantizeActivation):
+    if isinstance(layer, (QuantizeActivation, TernarizeActivation)):
         return None
     return clone_layer(inner_layer(layer))
 
