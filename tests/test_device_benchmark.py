@@ -10,7 +10,7 @@ from device_targets import DEVICE
 from tfmot_mltq.cost_model import predict
 from tfmot_mltq.cost_model.kernel_work import scratch_bytes
 
-ENTRIES = ["resnet8/m2/d0.10", "dscnn/m2/d0.10", "autoencoder/m2/d0.10"]
+ENTRIES = ["resnet8/m2/d0.10", "dscnn/m2/d0.10", "autoencoder/m2/d0.10", "resnet8/m2/d0.10/k2"]
 TARGETS = ["cortex-m0", "cortex-m4", "cortex-m55", "rv32imc", "xtensa"]
 
 
@@ -28,7 +28,7 @@ def measured(entry, tmp_path_factory):
 
 def predicted(target, entry):
     return [
-        predict.instructions(call, entry.config["levels"], counts, target)
+        predict.instructions(call, entry.config["levels"], counts, target, entry.activation_levels)
         for call, counts in zip(entry.calls, entry.counts, strict=True)
     ]
 
@@ -36,7 +36,7 @@ def predicted(target, entry):
 def check_scratch(target, entry, result):
     for call, counts, layer in zip(entry.calls, entry.counts, result["layers"], strict=True):
         levels, kernel = entry.config["levels"], predict.kernel(target)
-        expected = scratch_bytes(call, levels, counts.max_sums, kernel)
+        expected = scratch_bytes(call, levels, counts.max_sums, kernel, entry.activation_levels)
         assert layer["scratch_bytes"] == expected, layer["name"]
 
 
@@ -70,7 +70,7 @@ def test_a_network_that_was_not_fitted_is_predicted(target, tmp_path, monkeypatc
         for i, layer in enumerate(layers)
     ]
     monkeypatch.setitem(MLPERF_TINY["models"], "unseen", {"layers": shapes})
-    for name in ("unseen/m2/d0.15", "unseen/m3/d0.04"):
+    for name in ("unseen/m2/d0.15", "unseen/m3/d0.04", "unseen/m1/d0.3/k3"):
         entry = device_benchmark.Entry(name)
         result = device_benchmark.measure(target, entry, tmp_path)
         counts = [layer["instructions"] for layer in result["layers"]]

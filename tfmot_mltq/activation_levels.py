@@ -58,7 +58,7 @@ class ActivationLevels:
             self.counts * np.float32(self.step), self.thresholds, strict=True
         ):
             plane = _cut(np, _ratio(np, residual, scale), threshold, self.kind)
-            found.append(plane.astype(np.int8))
+            found.append((plane * (scale > 0)).astype(np.int8))
             residual = residual - scale * plane
         return np.stack(found)
 

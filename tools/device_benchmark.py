@@ -2,18 +2,19 @@
 
     python tools/device_benchmark.py [--targets=cortex-m4,rv32imc] [--entries=resnet8/m2/d0.10]
 
-Builds one program per target and entry (a model of tflite_ops/device/mlperf_tiny.json, levels, and
-the density of the bits of each level), runs it under QEMU, checks that the outputs are those of
-the NumPy twin, and writes to --output: device.json, with the same figures per layer and in total;
-code_size.json, the bytes of code of the operators; and device.png. The planes are random with a
-fixed seed: speed does not depend on which bits are set. With --check, fails if a total has more
-than 2% more instructions than the one in --baseline.
+Builds one program per target and entry (a model of tflite_ops/device/mlperf_tiny.json, levels, the
+density of the bits of each level, and with /k<levels> levels of the activations), runs it under
+QEMU, checks that the outputs are those of the NumPy twin, and writes to --output: device.json, with
+the same figures per layer and in total; code_size.json, the bytes of code of the operators; and
+device.png. The planes are random with a fixed seed: speed does not depend on which bits are set.
+With --check, fails if a total has more than 2% more instructions than the one in --baseline.
 
 arena_bytes is the largest sum of a layer's input, output and scratch: what an interpreter plans for
 a chain of these layers, without skip connections and its own tables. int8_arena_bytes is the same
 without scratch.
 """
 
+import dataclasses
 import json
 import pathlib
 import sys
@@ -27,6 +28,7 @@ from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
+from tfmot_mltq.activation_levels import ActivationLevels
 from tfmot_mltq.cost_model.kernel_plan import Call
 from tfmot_mltq.cost_model.kernel_work import count_planes
 from tfmot_mltq.files import replaced_file
@@ -39,6 +41,7 @@ DENSITIES = ("0.02", "0.05", "0.0667", "0.10", "0.20", "0.333", "1.0")
 ENTRIES = [
     *(f"resnet8/m{levels}/d{density}" for levels in (1, 2, 3) for density in DENSITIES),
     *(f"{model}/m2/d0.10" for model in ("dscnn", "mobilenetv1_025", "autoencoder")),
+    *(f"{model}/m2/d0.10/k2" for model in ("resnet8", "dscnn", "autoencoder")),
 ]
 MARGIN = 1.02
 OPTIMIZE = "-O3"
@@ -47,7 +50,7 @@ MLPERF_TINY = json.loads((DEVICE / "mlperf_tiny.json").read_text())
 
 FLAGS = flags.FLAGS
 flags.DEFINE_list("targets", list(TARGETS), "Emulated cores.")
-flags.DEFINE_list("entries", ENTRIES, "model/m<levels>/d<density>.")
+flags.DEFINE_list("entries", ENTRIES, "model/m<levels>/d<density>[/k<activation levels>].")
 flags.DEFINE_string("output", "build/benchmarks", "Folder for device.json.")
 flags.DEFINE_string("baseline", str(DEVICE / "baseline.json"), "Instructions to compare with.")
 flags.DEFINE_bool("check", False, "Fail on more instructions than in --baseline.")
@@ -90,6 +93,13 @@ def random_layer(shapes: dict, levels: int, density: float, rng: np.random.Gener
     return layer, tuple(in_shape)
 
 
+def with_activation_levels(layer: PackedLayer, levels: int) -> PackedLayer:
+    """The layer with a table for levels of equal steps: scales that fall by 3."""
+    counts = np.array([80 // 3**level for level in range(levels)], np.int8)
+    table = ActivationLevels("ternary", 1.0, counts, np.full(levels, 0.5, np.float32)).table(1, 0)
+    return dataclasses.replace(layer, input_zero_point=0, activation=table)
+
+
 def xorshift_input(size: int) -> np.ndarray:
     """The int8 input that layer_benchmark.c makes for a layer."""
     values = np.empty(size, np.int8)
@@ -114,11 +124,12 @@ class Entry:
     """The layers of one entry, packed, with what they should give."""
 
     def __init__(self, name: str):
-        model, levels, density = name.split("/")
+        model, levels, density, *activations = name.split("/")
+        self.activation_levels = int(activations[0][1:]) if activations else 0
         self.name = name
         self.config = {
             "model": model, "levels": int(levels[1:]), "density": float(density[1:]), "seed": 1,
-            "optimize": OPTIMIZE,
+            "activation_levels": self.activation_levels, "optimize": OPTIMIZE,
         }  # fmt: skip
         self.shapes = MLPERF_TINY["models"][model]["layers"]
         rng = np.random.default_rng(1)
@@ -131,6 +142,8 @@ class Entry:
             layer, in_shape = random_layer(
                 shapes, self.config["levels"], self.config["density"], rng
             )
+            if self.activation_levels:
+                layer = with_activation_levels(layer, self.activation_levels)
             output = ops.run_layer(layer, values[: np.prod(in_shape)].reshape(in_shape))
             self.layers.append(layer)
             self.packed.append(packed_layer.encode(layer))

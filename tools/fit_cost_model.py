@@ -74,8 +74,9 @@ def samples_of(results: dict, entries: dict, target: str) -> dict[str, list]:
         entry = entries[name]
         for index, figures in enumerate(result["layers"]):
             work = kernel_work(
-                entry.calls[index], entry.config["levels"], entry.counts[index], KERNELS[target]
-            )
+                entry.calls[index], entry.config["levels"], entry.counts[index], KERNELS[target],
+                entry.activation_levels,
+            )  # fmt: skip
             samples.setdefault(figures["op"], []).append((work, figures["instructions"]))
     return samples
 

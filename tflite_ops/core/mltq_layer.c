@@ -15,6 +15,8 @@ static uint32_t load_u32(const uint8_t* bytes) {
 
 /* Largest number of entries whose sum of |x - z| <= 255 stays below 2^31. */
 #define MAX_ROW_SIZE (INT32_MAX / 255)
+/* 3 to the number of levels. */
+#define MAX_ACTIVATION_CODES 81u
 /* Keep every product of sizes and positions inside 32 bits, also where size_t has 32. */
 #define MAX_CHANNELS (1u << 24)
 #define MAX_EXTENT (1 << 24)
@@ -131,13 +133,21 @@ static bool check_activation(const MltqLayer* layer, int64_t* largest) {
 }
 
 void mltq_layer_activation_values(const MltqLayer* layer, int8_t values[256]) {
-  for (uint32_t i = 0; i < 256u; i++) {
-    uint32_t code = layer->activation[MLTQ_MAX_LEVELS + i];
-    int32_t value = 0;
-    for (uint32_t level = 0; level < layer->activation_levels; level++, code /= 3u) {
-      value += (int8_t)layer->activation[level] * ((int32_t)(code % 3u) - 1);
+  int8_t sums[MAX_ACTIVATION_CODES]; /* of every code; built without divisions */
+  uint32_t codes = 1;
+  sums[0] = 0;
+  for (uint32_t level = 0; level < layer->activation_levels; level++) {
+    const int32_t scale = (int8_t)layer->activation[level];
+    for (uint32_t i = 0; i < codes; i++) {
+      const int32_t sum = sums[i];
+      sums[codes + i] = (int8_t)sum;
+      sums[2u * codes + i] = (int8_t)(sum + scale);
+      sums[i] = (int8_t)(sum - scale);
     }
-    values[i ^ 0x80u] = (int8_t)value;
+    codes *= 3u;
+  }
+  for (uint32_t i = 0; i < 256u; i++) {
+    values[i ^ 0x80u] = sums[layer->activation[MLTQ_MAX_LEVELS + i]];
   }
 }
 

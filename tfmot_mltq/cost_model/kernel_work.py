@@ -85,7 +85,7 @@ def count_planes(planes: np.ndarray, encodings: Sequence[int]) -> PlaneCounts:
 
 
 def kernel_work(
-    call: Call, levels: int, counts: PlaneCounts, kernel: str
+    call: Call, levels: int, counts: PlaneCounts, kernel: str, activation_levels: int = 0
 ) -> dict[str, float] | None:
     """Counts of work of a layer; None where it runs on the reference kernel.
 
@@ -94,17 +94,27 @@ def kernel_work(
       levels: Planes M.
       counts: What its planes hold.
       kernel: "portable", "dsp" or "helium"; which C code the target has.
+      activation_levels: Levels K of the input; 0 if it is int8.
     """
     kind = call.geometry.kind
     if kind == fmt.Kind.FULLY_CONNECTED:
         # The planes are decoded for every position.
         work = _decoding(counts, call.positions)
         outputs = call.geometry.output_channels * call.positions
-        return work | {"rows": counts.rows * call.positions, "outputs": outputs}
+        inputs = call.geometry.input_channels * call.positions
+        return (
+            work
+            | {"rows": counts.rows * call.positions, "outputs": outputs}
+            | _mapping(inputs, activation_levels)
+        )
     if kind == fmt.Kind.DEPTHWISE_CONV_2D:
-        return _depthwise(call, levels, counts, kernel)
+        return _depthwise(call, levels, counts, kernel) | _mapping(
+            depthwise_plan(call).packed, activation_levels
+        )
     plan = conv_plan(call, levels, counts.max_sums, kernel)
-    return None if plan is None else _conv(call, counts, plan)
+    if plan is None:
+        return None
+    return _conv(call, counts, plan) | _mapping(plan.packed, activation_levels)
 
 
 def conv_plan(call: Call, levels: int, max_sums: int, kernel: str) -> Plan | None:
@@ -114,15 +124,23 @@ def conv_plan(call: Call, levels: int, max_sums: int, kernel: str) -> Plan | Non
     return lanes_plan(call, levels, max_sums, lanes=4 if kernel == "dsp" else 2)
 
 
-def scratch_bytes(call: Call, levels: int, max_sums: int, kernel: str) -> int | None:
+def scratch_bytes(
+    call: Call, levels: int, max_sums: int, kernel: str, activation_levels: int = 0
+) -> int | None:
     """Scratch of the optimised kernel; None where the reference kernel runs."""
     kind = call.geometry.kind
     if kind == fmt.Kind.FULLY_CONNECTED:
-        return 4 * call.geometry.output_channels
+        mapped = call.geometry.input_channels if activation_levels else 0
+        return 4 * call.geometry.output_channels + mapped
     if kind == fmt.Kind.DEPTHWISE_CONV_2D:
         return depthwise_plan(call).scratch_bytes
     plan = conv_plan(call, levels, max_sums, kernel)
     return None if plan is None else plan.scratch_bytes
+
+
+def _mapping(inputs: int, activation_levels: int) -> dict[str, float]:
+    """Activations that are looked up, and building the table."""
+    return {"mapped": inputs * (activation_levels > 0), "map_entries": 256 * activation_levels}
 
 
 def _decoding(counts: PlaneCounts, times: int) -> dict[str, float]:

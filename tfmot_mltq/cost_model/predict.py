@@ -36,7 +36,9 @@ def kernel(target: str) -> str:
     return _coefficients()[target]["kernel"]
 
 
-def instructions(call: Call, levels: int, counts: PlaneCounts, target: str) -> float | None:
+def instructions(
+    call: Call, levels: int, counts: PlaneCounts, target: str, activation_levels: int = 0
+) -> float | None:
     """Instructions of a layer; None where it would run on the reference kernel.
 
     Args:
@@ -44,9 +46,10 @@ def instructions(call: Call, levels: int, counts: PlaneCounts, target: str) -> f
       levels: Planes M.
       counts: What its planes hold.
       target: One of ``targets()``.
+      activation_levels: Levels K of the input; 0 if it is int8.
     """
     model = _coefficients()[target]
-    work = kernel_work(call, levels, counts, kernel(target))
+    work = kernel_work(call, levels, counts, kernel(target), activation_levels)
     return None if work is None else _cost(model["costs"][call.geometry.kind.name], work)
 
 

@@ -34,8 +34,10 @@ def predict_layers(
     """
     found = {}
     for name, calls in layer_calls(model, adapter, layers).items():
-        planes = layers[name].rows()
-        found[name] = _add_up([_predict_call(call, planes, optimize, target) for call in calls])
+        planes, activation_levels = layers[name].rows(), layers[name].spec.activation_levels
+        found[name] = _add_up(
+            [_predict_call(call, planes, activation_levels, optimize, target) for call in calls]
+        )
     return found
 
 
@@ -46,15 +48,20 @@ def add_predictions(predictions: list[dict[str, Any]]) -> dict[str, Any]:
     }
 
 
-def _predict_call(call: Any, planes: Any, optimize: str, target: str) -> dict[str, Any]:
+def _predict_call(
+    call: Any, planes: Any, activation_levels: int, optimize: str, target: str
+) -> dict[str, Any]:
     encodings = choose_encodings(call, planes, optimize, target)
     counts = count_planes(planes, encodings)
-    instructions = predict.instructions(call, len(planes), counts, target)
+    kernel = predict.kernel(target)
+    instructions = predict.instructions(call, len(planes), counts, target, activation_levels)
     return {
-        "flash_bytes": packed_layer.packed_bytes(planes, encodings),
+        "flash_bytes": packed_layer.packed_bytes(planes, encodings, activation_levels),
         "instructions": None if instructions is None else round(instructions),
         "int8_instructions": round(predict.int8_instructions(call, target)),
-        "scratch_bytes": scratch_bytes(call, len(planes), counts.max_sums, predict.kernel(target)),
+        "scratch_bytes": scratch_bytes(
+            call, len(planes), counts.max_sums, kernel, activation_levels
+        ),
     }
 
 

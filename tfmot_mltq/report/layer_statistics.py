@@ -20,7 +20,8 @@ SPEEDUP_NOTE = (
 )
 TWO_SIDED_NOTE = (
     "Two-sided ones are measured on the given data: bit level M*N / sum nb(w) nb(a), word level "
-    "M*N / #(w != 0 and a != 0); an int8 activation is one bit, or none where it is zero."
+    "M*N / #(w != 0 and a != 0); an int8 activation is one bit, or none where it is zero. With K "
+    "levels of activations the numerators are M*K*N."
 )
 
 
@@ -41,6 +42,7 @@ class LayerStatistics:
       flash_bytes: Packed layer: header, channel tables and planes, in the smallest encodings.
       entropy_bytes: Entropy bound of the planes.
       int8_bytes: Bytes of the stock int8 weights and biases.
+      activation_levels: Levels K of the input; 0 if it is int8.
       used: What data met, for the two-sided figures; None without data.
     """
 
@@ -56,6 +58,7 @@ class LayerStatistics:
     flash_bytes: int
     entropy_bytes: float
     int8_bytes: int
+    activation_levels: int = 0
     used: UsedActivations | None = None
 
     @property
@@ -78,6 +81,7 @@ def layer_statistics(
     planes: np.ndarray,
     positions: int,
     used: UsedActivations | None = None,
+    activation_levels: int = 0,
 ) -> LayerStatistics:
     """Counts of a layer.
 
@@ -88,6 +92,7 @@ def layer_statistics(
       planes: Shape (levels, output_channels, row_size).
       positions: How often each weight is used for one sample.
       used: What data met; None without data.
+      activation_levels: Levels K of the input; 0 if it is int8.
     """
     return LayerStatistics(
         name=name,
@@ -99,7 +104,8 @@ def layer_statistics(
         nonzero_words=int(np.count_nonzero(np.any(planes != 0, axis=0))),
         level_densities=tuple(float(np.mean(plane != 0)) for plane in planes),
         positions=positions,
-        flash_bytes=packed_layer.packed_bytes(planes),
+        flash_bytes=packed_layer.packed_bytes(planes, activation_levels=activation_levels),
+        activation_levels=activation_levels,
         entropy_bytes=plane_codec.entropy_bytes(planes),
         int8_bytes=planes[0].size + 4 * planes.shape[1],
         used=used,

@@ -55,6 +55,7 @@ def model_statistics(
             layer.rows(),
             positions[name],
             used.get(name),
+            layer.spec.activation_levels,
         )
         for name, layer in layers.items()
     ]

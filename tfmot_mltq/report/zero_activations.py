@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from tfmot_mltq.activation_levels import ActivationLevels
 from tfmot_mltq.layout.graph import Node
 from tfmot_mltq.layout.multi_level_layer import MultiLevelLayer
 from tfmot_mltq.representative_dataset import batches
@@ -19,11 +20,12 @@ class UsedActivations:
     """Products of one layer over a dataset, all calls together.
 
     Attributes:
-      products: Products of a weight and an activation, padding included: N of the formulas.
-      bit_products: Sum over them of the non-zero bits of the weight, where the activation is not
-        zero: sum nb(w) nb(a), as an int8 activation is one bit or none.
-      word_products: Those with a weight and an activation that are not zero.
-      active_products: Those with an activation that is not zero.
+      products: Products of a weight and a bit of an activation, padding included: N, or K*N of the
+        formulas.
+      bit_products: Sum over the products of a weight and an activation of their non-zero bits:
+        sum nb(w) nb(a). An int8 activation is one bit or none.
+      word_products: Products of a weight and an activation that are not zero.
+      active_products: Products of a weight and a bit of an activation that is not zero.
     """
 
     products: int = 0
@@ -53,9 +55,19 @@ def used_activations(
     """
     graphs = adapter.GRAPHS
     nodes = [node for node in graphs.nodes_in_order(model) if node.layer.name in layers]
-    inner = graphs.keras.Model(graphs.input_structure(model), [node.inputs[0] for node in nodes])
+    makers = {id(out): node for node in graphs.nodes_in_order(model) for out in node.outputs}
+    levels, tensors = [], []
+    for node in nodes:
+        # Levels are counted in what the layer that makes them reads.
+        maker = makers[id(node.inputs[0])]
+        levels.append(adapter.activation_levels(maker.layer))
+        tensors.append(node.inputs[0] if levels[-1] is None else maker.inputs[0])
+    inner = graphs.keras.Model(graphs.input_structure(model), tensors)
     used = dict.fromkeys(layers, UsedActivations())
-    counters = [_counter(node, layers[node.layer.name], adapter) for node in nodes]
+    counters = [
+        _counter(node, layers[node.layer.name], adapter, found)
+        for node, found in zip(nodes, levels, strict=True)
+    ]
     shapes = [tuple(tensor.shape) for tensor in model.inputs]
     for arrays in batches(dataset, graphs.input_names(model), shapes):
         packed = graphs.pack(graphs.input_structure(model), arrays)
@@ -68,7 +80,7 @@ def used_activations(
 
 
 def _counter(
-    node: Node, layer: MultiLevelLayer, adapter: ModuleType
+    node: Node, layer: MultiLevelLayer, adapter: ModuleType, levels: ActivationLevels | None
 ) -> Callable[[np.ndarray], UsedActivations]:
     planes = layer.decompose()[0].reshape(layer.spec.levels, *layer.kernel.shape) != 0
     bits = np.count_nonzero(planes, axis=0)
@@ -78,48 +90,51 @@ def _counter(
     fan_out = layer.kernel.shape[-1]
 
     def count(activations: np.ndarray) -> UsedActivations:
-        seen, positions = _nonzero_per_entry(
-            activations != 0, layer, adapter.inner_layer(node.layer)
-        )
+        planes = (activations != 0)[None] if levels is None else levels.planes(activations) != 0
+        keras_layer = adapter.inner_layer(node.layer)
+        bits, positions = _sums_per_entry(planes.sum(0), layer, keras_layer)
+        words, _ = _sums_per_entry(planes.any(0), layer, keras_layer)
         return UsedActivations(
-            products=positions * bits_met.size * fan_out,
-            bit_products=int(np.sum(seen * bits_met)),
-            word_products=int(np.sum(seen * words_met)),
-            active_products=int(np.sum(seen)) * fan_out,
+            products=positions * bits_met.size * fan_out * len(planes),
+            bit_products=int(np.sum(bits * bits_met)),
+            word_products=int(np.sum(words * words_met)),
+            active_products=int(np.sum(bits)) * fan_out,
         )
 
     return count
 
 
-def _nonzero_per_entry(
-    nonzero: np.ndarray, layer: MultiLevelLayer, keras_layer: Any
+def _sums_per_entry(
+    counts: np.ndarray, layer: MultiLevelLayer, keras_layer: Any
 ) -> tuple[np.ndarray, int]:
-    """How often each entry of a kernel meets a non-zero activation, and the output positions."""
+    """Sum of ``counts``, one per activation, that each entry of a kernel meets, and the output
+    positions.
+    """
     if layer.layer_class == "Dense":
-        flat = nonzero.reshape(-1, nonzero.shape[-1])
+        flat = counts.reshape(-1, counts.shape[-1])
         return flat.sum(axis=0, dtype=np.int64), len(flat)
     sizes = layer.kernel.shape[: len(keras_layer.strides)]
     axes = range(1, 1 + len(sizes))
     windows, steps, outputs = [], [], []
-    pads = [(0, 0)] * nonzero.ndim
+    pads = [(0, 0)] * counts.ndim
     for axis, size, stride, dilation in zip(
         axes, sizes, keras_layer.strides, keras_layer.dilation_rate, strict=True
     ):
         reach = (size - 1) * dilation + 1
-        before, after, count = _padding(nonzero.shape[axis], reach, stride, keras_layer.padding)
+        before, after, count = _padding(counts.shape[axis], reach, stride, keras_layer.padding)
         pads[axis] = (before, after)
         windows.append(dilation)
         steps.append(stride)
         outputs.append(count)
-    padded = np.pad(nonzero, pads)
-    seen = np.zeros((*sizes, nonzero.shape[-1]), np.int64)
+    padded = np.pad(counts, pads)
+    seen = np.zeros((*sizes, counts.shape[-1]), np.int64)
     for tap in np.ndindex(*sizes):
         picked = [slice(None)]
         for offset, dilation, stride, count in zip(tap, windows, steps, outputs, strict=True):
             start = offset * dilation
             picked.append(slice(start, start + (count - 1) * stride + 1, stride))
         seen[tap] = padded[tuple(picked)].sum(axis=(0, *axes), dtype=np.int64)
-    return seen, len(nonzero) * int(np.prod(outputs))
+    return seen, len(counts) * int(np.prod(outputs))
 
 
 def _padding(size: int, reach: int, stride: int, padding: str) -> tuple[int, int, int]:

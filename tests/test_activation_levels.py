@@ -1,0 +1,169 @@
+"""Multi-level activations: the mathematics, tf_keras models, conversion, two-sided figures."""
+
+import numpy as np
+import pytest
+import tf_keras as keras
+
+import tfmot_mltq as mltq
+from tfmot_mltq import activation_levels as mathematics
+
+KINDS = ("ternary", "binary")
+
+
+def nothing(x):
+    return x
+
+
+def random_levels(rng, levels, kind):
+    base = np.sort(rng.uniform(0.1, 2.0, levels))[::-1].astype(np.float32)
+    factors = rng.uniform(0.8, 1.2, levels).astype(np.float32)
+    thresholds = rng.uniform(0.3, 0.7, levels).astype(np.float32)
+    return base, factors, thresholds
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("levels", [1, 2, 3, 4])
+def test_training_and_operator_compute_the_same_value(levels, kind, rng):
+    base, factors, thresholds = random_levels(rng, levels, kind)
+    fixed = mathematics.fixed_levels(base, factors, thresholds, kind)
+    assert fixed.counts.sum() <= 127
+    x = rng.normal(0, 1.5, (40, 7)).astype(np.float32)
+    scales = mathematics.trained_scales(base, factors, np, nothing)
+    trained = mathematics.trained_value(x, scales, thresholds, kind, np, nothing)
+    planes = fixed.planes(x)
+    assert set(np.unique(planes)) <= ({-1, 0, 1} if kind == "ternary" else {-1, 1})
+    exact = fixed.step * np.tensordot(fixed.counts.astype(np.int64), planes, 1)
+    np.testing.assert_allclose(trained, exact, atol=1e-5)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_table_is_the_function_on_int8(kind, rng):
+    fixed = mathematics.fixed_levels(*random_levels(rng, 3, kind), kind)
+    table = fixed.table(0.03, -20)
+    x = np.float32(0.03) * np.arange(-108, 148)
+    np.testing.assert_array_equal(table.planes, fixed.planes(x))
+    assert np.abs(table.values).max() <= 127
+    if kind == "ternary":
+        assert table.values[128 - 20] == 0
+        np.testing.assert_array_equal(np.sort(table.values), table.values)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_more_levels_leave_less(kind, rng):
+    x = np.abs(rng.normal(0, 1, (16, 500))).astype(np.float32)
+    errors = []
+    for levels in (1, 2, 3, 4):
+        base = mathematics.starting_scales(x, levels, kind, np)
+        scales = mathematics.trained_scales(base, np.ones_like(base), np, nothing)
+        thresholds = np.full_like(base, mathematics.INITIAL_THRESHOLD)
+        value = mathematics.trained_value(x, scales, thresholds, kind, np, nothing)
+        errors.append(np.mean((x - value) ** 2))
+    assert errors == sorted(errors, reverse=True)
+    assert errors[-1] < 0.1 * np.mean(x**2)
+
+
+@pytest.mark.parametrize("levels", [-1, 5, 1.5, True])
+def test_numbers_of_levels_that_there_are_not(levels):
+    model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(3), keras.layers.Dense(2)])
+    with pytest.raises(ValueError, match="activation_levels must be an integer from 0 to 4"):
+        mltq.quantize_model(model, activation_levels=levels)
+
+
+def test_binary_levels_cannot_be_padded_before():
+    layers = [keras.layers.Conv1D(4, 3, padding="causal") for _ in range(3)]
+    model = keras.Sequential([keras.Input((8, 2)), *layers])
+    with pytest.raises(mltq.UnsupportedModelError, match="no zero to pad with"):
+        mltq.quantize_model(model, kind="binary", activation_levels=2)
+    assert mltq.quantize_model(model, activation_levels=2) is not None
+
+
+@pytest.fixture(scope="module")
+def images():
+    return np.random.default_rng(0).random((32, 9, 8, 3), dtype=np.float32)
+
+
+def network():
+    layers = keras.layers
+    inputs = keras.Input((9, 8, 3))
+    x = layers.Conv2D(8, 3, padding="same", activation="relu", name="stem")(inputs)
+    y = layers.Conv2D(8, 3, padding="same", activation="relu", name="conv")(x)
+    x = layers.Add()([x, layers.DepthwiseConv2D(3, padding="same", name="dw")(y)])
+    x = layers.Conv2D(12, 3, strides=2, activation="relu6", name="down")(x)
+    x = layers.Dense(16, activation="relu", name="fc")(layers.Flatten()(x))
+    return keras.Model(inputs, layers.Dense(4, name="head")(x))
+
+
+@pytest.fixture(scope="module", params=KINDS)
+def trained(request, images):
+    keras.utils.set_random_seed(1)
+    q = mltq.quantize_model(network(), levels=2, kind=request.param, activation_levels=2)
+    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    q.compile(keras.optimizers.Adam(1e-2), loss)
+    q.fit(images, np.arange(32) % 4, batch_size=8, epochs=3, verbose=0)
+    return q
+
+
+def test_scales_and_thresholds_are_trained(trained):
+    layer = trained.get_layer("ternarize_fc")
+    assert np.abs(layer.factors.numpy() - 1).min() > 1e-4
+    moved = np.abs(layer.thresholds.numpy() - mathematics.INITIAL_THRESHOLD).min() > 1e-4
+    assert moved == (layer.kind == "ternary")
+
+
+def test_runtimes_give_the_same_bytes(trained, images):
+    tflite = mltq.convert(trained)
+    on_tflm = mltq.Interpreter(tflite).predict(images)
+    on_litert = mltq.Interpreter(tflite, "litert", reference_kernels=True).predict(images)
+    np.testing.assert_array_equal(on_tflm, on_litert)
+    answers = trained.predict(images, verbose=0)
+    assert np.corrcoef(on_tflm.ravel(), answers.ravel())[0, 1] > 0.95
+
+
+def test_saved_models_come_back(trained, images, tmp_path):
+    trained.save(tmp_path / "model.keras")
+    loaded = keras.models.load_model(tmp_path / "model.keras")
+    np.testing.assert_array_equal(
+        loaded.predict(images, verbose=0), trained.predict(images, verbose=0)
+    )
+    assert mltq.convert(loaded) == mltq.convert(trained)
+
+
+def test_float_networks_convert_without_training(images):
+    q = mltq.quantize_model(network(), levels=3, activation_levels=3)
+    tflite = mltq.convert(q, images)
+    assert mltq.Interpreter(tflite).predict(images[:2]).shape == (2, 4)
+
+
+def test_two_sided_figures_count_bits_of_both_sides(trained, images):
+    figures = mltq.summary(trained, images, print_table=False)
+    entry = next(layer for layer in figures["layers"] if layer["name"] == "quant_fc")
+    maker = trained.get_layer("ternarize_fc")
+    inner = keras.Model(trained.inputs, maker.input)
+    bits = np.abs(maker.activation_levels().planes(inner.predict(images, verbose=0))).sum(0)
+    planes, _ = mltq.ternary_weights(trained.get_layer("quant_fc"))
+    weights = np.abs(planes).sum(0)
+    products = 2 * bits.size * weights.shape[1]
+    if maker.kind == "binary":
+        assert entry["potential_speedup_bit_two_sided"] == 1
+    else:
+        met = np.sum(bits @ weights)
+        assert entry["potential_speedup_bit_two_sided"] == pytest.approx(2 * products / met)
+        words = np.sum((bits > 0).astype(int) @ (weights > 0).astype(int))
+        assert entry["potential_speedup_word_two_sided"] == pytest.approx(2 * products / words)
+    assert entry["activation_density"] == pytest.approx(bits.mean() / 2)
+    assert entry["activation_levels"] == 2
+
+
+def test_bytes_of_the_table_are_counted(trained):
+    from tfmot_mltq import flatbuffer
+
+    model = flatbuffer.load(mltq.convert(trained))
+    sizes = {
+        flatbuffer.tensor_name(tensor).removesuffix("/planes"): len(
+            model.buffers[tensor.buffer].data
+        )
+        for tensor in model.subgraphs[0].tensors
+        if flatbuffer.tensor_name(tensor).endswith("/planes")
+    }
+    for layer in mltq.summary(trained, print_table=False)["layers"]:
+        assert layer["flash_bytes"] == sizes[layer["name"]]
