@@ -133,18 +133,22 @@ static bool check_activation(const MltqLayer* layer, int64_t* largest) {
 }
 
 void mltq_layer_activation_values(const MltqLayer* layer, int8_t values[256]) {
-  int8_t sums[MAX_ACTIVATION_CODES]; /* of every code; built without divisions */
-  uint32_t codes = 1;
-  sums[0] = 0;
+  int8_t sums[MAX_ACTIVATION_CODES]; /* of every code; counted up, without divisions */
+  int32_t scales[MLTQ_MAX_LEVELS] = {0};
+  uint32_t digits[MLTQ_MAX_LEVELS] = {0};
+  int32_t sum = 0;
   for (uint32_t level = 0; level < layer->activation_levels; level++) {
-    const int32_t scale = (int8_t)layer->activation[level];
-    for (uint32_t i = 0; i < codes; i++) {
-      const int32_t sum = sums[i];
-      sums[codes + i] = (int8_t)sum;
-      sums[2u * codes + i] = (int8_t)(sum + scale);
-      sums[i] = (int8_t)(sum - scale);
+    scales[level] = (int8_t)layer->activation[level];
+    sum -= scales[level];
+  }
+  for (uint32_t code = 0; code < MAX_ACTIVATION_CODES; code++) {
+    sums[code] = (int8_t)sum;
+    for (uint32_t level = 0; level < MLTQ_MAX_LEVELS; level++) {
+      sum += scales[level];
+      if (++digits[level] < 3u) break;
+      sum -= 3 * scales[level];
+      digits[level] = 0;
     }
-    codes *= 3u;
   }
   for (uint32_t i = 0; i < 256u; i++) {
     values[i ^ 0x80u] = sums[layer->activation[MLTQ_MAX_LEVELS + i]];
