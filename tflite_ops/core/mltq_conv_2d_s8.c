@@ -147,6 +147,13 @@ static MLTQ_NOINLINE void pack_full_column(const LaneRows* rows, size_t at, uint
   mltq_lanes_pack_column(rows->values, at, channels, words, pitch, false, 0u, 0);
 }
 
+/* Packs a column of the lanes that have a bit in `inside`; the others get the zero point. */
+static MLTQ_NOINLINE void pack_masked_column(const int8_t* const rows[MLTQ_LANES], size_t at,
+                                             uint32_t channels, uint32_t* words, size_t pitch,
+                                             uint32_t inside, int8_t zero_point) {
+  mltq_lanes_pack_column(rows, at, channels, words, pitch, true, inside, zero_point);
+}
+
 /* Channels that are mapped at a time. */
 #define MAPPED_CHANNELS 16u
 
@@ -162,9 +169,12 @@ static MLTQ_NOINLINE void pack_mapped_column(const int8_t* const rows[MLTQ_LANES
     const uint32_t count = channels < MAPPED_CHANNELS ? channels : MAPPED_CHANNELS;
     for (uint32_t lane = 0; lane < MLTQ_LANES; lane++) {
       const int8_t* from = rows[lane] + at;
-      for (uint32_t i = 0; i < count; i++) mapped[lane][i] = values[(uint8_t)from[i]];
+      for (uint32_t i = 0; i < count; i++) {
+        MLTQ_IN_ORDER();
+        mapped[lane][i] = values[(uint8_t)from[i]];
+      }
     }
-    mltq_lanes_pack_column(lanes, 0, count, words, pitch, true, inside, 0);
+    pack_masked_column(lanes, 0, count, words, pitch, inside, 0);
     at += count;
     words += count * pitch;
     channels -= count;
@@ -202,8 +212,7 @@ static void pack_row(const MltqLayer* layer, const MltqShape* shape, const Band*
       if (map != NULL) {
         pack_mapped_column(values, at, band->channels, to, pitch, inside, map);
       } else {
-        mltq_lanes_pack_column(values, at, band->channels, to, pitch, true, inside,
-                               layer->input_zero_point);
+        pack_masked_column(values, at, band->channels, to, pitch, inside, layer->input_zero_point);
       }
     }
   }
