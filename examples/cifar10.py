@@ -19,14 +19,15 @@ def load_data(path=None):
 
 
 class AugmentedImages(keras.utils.PyDataset):
-    """Shuffled batches, each image mirrored by chance and shifted by up to four pixels."""
+    """Shuffled batches, images shifted by up to four pixels and, if told, mirrored by chance."""
 
-    def __init__(self, x, y, batch_size, seed):
+    def __init__(self, x, y, batch_size, seed, mirror=True):
         super().__init__()
         pad = ((0, 0), (_SHIFT, _SHIFT), (_SHIFT, _SHIFT), (0, 0))
         self._padded = np.pad(x, pad, mode="reflect")
         self._labels = y
         self._batch_size = batch_size
+        self._mirror = mirror
         self._rng = np.random.default_rng(seed)
         self.on_epoch_end()
 
@@ -38,7 +39,7 @@ class AugmentedImages(keras.utils.PyDataset):
         size = np.arange(self._padded.shape[1] - 2 * _SHIFT)
         top, left = self._rng.integers(0, 2 * _SHIFT + 1, (2, len(picked), 1))
         rows, columns = top + size, left + size
-        mirrored = self._rng.random(len(picked)) < 0.5
+        mirrored = self._mirror & (self._rng.random(len(picked)) < 0.5)
         columns[mirrored] = columns[mirrored, ::-1]
         images = self._padded[picked[:, None, None], rows[:, :, None], columns[:, None, :]]
         return images.astype(np.float32), self._labels[picked]
@@ -81,7 +82,8 @@ def compile_for(model, steps, learning_rate, warm_up=0.1):
         0.0, max(1, steps - warm), warmup_target=learning_rate, warmup_steps=warm
     )
     optimizer = keras.optimizers.SGD(schedule, momentum=0.9, nesterov=True, weight_decay=5e-4)
-    optimizer.exclude_from_weight_decay(var_names=["bias", "gamma", "beta", "scales", "thresholds"])
+    others = ["bias", "gamma", "beta", "scales", "thresholds", "factors"]
+    optimizer.exclude_from_weight_decay(var_names=others)
     model.compile(optimizer, "sparse_categorical_crossentropy", metrics=["accuracy"])
 
 

@@ -31,6 +31,8 @@ FLAGS = flags.FLAGS
 flags.DEFINE_string("output", "build/demo", "Folder for the models and the results.")
 flags.DEFINE_enum("keras", "keras", ["keras", "tf_keras"], "Framework: Keras 3, or tf_keras.")
 flags.DEFINE_integer("levels", 2, "Levels M of the weights.", lower_bound=1, upper_bound=4)
+flags.DEFINE_integer("activation_levels", 0, "Levels K of the activations; 0: int8.", 0, 4)
+flags.DEFINE_enum("kind", "ternary", ["ternary", "binary"], "Kind of the levels.")
 flags.DEFINE_integer("epochs", 30, "Epochs of the float training.", lower_bound=1)
 flags.DEFINE_integer("fine_tune_epochs", 20, "Epochs of the ternary fine-tuning.", lower_bound=0)
 flags.DEFINE_integer("seed", 7, "Random seed.")
@@ -155,8 +157,10 @@ def train_models(keras, output, console):
     model = build_model(keras)
     train(keras, model, (x_train, y_train), FLAGS.epochs, 3e-3, console, "float")
 
-    console.rule(f"2. quantization to {FLAGS.levels} ternary levels and fine-tuning")
-    q = mltq.quantize_model(model, levels=FLAGS.levels)
+    console.rule(f"2. quantization to {FLAGS.levels} {FLAGS.kind} levels and fine-tuning")
+    q = mltq.quantize_model(
+        model, levels=FLAGS.levels, kind=FLAGS.kind, activation_levels=FLAGS.activation_levels
+    )
     if FLAGS.fine_tune_epochs:
         data = x_train, y_train
         train(keras, q, data, FLAGS.fine_tune_epochs, 1e-3, console, "ternary")

@@ -78,6 +78,17 @@ def test_a_network_that_was_not_fitted_is_predicted(target, tmp_path, monkeypatc
         check_scratch(target, entry, result)
 
 
+@pytest.mark.parametrize("levels", [1, 2, 3])
+def test_without_any_zero_the_reference_kernels_are_slower(levels):
+    """The baseline holds counts of `make bench`, which the test above compares."""
+    baseline = json.loads((DEVICE / "baseline.json").read_text())
+    for target, competitor in MLPERF_TINY["competitors"].items():
+        reference = competitor.get("tflm_reference_instructions")
+        if reference is not None:
+            dense = baseline[target][f"resnet8/m{levels}/d1.0"]
+            assert dense < sum(reference["resnet8"]), target
+
+
 def test_what_counts_as_a_regression():
     baseline = {"cortex-m4": {"a": 1000}}
     assert not device_benchmark.regressions({"cortex-m4": {"a": 1020}}, baseline)

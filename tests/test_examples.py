@@ -129,6 +129,23 @@ def test_resnet8_pruning(small_cifar10, tmp_path):
     assert (tmp_path / "plot.png").stat().st_size > 1000
 
 
+def test_rebnet(small_cifar10, tmp_path):
+    arguments = (
+        f"--data={tmp_path / 'data.npz'}", f"--output={tmp_path / 'runs'}", "--width=0.0625",
+        "--levels=2", "--epochs=1.2", "--batch_size=64", "--tflm_images=10",
+    )  # fmt: skip
+    run("rebnet.py", *arguments)
+    path = tmp_path / "runs" / "results.jsonl"
+    ternary, binary = (json.loads(line) for line in path.read_text().splitlines())
+    for side in ("one_sided", "two_sided"):
+        assert binary[side] == {"bit": 1.0, "word": 1.0}
+        assert ternary[side]["bit"] > 1.2
+    assert ternary["two_sided"]["word"] > ternary["one_sided"]["word"]
+    assert 0 <= ternary["tflm_accuracy"] <= 1
+    run("rebnet.py", *arguments)
+    assert len(path.read_text().splitlines()) == 2
+
+
 def test_digits_sparsify(tmp_path):
     """One short search: nothing is good enough, and all is written nevertheless."""
     run(

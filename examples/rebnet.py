@@ -1,0 +1,174 @@
+r"""The networks of ReBNet, multi-level in weights and activations, ternary and binary.
+
+    python examples/rebnet.py --network=cnn --kinds=ternary,binary --levels=1,2,3 --epochs=30
+
+Trains a network from random weights for every kind and number of levels, as many for the weights as
+for the activations, with the first layer in int8; converts it; and writes one line of JSON per run
+to results.jsonl in --output. Runs that are in the file already are not repeated.
+
+--network=mlp is 784-256-256-256-10 on MNIST; cnn is 64-64-P-128-128-P-256-256-512-512-10 on
+CIFAR-10, or with --digits on SVHN from --data (M. Ghasemzadeh, M. Samragh, F. Koushanfar: ReBNet,
+2018).
+"""
+
+import itertools
+import json
+import os
+import pathlib
+import time
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+
+import keras
+import numpy as np
+from absl import app, flags
+from cifar10 import AugmentedImages, accuracy, compile_for
+from cifar10 import load_data as load_cifar10
+from rich.console import Console
+
+import tfmot_mltq as mltq
+from tfmot_mltq.files import replaced_file
+
+FLAGS = flags.FLAGS
+flags.DEFINE_enum("network", "cnn", ["mlp", "cnn"], "Which network.")
+flags.DEFINE_string("data", None, "Local .npz file with the arrays of the data set.")
+flags.DEFINE_bool("digits", False, "The images of --data are digits (SVHN): no mirroring.")
+flags.DEFINE_string("output", "build/rebnet", "Folder for the models and the results.")
+flags.DEFINE_list("kinds", ["ternary", "binary"], "ternary, binary.")
+flags.DEFINE_list("levels", ["1", "2", "3"], "Levels, of the weights and of the activations.")
+flags.DEFINE_float("width", 1.0, "Width of the hidden layers, times ReBNet's.")
+flags.DEFINE_float("epochs", 30.0, "Epochs of training.")
+flags.DEFINE_float("learning_rate", 0.05, "Peak learning rate.")
+flags.DEFINE_integer("batch_size", 128, "Images per step.")
+flags.DEFINE_integer("tflm_images", 1000, "Test images to run on TensorFlow Lite Micro.")
+flags.DEFINE_integer("seed", 1, "Random seed.")
+
+# What makes a run; a line of the results with the same values is not repeated.
+_RUN = ("network", "data", "width", "epochs", "learning_rate", "batch_size", "seed")
+_MEASURED_IMAGES = 200
+
+
+def build_mlp(width=1.0):
+    """The multilayer perceptron for MNIST; levels take the place of activation functions."""
+    layers = keras.layers
+    inputs = keras.Input((28, 28, 1))
+    x = layers.Flatten()(inputs)
+    for _ in range(3):
+        x = layers.Dense(int(256 * width), use_bias=False)(x)
+        x = layers.BatchNormalization()(x)
+    return keras.Model(inputs, layers.Softmax()(layers.Dense(10)(x)), name="rebnet_mlp")
+
+
+def build_cnn(width=1.0):
+    """The convolutional network for images of 32x32x3, likewise."""
+    layers = keras.layers
+    inputs = keras.Input((32, 32, 3))
+    x = inputs
+    for filters in (64, 128, 256):
+        for _ in range(2):
+            x = layers.Conv2D(int(filters * width), 3, use_bias=False)(x)
+            x = layers.BatchNormalization()(x)
+        if filters != 256:
+            x = layers.MaxPooling2D()(x)
+    x = layers.Flatten()(x)
+    for _ in range(2):
+        x = layers.Dense(int(512 * width), use_bias=False)(x)
+        x = layers.BatchNormalization()(x)
+    return keras.Model(inputs, layers.Softmax()(layers.Dense(10)(x)), name="rebnet_cnn")
+
+
+def load_data():
+    """Images in 0..255, (samples, height, width, channels), and labels."""
+    if FLAGS.network == "cnn" or FLAGS.data:
+        x_train, y_train, x_test, y_test = load_cifar10(FLAGS.data)
+    else:
+        (x_train, y_train), (x_test, y_test) = keras.datasets.mnist.load_data()
+    if x_train.ndim == 3:
+        x_train, x_test = x_train[..., None], x_test[..., None]
+    return x_train, y_train, x_test.astype(np.float32), y_test
+
+
+class ScaledImages(keras.utils.PyDataset):
+    """Batches of another data set, in -1..1."""
+
+    def __init__(self, images):
+        super().__init__()
+        self._images = images
+
+    def __len__(self):
+        return len(self._images)
+
+    def __getitem__(self, index):
+        x, y = self._images[index]
+        return scaled(x), y
+
+    def on_epoch_end(self):
+        """Shuffles."""
+        self._images.on_epoch_end()
+
+
+def scaled(images):
+    """Images in -1..1."""
+    return images / np.float32(127.5) - 1
+
+
+def train(kind, levels, x, y):
+    """A network with so many levels of weights and of activations."""
+    model = build_mlp(FLAGS.width) if FLAGS.network == "mlp" else build_cnn(FLAGS.width)
+    q = mltq.quantize_model(
+        model, levels, kind=kind, activation_levels=levels, include_last_layer=True
+    )
+    mirror = FLAGS.network == "cnn" and not FLAGS.digits
+    images = ScaledImages(AugmentedImages(x, y, FLAGS.batch_size, FLAGS.seed, mirror))
+    steps = max(1, int(FLAGS.epochs * len(images)))
+    compile_for(q, steps, FLAGS.learning_rate)
+    whole, rest = divmod(steps, len(images))
+    if whole:
+        q.fit(images, epochs=whole, verbose=2)
+    if rest:
+        q.fit(images, steps_per_epoch=rest, verbose=2)
+    return q
+
+
+def figures(q, x, y):
+    """What a trained network scores and costs."""
+    speedups = mltq.potential_speedup(q, x[:_MEASURED_IMAGES])
+    tflite = mltq.convert(q)
+    shown = slice(FLAGS.tflm_images)
+    answers = np.argmax(mltq.Interpreter(tflite, runtime="tflm").predict(x[shown]), 1)
+    return {
+        "accuracy": accuracy(q, x, y),
+        "tflm_accuracy": float(np.mean(answers == y[shown])),
+        "tflite_bytes": len(tflite),
+        "one_sided": speedups["one_sided"],
+        "two_sided": speedups["two_sided"],
+    }
+
+
+def main(_):
+    """Runs what is asked for."""
+    console = Console()
+    output = pathlib.Path(FLAGS.output)
+    output.mkdir(parents=True, exist_ok=True)
+    path = output / "results.jsonl"
+    x_train, y_train, x_test, y_test = load_data()
+    x_test = scaled(x_test)
+    for kind, levels in itertools.product(FLAGS.kinds, map(int, FLAGS.levels)):
+        run = {"kind": kind, "levels": levels} | {name: FLAGS[name].value for name in _RUN}
+        done = path.read_text() if path.exists() else ""
+        if any(run.items() <= json.loads(line).items() for line in done.splitlines()):
+            console.print(f"already in {path}: {run}")
+            continue
+        console.rule(f"{kind}, {levels} levels")
+        keras.utils.set_random_seed(FLAGS.seed)
+        start = time.monotonic()
+        q = train(kind, levels, x_train, y_train)
+        result = run | figures(q, x_test, y_test) | {"seconds": round(time.monotonic() - start)}
+        q.save(output / f"{FLAGS.network}_{kind}_{levels}.keras")
+        with replaced_file(path) as temporary:
+            temporary.write_text(done + json.dumps(result) + "\n")
+        console.print_json(data=result)
+
+
+if __name__ == "__main__":
+    app.run(main)
