@@ -78,6 +78,18 @@ def fixed_levels(
     return ActivationLevels(kind, float(step), counts, thresholds.astype(np.float32))
 
 
+def starting_weights(levels: int, kind: str) -> dict[str, tuple[tuple[int, ...], float, bool]]:
+    """The float32 weights of a layer that cuts activations: shape, first value, and whether they are
+    trained, by name.
+    """
+    return {
+        "factors": ((levels,), 1.0, True),
+        "thresholds": ((levels,), INITIAL_THRESHOLD, kind == "ternary"),
+        "base": ((levels,), 0.0, False),
+        "initialized": ((), 0.0, False),
+    }
+
+
 def starting_scales(x: Array, levels: int, kind: str, xp: Any) -> Array:
     """Scales for the first samples of a batch, each the least-squares one of its level; shape
     (levels,).

@@ -24,6 +24,14 @@ typedef struct {
   int8_t maximum;
 } MltqChannel;
 
+/* Whether the rows of the image do not matter, so that positions may be regrouped into others. */
+static inline bool mltq_is_pointwise(const MltqLayer* layer) {
+  return layer->row_size == layer->input_channels && layer->stride_h == 1 && layer->stride_w == 1;
+}
+
+/* Keeps the arithmetic of regrouped positions inside 31 bits. */
+#define MLTQ_MAX_POSITIONS (1u << 30)
+
 /* Enters the rows of channel `index`, at which the streams stand. The kernels add the int8 values
  * as they are: the input zero point goes into the bias. */
 static inline void mltq_channel_begin(const MltqLayer* layer, uint32_t index,

@@ -26,8 +26,6 @@
 #define WHOLE_BAND_BYTES 8192u
 /* Keeps sizes inside 32 bits. */
 #define MAX_SUM_WORDS (1u << 24)
-/* Keeps the arithmetic of regrouped positions inside 31 bits. */
-#define MAX_POSITIONS (1u << 30)
 /* Offsets, in bytes, are 16 bits. */
 #define MAX_BAND_WORDS 16384u
 /* Rows that a pointwise convolution is cut into have at most so many positions. */
@@ -57,11 +55,9 @@ static void regroup(const MltqLayer* layer, const MltqShape* shape, MltqShape* r
                     int32_t* last_width) {
   *rows = *shape;
   *last_width = shape->input_w;
-  if (layer->row_size != layer->input_channels || layer->stride_h != 1 || layer->stride_w != 1) {
-    return;
-  }
+  if (!mltq_is_pointwise(layer)) return;
   const uint64_t positions = (uint64_t)(uint32_t)shape->input_h * (uint32_t)shape->input_w;
-  if (positions > MAX_POSITIONS) return;
+  if (positions > MLTQ_MAX_POSITIONS) return;
   uint32_t widest = WHOLE_BAND_BYTES / (uint32_t)sizeof(uint32_t) / layer->input_channels;
   widest = widest > MAX_POINTWISE_WIDTH ? MAX_POINTWISE_WIDTH : widest;
   widest = widest < 4u ? 4u : widest;

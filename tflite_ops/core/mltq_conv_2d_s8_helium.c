@@ -25,8 +25,6 @@
 /* Offsets, in bytes, are 16 bits. */
 #define MAX_BAND_BYTES 65535u
 #define MAX_SUM_BYTES (1u << 26)
-/* Keeps the arithmetic of regrouped positions inside 31 bits. */
-#define MAX_POSITIONS (1u << 30)
 /* Positions of a vector. */
 #define LANES 8u
 /* Vectors that are added up at a time: there are eight registers. */
@@ -53,11 +51,9 @@ static void regroup(const MltqLayer* layer, const MltqShape* shape, MltqShape* r
                     uint32_t* last_width) {
   *rows = *shape;
   *last_width = (uint32_t)shape->input_w;
-  if (layer->row_size != layer->input_channels || layer->stride_h != 1 || layer->stride_w != 1) {
-    return;
-  }
+  if (!mltq_is_pointwise(layer)) return;
   const uint64_t positions = (uint64_t)(uint32_t)shape->input_h * (uint32_t)shape->input_w;
-  if (positions > MAX_POSITIONS) return;
+  if (positions > MLTQ_MAX_POSITIONS) return;
   const uint32_t height = divide_up((uint32_t)positions, LANES);
   rows->input_h = rows->output_h = (int32_t)height;
   rows->input_w = rows->output_w = (int32_t)LANES;

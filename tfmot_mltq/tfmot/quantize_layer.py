@@ -61,12 +61,7 @@ class TernarizeActivation(tf_keras.layers.Layer):
 
     def build(self, input_shape: Any) -> None:
         """Adds the scales and thresholds."""
-        start = {
-            "factors": ((self.levels,), 1.0, True),
-            "thresholds": ((self.levels,), mathematics.INITIAL_THRESHOLD, self.kind == "ternary"),
-            "base": ((self.levels,), 0.0, False),
-            "initialized": ((), 0.0, False),
-        }
+        start = mathematics.starting_weights(self.levels, self.kind)
         for name, (shape, value, trainable) in start.items():
             weight = self.add_weight(
                 name=f"levels_{name}",
