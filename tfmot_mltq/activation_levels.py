@@ -79,8 +79,8 @@ def fixed_levels(
 
 
 def starting_weights(levels: int, kind: str) -> dict[str, tuple[tuple[int, ...], float, bool]]:
-    """The float32 weights of a layer that cuts activations: shape, first value, and whether they are
-    trained, by name.
+    """The float32 weights of a layer that cuts activations, by name: shape, first value, and
+    whether they are trained.
     """
     return {
         "factors": ((levels,), 1.0, True),
