@@ -18,7 +18,7 @@ from absl import app, flags
 ROOT = pathlib.Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT / "tests"))
 
-from packed_layers import random_layer  # noqa: E402
+from packed_layers import random_layer, with_activation  # noqa: E402
 
 from tfmot_mltq.packing import packed_layer  # noqa: E402
 from tfmot_mltq.packing.format import ENCODINGS, Kind  # noqa: E402
@@ -29,6 +29,7 @@ SOURCES = [
 ]
 PACKAGES = "clang libclang-rt-dev"
 LONGEST_INPUT = 4096
+DENSITIES = (0.1, 0.6)
 
 FLAGS = flags.FLAGS
 flags.DEFINE_integer("seconds", 600, "How long to fuzz.", lower_bound=1)
@@ -40,13 +41,17 @@ class FuzzError(RuntimeError):
 
 
 def write_seeds(folder: pathlib.Path) -> None:
-    """Packed layers of every kind and encoding, each behind four bytes of sizes."""
+    """Packed layers of every kind and encoding, half of them with activation levels, each behind four
+    bytes of sizes.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     rng = np.random.default_rng(1)
     for kind in Kind:
         for encoding in ENCODINGS:
-            for density in (0.1, 0.6):
+            for density in DENSITIES:
                 layer = random_layer(rng, kind, density=density)
+                if density == DENSITIES[0]:
+                    layer = with_activation(rng, layer, int(rng.integers(1, 5)))
                 data = packed_layer.encode(layer, [encoding] * layer.levels)
                 sizes = bytes(rng.integers(0, 256, 4, dtype=np.uint8))
                 name = f"seed_{kind.name.lower()}_{encoding}_{density}"
