@@ -41,8 +41,8 @@ class FuzzError(RuntimeError):
 
 
 def write_seeds(folder: pathlib.Path) -> None:
-    """Packed layers of every kind and encoding, half of them with activation levels, each behind four
-    bytes of sizes.
+    """Packed layers of every kind and encoding, half of them with activation levels, each behind
+    four bytes of sizes.
     """
     folder.mkdir(parents=True, exist_ok=True)
     rng = np.random.default_rng(1)
