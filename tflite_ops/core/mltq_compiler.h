@@ -19,4 +19,12 @@
 #define MLTQ_ASSUME_ALIGNED(pointer, bytes) (pointer)
 #endif
 
+/* Whether inline assembly may use every register but the stack pointer. GCC lets it where it
+ * optimises; without, and in Clang, one stays a frame or base pointer. */
+#if defined(__GNUC__) && !defined(__clang__) && defined(__OPTIMIZE__)
+#define MLTQ_ALL_REGISTERS 1
+#else
+#define MLTQ_ALL_REGISTERS 0
+#endif
+
 #endif /* TFLITE_OPS_CORE_MLTQ_COMPILER_H_ */

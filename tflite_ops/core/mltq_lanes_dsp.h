@@ -99,12 +99,11 @@ static inline void mltq_lanes_sum_word(const uint32_t* packed, const MltqRun* ru
   sums[1] = odd;
 }
 
+#if MLTQ_ALL_REGISTERS
+
 /* Four packed words at a time, a tile. Written in assembly because it takes all the registers that
  * there are: eight sums, four words, the list and the band; what else is needed stays in memory.
- * The first entry of a tile sets the sums, so that nothing has to be zeroed. r7 is free for this
- * only where the compiler optimises. */
-#if defined(__OPTIMIZE__)
-
+ * The first entry of a tile sets the sums, so that nothing has to be zeroed. */
 #define MLTQ_ENTRY(widen_even, widen_odd)                                                       \
   "ldrh.w r3, [r12], #2\n"                                                                      \
   "add r3, lr\n"                                                                                \
@@ -174,10 +173,30 @@ static inline void mltq_lanes_sum_tiles(const uint32_t* packed, const MltqRun* r
 
 #else
 
+/* Two packed words, in C. */
+static inline void mltq_lanes_add_pair(const uint32_t* packed, const uint16_t* list, uint32_t count,
+                                       uint32_t sums[4]) {
+  for (; count > 0; count--) {
+    const uint32_t* at = (const uint32_t*)(const void*)((const uint8_t*)packed + *list++);
+    sums[0] = __sxtab16(sums[0], at[0]);
+    sums[1] = __sxtab16(sums[1], at[0] >> 8);
+    sums[2] = __sxtab16(sums[2], at[1]);
+    sums[3] = __sxtab16(sums[3], at[1] >> 8);
+  }
+}
+
+static inline void mltq_lanes_sum_pair(const uint32_t* packed, const MltqRun* run, uint32_t* sums) {
+  uint32_t pair[4] = {0, 0, 0, 0};
+  mltq_lanes_add_pair(packed, run->list + run->positive, run->negative, pair);
+  for (int i = 0; i < 4; i++) pair[i] = __ssub16(0, pair[i]);
+  mltq_lanes_add_pair(packed, run->list, run->positive, pair);
+  for (int i = 0; i < 4; i++) sums[i] = pair[i];
+}
+
 static inline void mltq_lanes_sum_tiles(const uint32_t* packed, const MltqRun* run, uint32_t tiles,
                                         uint32_t* sums) {
-  for (uint32_t words = 4u * tiles; words > 0; words--, packed++, sums += 2) {
-    mltq_lanes_sum_word(packed, run, sums);
+  for (uint32_t pairs = 2u * tiles; pairs > 0; pairs--, packed += 2, sums += 4) {
+    mltq_lanes_sum_pair(packed, run, sums);
   }
 }
 

@@ -79,7 +79,7 @@ static inline void mltq_lanes_pack_column(const int8_t* const rows[MLTQ_LANES], 
 
 MLTQ_SUM_WORDS(mltq_lanes_sum_1, MLTQ_REPEAT_1)
 MLTQ_SUM_WORDS(mltq_lanes_sum_4, MLTQ_REPEAT_4)
-#if defined(__thumb__) && !defined(__thumb2__) && defined(__OPTIMIZE__) && !defined(MLTQ_PORTABLE)
+#if defined(__thumb__) && !defined(__thumb2__) && MLTQ_ALL_REGISTERS && !defined(MLTQ_PORTABLE)
 #include "mltq_lanes_thumb1.h"
 #else
 MLTQ_SUM_WORDS(mltq_lanes_sum_8, MLTQ_REPEAT_8)
