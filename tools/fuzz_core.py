@@ -29,7 +29,7 @@ SOURCES = [
 ]
 PACKAGES = "clang libclang-rt-dev"
 LONGEST_INPUT = 4096
-DENSITIES = (0.1, 0.6)
+DENSITIES = (0.1, 0.0, 0.6)
 
 FLAGS = flags.FLAGS
 flags.DEFINE_integer("seconds", 600, "How long to fuzz.", lower_bound=1)

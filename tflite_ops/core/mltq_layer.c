@@ -167,7 +167,7 @@ static MltqStatus check_planes(MltqLayer* layer) {
   }
   MltqPlaneReader readers[MLTQ_MAX_LEVELS];
   mltq_layer_init_readers(layer, readers);
-  layer->max_sums = 0;
+  layer->max_sums = 1; /* also without any entry: such a channel is stored as one sum times 0 */
   for (uint32_t channel = 0; channel < layer->output_channels; channel++) {
     if (layer->shifts[channel] > MLTQ_MAX_SHIFT) return MLTQ_ERROR_SHIFT;
     int64_t bound = magnitude(mltq_layer_bias(layer, channel));

@@ -50,7 +50,7 @@ typedef struct {
   uint32_t input_channels;
   uint32_t output_channels;
   uint32_t row_size; /* entries of one plane of one output channel */
-  uint32_t max_sums; /* see mltq_code_stream_sums: the largest number of any channel */
+  uint32_t max_sums; /* see mltq_code_stream_sums: the largest number of any channel, at least 1 */
   uint16_t filter_h;
   uint16_t filter_w;
   uint16_t stride_h;

@@ -5,6 +5,7 @@
 tests/test_golden.py checks that running it again changes nothing.
 """
 
+import dataclasses
 import pathlib
 import sys
 
@@ -67,6 +68,14 @@ def layers(rng):
     layer = with_activation(rng, random_layer(rng, None, density=0.5, geometry=geometry), 3)
     x = rng.integers(-128, 128, (1, 9, 14, 21), dtype=np.int8)
     yield "conv_2d_activation_levels_strided", layer, None, x
+    for size in (40, 38):
+        # Nothing to add up: all lanes full, and one that ends before the others.
+        layer = random_layer(
+            rng, None, levels=2, density=0.0, geometry=Geometry(Kind.CONV_2D, 1, 3)
+        )
+        layer = dataclasses.replace(layer, activation_min=-128, activation_max=127)
+        x = rng.integers(-128, 128, (1, size, size + 1, 1), dtype=np.int8)
+        yield f"conv_2d_without_entries_{size}", layer, None, x
 
 
 def padded_shape(shape):

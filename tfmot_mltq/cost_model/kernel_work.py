@@ -36,7 +36,7 @@ class PlaneCounts:
       words: Weights with at least one of them.
       rows: Rows with at least one entry, of all planes.
       sums: 16-bit sums that these rows are cut into.
-      max_sums: The most of one output channel.
+      max_sums: The most of one output channel, at least 1.
       general_channels: Output channels with a row that is cut, or with four such rows.
       general_sums: Sums of these channels.
       codes: Gap codes, of the encodings whose loop is unrolled.
@@ -75,7 +75,7 @@ def count_planes(planes: np.ndarray, encodings: Sequence[int]) -> PlaneCounts:
         words=int(np.count_nonzero(planes.any(axis=0))),
         rows=int(np.count_nonzero(sums)),
         sums=int(sums.sum()),
-        max_sums=int(sums.sum(0).max()),
+        max_sums=max(1, int(sums.sum(0).max())),
         general_channels=int(np.count_nonzero(general)),
         general_sums=int(sums[:, general].sum()),
         codes=codes,
