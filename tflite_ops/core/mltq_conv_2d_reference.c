@@ -12,7 +12,7 @@
 
 /* Where the filter window of an output row lies. */
 typedef struct {
-  const int8_t* values;   /* of the activations; NULL if they are int8 */
+  const int8_t* map;      /* values of the activations; NULL if they are int8 */
   const int8_t* input;    /* one image */
   int32_t origin_y;       /* input row under the first filter row; negative in the padding */
   uint32_t first_channel; /* input channels that a filter tap covers */
@@ -32,7 +32,7 @@ static void add_entry(const MltqLayer* layer, const MltqShape* shape, const RowW
     if (x < 0 || x >= shape->input_w) continue;
     const int8_t value = line[(size_t)x * layer->input_channels + channel];
     const int32_t centered =
-        window->values != NULL ? window->values[(uint8_t)value] : value - layer->input_zero_point;
+        window->map != NULL ? window->map[(uint8_t)value] : value - layer->input_zero_point;
     sums[column] += sign * centered;
   }
 }
@@ -73,13 +73,12 @@ static void convolve(const MltqLayer* layer, const MltqShape* shape, bool depthw
                      const int8_t* input, int8_t* output, int32_t* scratch) {
   const uint32_t depth_multiplier = layer->output_channels / layer->input_channels;
   int8_t values[256];
-  if (layer->activation_levels > 0) mltq_layer_activation_values(layer, values);
+  const int8_t* map = mltq_layer_activation_values(layer, values);
   for (int32_t batch = 0; batch < shape->batches; batch++) {
     for (int32_t y = 0; y < shape->output_h; y++) {
       MltqPlaneReader readers[MLTQ_MAX_LEVELS];
       mltq_layer_init_readers(layer, readers);
-      RowWindow window = {layer->activation_levels > 0 ? values : NULL, input,
-                          y * layer->stride_h - shape->pad_top, 0,
+      RowWindow window = {map, input, y * layer->stride_h - shape->pad_top, 0,
                           depthwise ? 1 : layer->input_channels};
       for (uint32_t channel = 0; channel < layer->output_channels; channel++) {
         if (depthwise) window.first_channel = channel / depth_multiplier;

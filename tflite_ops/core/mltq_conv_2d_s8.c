@@ -451,8 +451,7 @@ void mltq_conv_2d_s8(const MltqLayer* layer, const MltqShape* shape, const int8_
   uint32_t* sums = packed + band.words;
   uint16_t* table = (uint16_t*)(sums + (size_t)sum_words(layer, &rows));
   int8_t values[256];
-  if (layer->activation_levels > 0) mltq_layer_activation_values(layer, values);
-  const int8_t* map = layer->activation_levels > 0 ? values : NULL;
+  const int8_t* map = mltq_layer_activation_values(layer, values);
   const Work work = {layer, &rows, &band, packed, table, sums, map};
   /* The padding left and right of the columns is written here and stays. */
   const uint32_t padding = mltq_lanes_padding(layer->input_zero_point);

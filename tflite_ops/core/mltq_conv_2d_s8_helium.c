@@ -65,7 +65,7 @@ static uint64_t sum_bytes(const MltqLayer* layer, const Band* band) {
   return (uint64_t)layer->max_sums * band->vectors * LANES * sizeof(int16_t);
 }
 
-/* Scratch of a step, rounded up so that its parts are aligned. */
+/* Scratch of a step. */
 static uint64_t scratch_bytes(const MltqLayer* layer, const Band* band) {
   return sum_bytes(layer, band) + (uint64_t)layer->row_size * sizeof(uint16_t) + band->bytes;
 }
@@ -133,8 +133,8 @@ size_t mltq_conv_2d_s8_scratch_bytes(const MltqLayer* layer, const MltqShape* sh
 
 /* Unpacks one row of one phase of columns: `count` columns from `from` on, `step` bytes apart, of
  * all channels. */
-static void unpack_row(const int8_t* from, uint32_t step, uint32_t count, uint32_t channels,
-                       int8_t* to, size_t channel_bytes) {
+static MLTQ_NOINLINE void unpack_row(const int8_t* from, uint32_t step, uint32_t count,
+                                     uint32_t channels, int8_t* to, size_t channel_bytes) {
   const uint16x8_t offsets = vmulq_n_u16(vidupq_n_u16(0, 1), (uint16_t)step);
   for (uint32_t i = 0; i < count; i += LANES, from += LANES * step, to += LANES) {
     const int8_t* source = from;
@@ -153,8 +153,9 @@ static void unpack_row(const int8_t* from, uint32_t step, uint32_t count, uint32
 }
 
 /* The same for activations with levels: their values. */
-static void unpack_mapped_row(const int8_t* from, uint32_t step, uint32_t count, uint32_t channels,
-                              const int8_t* values, int8_t* to, size_t channel_bytes) {
+static MLTQ_NOINLINE void unpack_mapped_row(const int8_t* from, uint32_t step, uint32_t count,
+                                            uint32_t channels, const int8_t* values, int8_t* to,
+                                            size_t channel_bytes) {
   const uint16x8_t offsets = vmulq_n_u16(vidupq_n_u16(0, 1), (uint16_t)step);
   for (uint32_t i = 0; i < count; i += LANES, from += LANES * step, to += LANES) {
     const uint8_t* source = (const uint8_t*)from;
@@ -199,9 +200,9 @@ static void fill_band(const MltqLayer* layer, const MltqShape* shape, const Band
         const int8_t* from = input + ((size_t)y * (uint32_t)shape->input_w + column) * channels;
         if (map != NULL) {
           unpack_mapped_row(from, stride * channels, count, channels, map, values, channel_bytes);
-          continue;
+        } else {
+          unpack_row(from, stride * channels, count, channels, values, channel_bytes);
         }
-        unpack_row(from, stride * channels, count, channels, values, channel_bytes);
       } else {
         fill_row(layer->input_zero_point, count, channels, values, channel_bytes);
       }
@@ -449,8 +450,7 @@ void mltq_conv_2d_s8(const MltqLayer* layer, const MltqShape* shape, const int8_
   uint16_t* table = (uint16_t*)sums + (size_t)layer->max_sums * band.vectors * LANES;
   int8_t* packed = (int8_t*)(table + layer->row_size);
   int8_t values[256];
-  if (layer->activation_levels > 0) mltq_layer_activation_values(layer, values);
-  const int8_t* map = layer->activation_levels > 0 ? values : NULL;
+  const int8_t* map = mltq_layer_activation_values(layer, values);
   const Work work = {layer, &rows, &band, packed, table, sums, map};
   /* The padding left and right of the columns is written here and stays. */
   for (uint32_t i = 0; i < band.bytes; i++) packed[i] = layer->input_zero_point;

@@ -56,7 +56,7 @@ typedef struct {
   uint16_t* table;
   uint16_t* list;
   int8_t* band;
-  const int8_t* values; /* of the activations; NULL if they are int8 */
+  const int8_t* map; /* values of the activations; NULL if they are int8 */
 } Buffers;
 
 /* Lays out the band. Returns false if it would be too large. */
@@ -135,10 +135,9 @@ static void find_taps(const MltqLayer* layer, const MltqShape* shape, const Band
 /* Copies one channel of the input rows from `first` on. `input` is its first value. */
 static void fill_band(const MltqLayer* layer, const MltqShape* shape, const Band* band,
                       const int8_t* input, int32_t first, const Buffers* buffers) {
-  int8_t* to = buffers->band;
+  int8_t* to = buffers->band + shape->pad_left;
   const size_t channels = layer->input_channels;
   const uint32_t width = (uint32_t)shape->input_w;
-  to += shape->pad_left;
   for (uint32_t row = 0; row < band->input_rows; row++, to += band->pitch) {
     const int32_t y = first + (int32_t)row;
     if (y < 0 || y >= shape->input_h) {
@@ -147,8 +146,8 @@ static void fill_band(const MltqLayer* layer, const MltqShape* shape, const Band
     }
     const int8_t* from = input + (size_t)y * width * channels;
     uint32_t x = 0;
-    if (buffers->values != NULL) {
-      for (; x < width; x++, from += channels) to[x] = buffers->values[(uint8_t)*from];
+    if (buffers->map != NULL) {
+      for (; x < width; x++, from += channels) to[x] = buffers->map[(uint8_t)*from];
       continue;
     }
     for (; x + 4u <= width; x += 4u) {
@@ -299,8 +298,7 @@ void mltq_depthwise_conv_2d_s8(const MltqLayer* layer, const MltqShape* shape, c
   buffers.list = buffers.table + layer->row_size;
   buffers.band = (int8_t*)(buffers.list + 2u * MLTQ_MAX_LANE_ENTRIES);
   int8_t values[256];
-  if (layer->activation_levels > 0) mltq_layer_activation_values(layer, values);
-  buffers.values = layer->activation_levels > 0 ? values : NULL;
+  buffers.map = mltq_layer_activation_values(layer, values);
   for (uint32_t i = 0; i < layer->row_size; i++) buffers.table[i] = (uint16_t)i;
   /* The padding left and right of the columns is written here and stays. */
   for (uint32_t i = 0; i < band.input_rows * band.pitch; i++) {

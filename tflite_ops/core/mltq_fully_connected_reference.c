@@ -5,7 +5,7 @@ void mltq_fully_connected_s8_reference(const MltqLayer* layer, const MltqShape* 
                                        const int8_t* input, int8_t* output, void* scratch) {
   (void)scratch;
   int8_t values[256];
-  if (layer->activation_levels > 0) mltq_layer_activation_values(layer, values);
+  const int8_t* map = mltq_layer_activation_values(layer, values);
   for (int32_t batch = 0; batch < shape->batches; batch++) {
     MltqPlaneReader readers[MLTQ_MAX_LEVELS];
     mltq_layer_init_readers(layer, readers);
@@ -17,8 +17,8 @@ void mltq_fully_connected_s8_reference(const MltqLayer* layer, const MltqShape* 
         int32_t sign;
         mltq_plane_reader_begin_row(&readers[level]);
         while (mltq_plane_reader_next(&readers[level], &index, &sign)) {
-          sum += sign * (layer->activation_levels > 0 ? values[(uint8_t)input[index]]
-                                                      : input[index] - layer->input_zero_point);
+          sum += sign * (map != NULL ? map[(uint8_t)input[index]]
+                                     : input[index] - layer->input_zero_point);
         }
         accumulator += mltq_layer_multiplier(layer, channel, level) * sum;
       }

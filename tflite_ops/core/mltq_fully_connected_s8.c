@@ -4,12 +4,8 @@
 /* Adds the inputs that a row names while it is decoded: with one output position there is nothing
  * to share the decoding with. The rows of a level are decoded in one go. */
 
-/* Keeps sizes inside 32 bits. */
-#define MAX_CHANNELS (1u << 24)
-
 size_t mltq_fully_connected_s8_scratch_bytes(const MltqLayer* layer, const MltqShape* shape) {
   (void)shape;
-  if (layer->output_channels > MAX_CHANNELS || layer->input_channels > MAX_CHANNELS) return 0;
   const size_t mapped = layer->activation_levels > 0 ? layer->input_channels : 0u;
   return (size_t)layer->output_channels * sizeof(int32_t) + mapped;
 }
@@ -19,12 +15,12 @@ void mltq_fully_connected_s8(const MltqLayer* layer, const MltqShape* shape, con
   int32_t* accumulators = (int32_t*)scratch;
   int8_t* mapped = (int8_t*)(accumulators + layer->output_channels);
   int8_t values[256];
-  if (layer->activation_levels > 0) mltq_layer_activation_values(layer, values);
+  const int8_t* map = mltq_layer_activation_values(layer, values);
   const size_t step = sizeof(int16_t) * layer->levels;
   for (int32_t batch = 0; batch < shape->batches; batch++) {
     const int8_t* from = input;
-    if (layer->activation_levels > 0) {
-      for (uint32_t i = 0; i < layer->input_channels; i++) mapped[i] = values[(uint8_t)input[i]];
+    if (map != NULL) {
+      for (uint32_t i = 0; i < layer->input_channels; i++) mapped[i] = map[(uint8_t)input[i]];
       from = mapped;
     }
     MltqCodeStream streams[MLTQ_MAX_LEVELS];

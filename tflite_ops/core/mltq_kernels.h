@@ -31,7 +31,7 @@ size_t mltq_depthwise_conv_2d_s8_scratch_bytes(const MltqLayer* layer, const Mlt
 void mltq_depthwise_conv_2d_s8(const MltqLayer* layer, const MltqShape* shape, const int8_t* input,
                                int8_t* output, void* scratch);
 
-/* Scratch of the optimised fully connected kernel; 0 where it does not take the layer. */
+/* Scratch of the optimised fully connected kernel, which takes every layer. */
 size_t mltq_fully_connected_s8_scratch_bytes(const MltqLayer* layer, const MltqShape* shape);
 
 void mltq_fully_connected_s8(const MltqLayer* layer, const MltqShape* shape, const int8_t* input,

@@ -132,7 +132,8 @@ static bool check_activation(const MltqLayer* layer, int64_t* largest) {
   return *largest <= INT8_MAX;
 }
 
-void mltq_layer_activation_values(const MltqLayer* layer, int8_t values[256]) {
+const int8_t* mltq_layer_activation_values(const MltqLayer* layer, int8_t values[256]) {
+  if (layer->activation_levels == 0) return NULL;
   int8_t sums[MAX_ACTIVATION_CODES]; /* of every code; counted up, without divisions */
   int32_t scales[MLTQ_MAX_LEVELS] = {0};
   uint32_t digits[MLTQ_MAX_LEVELS] = {0};
@@ -153,6 +154,7 @@ void mltq_layer_activation_values(const MltqLayer* layer, int8_t values[256]) {
   for (uint32_t i = 0; i < 256u; i++) {
     values[i ^ 0x80u] = sums[layer->activation[MLTQ_MAX_LEVELS + i]];
   }
+  return values;
 }
 
 static int64_t magnitude(int64_t value) { return value < 0 ? -value : value; }

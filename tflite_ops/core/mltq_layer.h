@@ -105,9 +105,9 @@ size_t mltq_layer_reference_scratch_bytes(const MltqLayer* layer, const MltqShap
 void mltq_layer_eval_s8_reference(const MltqLayer* layer, const MltqShape* shape,
                                   const int8_t* input, int8_t* output, void* scratch);
 
-/* What the kernels add for every int8 input: values[(uint8_t)x]. To be called for layers with
- * activation levels. */
-void mltq_layer_activation_values(const MltqLayer* layer, int8_t values[256]);
+/* What the kernels add for every int8 input x of a layer with activation levels:
+ * values[(uint8_t)x]. Returns `values`, or NULL where the input is int8 as it is. */
+const int8_t* mltq_layer_activation_values(const MltqLayer* layer, int8_t values[256]);
 
 static inline int32_t mltq_layer_bias(const MltqLayer* layer, uint32_t channel) {
   const uint8_t* bytes = layer->biases + 4u * (size_t)channel;
