@@ -87,6 +87,17 @@ def compile_for(model, steps, learning_rate, warm_up=0.1):
     model.compile(optimizer, "sparse_categorical_crossentropy", metrics=["accuracy"])
 
 
+def train(model, images, epochs, learning_rate, callbacks=()):
+    """Trains on batches for a number of epochs, or a part of one."""
+    steps = int(epochs * len(images))
+    compile_for(model, steps, learning_rate)
+    whole, rest = divmod(steps, len(images))
+    if whole:
+        model.fit(images, epochs=whole, verbose=2, callbacks=list(callbacks))
+    if rest:
+        model.fit(images, steps_per_epoch=rest, verbose=2, callbacks=list(callbacks))
+
+
 def accuracy(model, x, y):
     """Top-1 accuracy."""
     return float(np.mean(np.argmax(model.predict(x, batch_size=500, verbose=0), 1) == y))

@@ -31,7 +31,9 @@ FLAGS = flags.FLAGS
 flags.DEFINE_string("output", "build/demo", "Folder for the models and the results.")
 flags.DEFINE_enum("keras", "keras", ["keras", "tf_keras"], "Framework: Keras 3, or tf_keras.")
 flags.DEFINE_integer("levels", 2, "Levels M of the weights.", lower_bound=1, upper_bound=4)
-flags.DEFINE_integer("activation_levels", 0, "Levels K of the activations; 0: int8.", 0, 4)
+flags.DEFINE_integer(
+    "activation_levels", 0, "Levels K of the activations; 0: int8.", lower_bound=0, upper_bound=4
+)
 flags.DEFINE_enum("kind", "ternary", ["ternary", "binary"], "Kind of the levels.")
 flags.DEFINE_integer("epochs", 30, "Epochs of the float training.", lower_bound=1)
 flags.DEFINE_integer("fine_tune_epochs", 20, "Epochs of the ternary fine-tuning.", lower_bound=0)

@@ -22,8 +22,9 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 import keras
 import numpy as np
 from absl import app, flags
-from cifar10 import AugmentedImages, accuracy, compile_for
+from cifar10 import AugmentedImages, accuracy
 from cifar10 import load_data as load_cifar10
+from cifar10 import train as fit
 from rich.console import Console
 
 import tfmot_mltq as mltq
@@ -120,13 +121,7 @@ def train(kind, levels, x, y):
     )
     mirror = FLAGS.network == "cnn" and not FLAGS.digits
     images = ScaledImages(AugmentedImages(x, y, FLAGS.batch_size, FLAGS.seed, mirror))
-    steps = max(1, int(FLAGS.epochs * len(images)))
-    compile_for(q, steps, FLAGS.learning_rate)
-    whole, rest = divmod(steps, len(images))
-    if whole:
-        q.fit(images, epochs=whole, verbose=2)
-    if rest:
-        q.fit(images, steps_per_epoch=rest, verbose=2)
+    fit(q, images, FLAGS.epochs, FLAGS.learning_rate)
     return q
 
 

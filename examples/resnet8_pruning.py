@@ -21,7 +21,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 import keras
 import numpy as np
 from absl import app, flags
-from cifar10 import AugmentedImages, accuracy, build_resnet8, compile_for, load_data
+from cifar10 import AugmentedImages, accuracy, build_resnet8, load_data, train
 from rich.console import Console
 
 import tfmot_mltq as mltq
@@ -60,16 +60,9 @@ _RUN = (
 )  # fmt: skip
 
 
-def train(model, data, epochs, learning_rate, callbacks=()):
-    """Trains for a number of epochs, or a part of one."""
-    images = AugmentedImages(*data, FLAGS.batch_size, FLAGS.seed)
-    steps = int(epochs * len(images))
-    compile_for(model, steps, learning_rate)
-    whole, rest = divmod(steps, len(images))
-    if whole:
-        model.fit(images, epochs=whole, verbose=2, callbacks=list(callbacks))
-    if rest:
-        model.fit(images, steps_per_epoch=rest, verbose=2, callbacks=list(callbacks))
+def augmented(data):
+    """Batches to train on."""
+    return AugmentedImages(*data, FLAGS.batch_size, FLAGS.seed)
 
 
 def float_model(data, console):
@@ -82,7 +75,7 @@ def float_model(data, console):
         model = keras.models.load_model(FLAGS.start, compile=False)
     else:
         model = build_resnet8(FLAGS.width)
-    train(model, data, FLAGS.float_epochs, FLAGS.float_learning_rate)
+    train(model, augmented(data), FLAGS.float_epochs, FLAGS.float_learning_rate)
     path.parent.mkdir(parents=True, exist_ok=True)
     model.save(path)
     return model
@@ -119,7 +112,7 @@ def fine_tune(model, teacher, levels, kind, speedup, data):
     trained = q
     if FLAGS.teacher_weight:
         trained = mltq.distill(q, teacher, teacher_weight=FLAGS.teacher_weight)
-    train(trained, data, FLAGS.epochs, FLAGS.learning_rate, callbacks)
+    train(trained, augmented(data), FLAGS.epochs, FLAGS.learning_rate, callbacks)
     return q
 
 

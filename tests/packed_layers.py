@@ -88,3 +88,17 @@ def random_input(rng, geometry):
     x[extreme < 0.1] = -128
     x[extreme > 0.9] = 127
     return x
+
+
+def packed_sizes(tflite):
+    """Bytes of the packed tensor of every layer of a model, by name."""
+    from tfmot_mltq import flatbuffer
+
+    model = flatbuffer.load(tflite)
+    return {
+        flatbuffer.tensor_name(tensor).removesuffix("/planes"): len(
+            model.buffers[tensor.buffer].data
+        )
+        for tensor in model.subgraphs[0].tensors
+        if flatbuffer.tensor_name(tensor).endswith("/planes")
+    }

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import tf_keras as keras
+from packed_layers import packed_sizes
 
 import tfmot_mltq as mltq
 from tfmot_mltq import activation_levels as mathematics
@@ -155,15 +156,6 @@ def test_two_sided_figures_count_bits_of_both_sides(trained, images):
 
 
 def test_bytes_of_the_table_are_counted(trained):
-    from tfmot_mltq import flatbuffer
-
-    model = flatbuffer.load(mltq.convert(trained))
-    sizes = {
-        flatbuffer.tensor_name(tensor).removesuffix("/planes"): len(
-            model.buffers[tensor.buffer].data
-        )
-        for tensor in model.subgraphs[0].tensors
-        if flatbuffer.tensor_name(tensor).endswith("/planes")
-    }
+    sizes = packed_sizes(mltq.convert(trained))
     for layer in mltq.summary(trained, print_table=False)["layers"]:
         assert layer["flash_bytes"] == sizes[layer["name"]]

@@ -5,6 +5,7 @@ import pathlib
 import numpy as np
 import pytest
 import tf_keras as keras
+from packed_layers import packed_sizes
 from rich.console import Console
 
 import tfmot_mltq as mltq
@@ -91,19 +92,6 @@ def test_flash_bytes_are_those_of_the_converted_model(q):
     sizes = packed_sizes(mltq.convert(q, x))
     for layer in mltq.summary(q, print_table=False)["layers"]:
         assert sizes[layer["name"]] == layer["flash_bytes"]
-
-
-def packed_sizes(tflite):
-    from tfmot_mltq import flatbuffer
-
-    model = flatbuffer.load(tflite)
-    return {
-        flatbuffer.tensor_name(tensor).removesuffix("/planes"): len(
-            model.buffers[tensor.buffer].data
-        )
-        for tensor in model.subgraphs[0].tensors
-        if flatbuffer.tensor_name(tensor).endswith("/planes")
-    }
 
 
 @pytest.mark.parametrize("optimize", ["size", "speed", "balanced"])

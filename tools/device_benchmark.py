@@ -146,8 +146,8 @@ class Entry:
                 layer = with_activation_levels(layer, self.activation_levels)
             output = ops.run_layer(layer, values[: np.prod(in_shape)].reshape(in_shape))
             self.layers.append(layer)
-            self.packed.append(packed_layer.encode(layer))
             encodings = [plane_codec.best_encoding(plane) for plane in layer.planes]
+            self.packed.append(packed_layer.encode(layer, encodings))
             self.counts.append(count_planes(layer.planes, encodings))
             self.checksums.append(fnv1a(output.tobytes()))
             self.dims.append((in_shape, output.shape))

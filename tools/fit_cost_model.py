@@ -18,7 +18,7 @@ from rich.table import Table
 from scipy.optimize import nnls
 
 from tfmot_mltq.cost_model.kernel_work import kernel_work
-from tfmot_mltq.cost_model.predict import COEFFICIENTS_PATH, int8_work
+from tfmot_mltq.cost_model.predict import COEFFICIENTS_PATH, int8_work, work_cost
 from tfmot_mltq.files import replaced_file
 
 # Which of the C kernels a target has.
@@ -49,9 +49,9 @@ def fit(samples: list[tuple[dict, float]]) -> dict[str, float]:
     return {name: round(float(cost), 4) for name, cost in zip(names, costs, strict=True) if cost}
 
 
-def predict(costs: dict[str, float], work: dict) -> float:
-    """Instructions of a layer."""
-    return sum(cost * work[name] for name, cost in costs.items())
+def relative_errors(costs: dict[str, float], samples: list) -> np.ndarray:
+    """By how much predictions are off."""
+    return np.array([work_cost(costs, work) / count - 1 for work, count in samples])
 
 
 def left_out_errors(samples: list) -> np.ndarray:
@@ -60,11 +60,9 @@ def left_out_errors(samples: list) -> np.ndarray:
     errors = []
     for fold in range(FOLDS):
         inside = [samples[i] for i in order if i % FOLDS != fold]
-        costs = fit(inside)
-        errors += [
-            predict(costs, samples[i][0]) / samples[i][1] - 1 for i in order if i % FOLDS == fold
-        ]
-    return np.array(errors)
+        outside = [samples[i] for i in order if i % FOLDS == fold]
+        errors.append(relative_errors(fit(inside), outside))
+    return np.concatenate(errors)
 
 
 def samples_of(results: dict, entries: dict, target: str) -> dict[str, list]:
@@ -113,11 +111,13 @@ def main(_):
         for operator, samples in samples_of(results, entries, target).items():
             costs = model[target]["costs"][operator] = fit(samples)
             int8_costs = model[target]["int8_costs"][operator] = fit(int8[operator])
-            errors = np.array([predict(costs, work) / count - 1 for work, count in samples])
-            int8_errors = [predict(int8_costs, work) / count - 1 for work, count in int8[operator]]
+            errors = np.array([work_cost(costs, work) / count - 1 for work, count in samples])
+            int8_errors = [
+                work_cost(int8_costs, work) / count - 1 for work, count in int8[operator]
+            ]
             table.add_row(
                 target, operator, str(len(samples)), cell(errors),
-                cell(left_out_errors(samples)), cell(np.array(int8_errors)),
+                cell(left_out_errors(samples)), cell(int8_errors),
             )  # fmt: skip
     Console(width=100).print(table)
     with replaced_file(COEFFICIENTS_PATH) as temporary:

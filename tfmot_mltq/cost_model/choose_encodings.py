@@ -35,7 +35,9 @@ def choose_encodings(
       target: Whose instructions; one of ``targets()``.
     """
     encodings = [plane_codec.best_encoding(plane) for plane in planes]
-    if optimize == "size" or instructions(call, 1, count_planes(planes, encodings), target) is None:
+    if optimize == "size":
+        return encodings
+    if instructions(call, len(planes), count_planes(planes, encodings), target) is None:
         return encodings
 
     def cost(candidate: list[int], optimize: str) -> tuple[float, float]:

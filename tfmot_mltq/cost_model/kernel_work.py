@@ -98,23 +98,20 @@ def kernel_work(
     """
     kind = call.geometry.kind
     if kind == fmt.Kind.FULLY_CONNECTED:
-        # The planes are decoded for every position.
-        work = _decoding(counts, call.positions)
-        outputs = call.geometry.output_channels * call.positions
+        work = _fully_connected(call, counts)
         inputs = call.geometry.input_channels * call.positions
-        return (
-            work
-            | {"rows": counts.rows * call.positions, "outputs": outputs}
-            | _mapping(inputs, activation_levels)
-        )
-    if kind == fmt.Kind.DEPTHWISE_CONV_2D:
-        return _depthwise(call, levels, counts, kernel) | _mapping(
-            depthwise_plan(call).packed, activation_levels
-        )
-    plan = conv_plan(call, levels, counts.max_sums, kernel)
-    if plan is None:
-        return None
-    return _conv(call, counts, plan) | _mapping(plan.packed, activation_levels)
+    elif kind == fmt.Kind.DEPTHWISE_CONV_2D:
+        work = _depthwise(call, levels, counts, kernel)
+        inputs = work["inputs"]
+    else:
+        plan = conv_plan(call, levels, counts.max_sums, kernel)
+        if plan is None:
+            return None
+        work = _conv(call, counts, plan)
+        inputs = work["inputs"]
+    # Activations that are looked up, and building their table.
+    mapping = {"mapped": inputs * (activation_levels > 0), "map_entries": 256 * activation_levels}
+    return work | mapping
 
 
 def conv_plan(call: Call, levels: int, max_sums: int, kernel: str) -> Plan | None:
@@ -138,17 +135,20 @@ def scratch_bytes(
     return None if plan is None else plan.scratch_bytes
 
 
-def _mapping(inputs: int, activation_levels: int) -> dict[str, float]:
-    """Activations that are looked up, and building the table."""
-    return {"mapped": inputs * (activation_levels > 0), "map_entries": 256 * activation_levels}
-
-
 def _decoding(counts: PlaneCounts, times: int) -> dict[str, float]:
     return {
         "codes": counts.codes * times,
         "other_codes": counts.other_codes * times,
         "trits": counts.trits * times,
         "entries": counts.bits * times,
+    }
+
+
+def _fully_connected(call: Call, counts: PlaneCounts) -> dict[str, float]:
+    """The planes are decoded for every position."""
+    return _decoding(counts, call.positions) | {
+        "rows": counts.rows * call.positions,
+        "outputs": call.geometry.output_channels * call.positions,
     }
 
 

@@ -50,7 +50,7 @@ def instructions(
     """
     model = _coefficients()[target]
     work = kernel_work(call, levels, counts, kernel(target), activation_levels)
-    return None if work is None else _cost(model["costs"][call.geometry.kind.name], work)
+    return None if work is None else work_cost(model["costs"][call.geometry.kind.name], work)
 
 
 def int8_instructions(call: Call, target: str) -> float:
@@ -58,7 +58,7 @@ def int8_instructions(call: Call, target: str) -> float:
     or ESP-NN.
     """
     costs = _coefficients()[target]["int8_costs"][call.geometry.kind.name]
-    return _cost(costs, int8_work(call))
+    return work_cost(costs, int8_work(call))
 
 
 def int8_work(call: Call) -> dict[str, float]:
@@ -74,5 +74,6 @@ def int8_work(call: Call) -> dict[str, float]:
     }
 
 
-def _cost(costs: Mapping[str, float], work: Mapping[str, float]) -> float:
+def work_cost(costs: Mapping[str, float], work: Mapping[str, float]) -> float:
+    """Instructions of counted work, from what one of each kind costs; other kinds cost nothing."""
     return sum(cost * work[name] for name, cost in costs.items())
