@@ -62,13 +62,30 @@ def random_layer(rng, kind, *, levels=None, density=None, geometry=None):
     )
 
 
-def with_activation(rng, layer, levels):
+def with_activation(rng, layer, levels, binary=False):
     """The layer with a random activation table of so many levels."""
     scales = rng.integers(0, 127 // levels + 1, levels).astype(np.int8)
     planes = rng.integers(-1, 2, (levels, 256)).astype(np.int8)
+    if binary:
+        planes[planes == 0] = 1
     return dataclasses.replace(
         layer, input_zero_point=0, activation=ActivationTable(scales, planes)
     )
+
+
+def random_bitwise_layer(rng, kind=Kind.CONV_2D, *, binary=(False, False), **options):
+    """A layer with activation levels, with zeros unless ``binary`` (weights, activations); words of
+    weights are zero by chance.
+    """
+    binary_weights, binary_activations = binary
+    layer = random_layer(rng, kind, density=1.0, **options)
+    if not binary_weights:
+        groups = -(-layer.geometry.row_size // 32)
+        kept = rng.random((*layer.planes.shape[:2], groups)) < 0.7
+        kept = np.repeat(kept, 32, axis=2)[..., : layer.geometry.row_size]
+        kept &= rng.random(kept.shape) < rng.choice([0.02, 0.1, 0.6, 1.0])
+        layer = dataclasses.replace(layer, planes=layer.planes * kept.astype(np.int8))
+    return with_activation(rng, layer, int(rng.integers(1, 5)), binary_activations)
 
 
 def random_input(rng, geometry):

@@ -6,10 +6,10 @@ import struct
 
 import numpy as np
 import pytest
-from packed_layers import random_geometry, random_input, random_layer
+from packed_layers import random_bitwise_layer, random_geometry, random_input, random_layer
 
 from tfmot_mltq.packing import format as fmt
-from tfmot_mltq.packing import packed_layer
+from tfmot_mltq.packing import packed_layer, plane_codec
 from tfmot_mltq.packing.packed_layer import Geometry
 from tfmot_mltq.reference import ops
 from tfmot_mltq.runtime.operator_library import run_packed_layer
@@ -73,6 +73,37 @@ def test_every_encoding(levels, encoding, density, rng):
     geometry = Geometry(fmt.Kind.CONV_2D, 5, 3, (3, 3), (1, 1), (1, 1), fmt.Padding.SAME)
     layer = random_layer(rng, None, levels=levels, density=density, geometry=geometry)
     check_same(layer, random_input(rng, geometry), [encoding] * levels)
+
+
+@pytest.mark.parametrize("kind", [fmt.Kind.CONV_2D, fmt.Kind.FULLY_CONNECTED])
+@pytest.mark.parametrize("binary", list(itertools.product((False, True), repeat=2)))
+def test_both_families_of_kernels(kind, binary, rng):
+    """The bitwise kernel, the one that adds, the reference kernel and the NumPy twin."""
+    distinct = set()
+    for _ in range(60):
+        layer = random_bitwise_layer(rng, kind, binary=binary)
+        x = random_input(rng, layer.geometry)
+        encodings = [plane_codec.bitwise_encoding(plane) for plane in layer.planes]
+        check_same(layer, x, encodings)
+        distinct.update(np.unique(check_same(layer, x)).tolist())
+    assert len(distinct) > 100
+
+
+@pytest.mark.parametrize("binary", [(False, False), (True, False), (True, True)])
+def test_words_of_long_rows(binary, rng):
+    """More words than are counted before their bytes are full; sums of one sign only."""
+    for entries in (31, 32, 33, 96, 32 * 30, 32 * 31 + 5, 32 * 60, 3000):
+        geometry = Geometry(fmt.Kind.FULLY_CONNECTED, entries, 3)
+        layer = random_bitwise_layer(rng, None, binary=binary, geometry=geometry, levels=1)
+        for sign in (None, 1, -1):
+            if sign is not None:
+                planes = np.full_like(layer.planes, sign)
+                activation = packed_layer.ActivationTable(
+                    np.array([1], np.int8), np.full((1, 256), sign, np.int8)
+                )
+                layer = dataclasses.replace(layer, planes=planes, activation=activation)
+            encodings = [plane_codec.bitwise_encoding(plane) for plane in layer.planes]
+            check_same(layer, random_input(rng, geometry), encodings)
 
 
 def test_every_small_window(rng):

@@ -51,6 +51,8 @@ def test_enumerations():
         "TRITS_PER_BYTE",
         "WORD_BYTES",
         "ENCODING_TRITS",
+        "ENCODING_SIGN_BITS",
+        "ENCODING_BIT_PLANES",
         "ENCODING_MASK",
         "COUNT_BITS_SHIFT",
     ],

@@ -24,8 +24,12 @@ def test_regenerating_the_golden_data_changes_nothing(tmp_path):
 
 @pytest.mark.parametrize(
     "extra",
-    [["-O1", "-g", "-fsanitize=address,undefined", "-fno-sanitize-recover=all"], ["-O3"]],
-    ids=["sanitizers", "optimised"],
+    [
+        ["-O1", "-g", "-fsanitize=address,undefined", "-fno-sanitize-recover=all"],
+        ["-O3"],
+        ["-O3", "-mpopcnt"],
+    ],
+    ids=["sanitizers", "optimised", "counting_instruction"],
 )
 def test_core(extra, tmp_path):
     program = tmp_path / "core_test"

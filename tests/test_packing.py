@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from packed_layers import random_geometry, random_layer, random_planes
+from packed_layers import random_geometry, random_layer, random_planes, with_activation
 
 from tfmot_mltq.decomposition import Decomposition, decompose
 from tfmot_mltq.packing import fixed_point, packed_layer, plane_codec
@@ -25,6 +25,57 @@ def test_decode_inverts_encode_at_every_density(rows, size, density, encoding, s
     decoded, end = plane_codec.decode_plane(data, 4, rows, size, encoding, bits)
     np.testing.assert_array_equal(decoded, plane)
     assert end == len(data) - 4
+
+
+@given(
+    rows=st.integers(1, 6),
+    size=st.integers(1, 2500),
+    density=st.floats(0, 1),
+    dense=st.booleans(),
+    seed=st.integers(0, 2**32 - 1),
+)
+def test_bits_at_every_density(rows, size, density, dense, seed):
+    plane = random_planes(np.random.default_rng(seed), (rows, size), 1.0 if dense else density)
+    encoding = plane_codec.bitwise_encoding(plane)
+    assert encoding == (fmt.ENCODING_SIGN_BITS if plane.all() else fmt.ENCODING_BIT_PLANES)
+    packed = plane_codec.encode_plane(plane, encoding)
+    assert plane_codec.plane_bytes(plane, encoding) == len(packed)
+    decoded, end = plane_codec.decode_plane(b"word" + packed + b"tail", 4, rows, size, encoding, 4)
+    np.testing.assert_array_equal(decoded, plane)
+    assert end == len(packed) + 4
+    with pytest.raises(ValueError, match="truncated"):
+        plane_codec.decode_plane(packed[:-4], 0, rows, size, encoding, 4)
+
+
+def test_bits_that_are_no_plane():
+    def decode(words, encoding, size):
+        data = np.array(words, "<u4").tobytes()
+        return plane_codec.decode_plane(data, 0, 1, size, encoding, 4)
+
+    np.testing.assert_array_equal(
+        decode([0b1, 0b101, 0b100], fmt.ENCODING_BIT_PLANES, 4)[0], [[1, 0, -1, 0]]
+    )
+    for words in ([0b10, 1, 0], [0b1, 0b10000, 0], [0b1, 0b1, 0b10]):
+        with pytest.raises(ValueError, match="outside its row"):
+            decode(words, fmt.ENCODING_BIT_PLANES, 4)
+    with pytest.raises(ValueError, match="not left out"):
+        decode([0b1, 0, 0], fmt.ENCODING_BIT_PLANES, 4)
+    with pytest.raises(ValueError, match="outside its row"):
+        decode([0b10000], fmt.ENCODING_SIGN_BITS, 4)
+    with pytest.raises(ValueError, match="zeros"):
+        plane_codec.encode_plane(np.array([[1, 0]]), fmt.ENCODING_SIGN_BITS)
+
+
+def test_bits_need_activation_levels(rng):
+    for kind, levels in ((fmt.Kind.CONV_2D, None), (fmt.Kind.DEPTHWISE_CONV_2D, 2)):
+        layer = random_layer(rng, kind, levels=1, density=0.5)
+        if levels:
+            layer = with_activation(rng, layer, levels)
+        with pytest.raises(ValueError, match="activation levels that is not depthwise"):
+            packed_layer.encode(layer, [fmt.ENCODING_BIT_PLANES])
+    layer = with_activation(rng, random_layer(rng, fmt.Kind.CONV_2D, levels=2, density=0.5), 1)
+    with pytest.raises(ValueError, match="must be those of all levels"):
+        packed_layer.encode(layer, [fmt.ENCODING_BIT_PLANES, 5])
 
 
 @pytest.mark.parametrize("encoding", fmt.ENCODINGS)

@@ -7,6 +7,7 @@ packed layers of all kinds and encodings, and fails with the input that broke it
 kept in --corpus for the next run.
 """
 
+import itertools
 import pathlib
 import shutil
 import subprocess
@@ -18,10 +19,16 @@ from absl import app, flags
 ROOT = pathlib.Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT / "tests"))
 
-from packed_layers import random_layer, with_activation  # noqa: E402
+from packed_layers import random_bitwise_layer, random_layer, with_activation  # noqa: E402
 
 from tfmot_mltq.packing import packed_layer  # noqa: E402
-from tfmot_mltq.packing.format import ENCODINGS, Kind  # noqa: E402
+from tfmot_mltq.packing.format import (  # noqa: E402
+    ENCODING_BIT_PLANES,
+    ENCODING_SIGN_BITS,
+    ENCODINGS,
+    Kind,
+)
+from tfmot_mltq.packing.packed_layer import PackedLayer  # noqa: E402
 
 SOURCES = [
     *sorted((ROOT / "tflite_ops" / "core").glob("*.c")),
@@ -41,8 +48,8 @@ class FuzzError(RuntimeError):
 
 
 def write_seeds(folder: pathlib.Path) -> None:
-    """Packed layers of every kind and encoding, half of them with activation levels, each behind
-    four bytes of sizes.
+    """Packed layers of every kind and encoding, some with activation levels, each behind four bytes
+    of sizes.
     """
     folder.mkdir(parents=True, exist_ok=True)
     rng = np.random.default_rng(1)
@@ -52,10 +59,23 @@ def write_seeds(folder: pathlib.Path) -> None:
                 layer = random_layer(rng, kind, density=density)
                 if density == DENSITIES[0]:
                     layer = with_activation(rng, layer, int(rng.integers(1, 5)))
-                data = packed_layer.encode(layer, [encoding] * layer.levels)
-                sizes = bytes(rng.integers(0, 256, 4, dtype=np.uint8))
-                name = f"seed_{kind.name.lower()}_{encoding}_{density}"
-                (folder / name).write_bytes(sizes + data)
+                write_seed(
+                    folder, f"{kind.name.lower()}_{encoding}_{density}", layer, encoding, rng
+                )
+    for kind in (Kind.CONV_2D, Kind.FULLY_CONNECTED):
+        for binary in itertools.product((False, True), repeat=2):
+            layer = random_bitwise_layer(rng, kind, binary=binary)
+            encoding = ENCODING_SIGN_BITS if layer.planes.all() else ENCODING_BIT_PLANES
+            write_seed(folder, f"{kind.name.lower()}_{encoding}_{binary}", layer, encoding, rng)
+
+
+def write_seed(
+    folder: pathlib.Path, name: str, layer: PackedLayer, encoding: int, rng: np.random.Generator
+) -> None:
+    """One file with a layer, all planes in one encoding."""
+    data = packed_layer.encode(layer, [encoding] * layer.levels)
+    sizes = bytes(rng.integers(0, 256, 4, dtype=np.uint8))
+    (folder / f"seed_{name}").write_bytes(sizes + data)
 
 
 def fuzz(seconds: int, folder: pathlib.Path) -> str:

@@ -5,16 +5,7 @@
 
 #include "mltq_compiler.h"
 #include "mltq_format.h"
-
-#if defined(__BYTE_ORDER__) && __BYTE_ORDER__ != __ORDER_LITTLE_ENDIAN__
-#error "The packed format is little-endian and is read in place."
-#endif
-
-static inline uint32_t load_word(const uint8_t* aligned) {
-  uint32_t word;
-  memcpy(&word, MLTQ_ASSUME_ALIGNED(aligned, MLTQ_WORD_BYTES), sizeof word);
-  return word;
-}
+#include "mltq_word.h"
 
 void mltq_code_stream_init(MltqCodeStream* stream, const uint8_t* begin, uint8_t encoding,
                            uint32_t rows, uint32_t row_size) {
@@ -75,7 +66,7 @@ void mltq_code_stream_begin_row(MltqCodeStream* stream) {
     stream->negative = counts[1];
     stream->counts += 2;
   } else {
-    const uint32_t both = load_word(counts);
+    const uint32_t both = mltq_load_word(counts);
     stream->positive = both & 0xFFFFu;
     stream->negative = both >> 16;
     stream->counts += 4;
@@ -139,7 +130,7 @@ void mltq_code_stream_begin_row(MltqCodeStream* stream) {
   while (more) {                        \
     const uint32_t slot = stream->slot; \
     if (slot == 0) {                    \
-      word = load_word(cursor);         \
+      word = mltq_load_word(cursor);    \
       cursor += MLTQ_WORD_BYTES;        \
     }                                   \
     stream->slot = 0;                   \
@@ -156,7 +147,7 @@ void mltq_code_stream_begin_row(MltqCodeStream* stream) {
 #define READ_ANY_CODES(take, more)              \
   while (more) {                                \
     if (stream->slot == 0) {                    \
-      word = load_word(cursor);                 \
+      word = mltq_load_word(cursor);            \
       cursor += MLTQ_WORD_BYTES;                \
       spare = 0;                                \
     }                                           \

@@ -52,10 +52,13 @@
  * lowest first. */
 #define MLTQ_ACTIVATION_TABLE_BYTES 260
 
-/* Encoding byte of one level. Low bits: dense trits, or how many gap codes share a word; code j of
- * k is bits 32 * j / k and up, rounded down. High bits: the counts of a row take 4, 8 or 16 bits
- * each. */
+/* Encoding byte of one level. Low bits: dense trits; or how many gap codes share a word, where code
+ * j of k is bits 32 * j / k and up, rounded down; or bits, which the bitwise kernel takes: the
+ * signs of a plane without zeros, or planes of what is not zero and of what is negative. High bits:
+ * the counts of a row take 4, 8 or 16 bits each. */
 #define MLTQ_ENCODING_TRITS 0
+#define MLTQ_ENCODING_SIGN_BITS 62
+#define MLTQ_ENCODING_BIT_PLANES 63
 #define MLTQ_ENCODING_MASK 0x3F
 #define MLTQ_COUNT_BITS_SHIFT 6
 

@@ -37,6 +37,14 @@ size_t mltq_fully_connected_s8_scratch_bytes(const MltqLayer* layer, const MltqS
 void mltq_fully_connected_s8(const MltqLayer* layer, const MltqShape* shape, const int8_t* input,
                              int8_t* output, void* scratch);
 
+/* Scratch of the bitwise kernel, of convolutions and fully connected layers whose planes are stored
+ * as bits; 0 where it does not take the layer, because the input rows that it keeps, or a row of
+ * the planes, are too large for its indices. */
+size_t mltq_bit_planes_s8_scratch_bytes(const MltqLayer* layer, const MltqShape* shape);
+
+void mltq_bit_planes_s8(const MltqLayer* layer, const MltqShape* shape, const int8_t* input,
+                        int8_t* output, void* scratch);
+
 /* Scratch of the reference convolutions. */
 size_t mltq_conv_s8_reference_scratch_bytes(const MltqShape* shape);
 

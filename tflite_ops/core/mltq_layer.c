@@ -58,6 +58,13 @@ static MltqStatus parse_header(const uint8_t* packed, size_t packed_bytes, uint8
     layer->encoding[level] = packed[MLTQ_OFFSET_ENCODING + level];
     if (!mltq_plane_reader_knows(layer->encoding[level])) return MLTQ_ERROR_ENCODING;
   }
+  const bool bitwise = mltq_layer_is_bitwise(layer);
+  if (bitwise && (layer->activation_levels == 0 || kind == MLTQ_KIND_DEPTHWISE_CONV_2D)) {
+    return MLTQ_ERROR_BITWISE;
+  }
+  for (uint32_t level = 0; level < layer->levels; level++) {
+    if (mltq_encoding_is_bitwise(layer->encoding[level]) != bitwise) return MLTQ_ERROR_BITWISE;
+  }
   if (layer->input_channels == 0 || layer->input_channels > MAX_CHANNELS ||
       layer->output_channels == 0 || layer->output_channels > MAX_CHANNELS) {
     return MLTQ_ERROR_CHANNELS;
@@ -155,6 +162,24 @@ const int8_t* mltq_layer_activation_values(const MltqLayer* layer, int8_t values
     values[i ^ 0x80u] = sums[layer->activation[MLTQ_MAX_LEVELS + i]];
   }
   return values;
+}
+
+void mltq_layer_activation_cuts(const MltqLayer* layer, uint8_t cuts[256]) {
+  uint8_t codes[MAX_ACTIVATION_CODES];
+  uint32_t cut = (1u << 2u * layer->activation_levels) - 1u; /* all digits 0: all levels -1 */
+  for (uint32_t code = 0; code < MAX_ACTIVATION_CODES; code++) {
+    codes[code] = (uint8_t)cut;
+    for (uint32_t shift = 0; shift < 2u * MLTQ_MAX_LEVELS; shift += 2u) {
+      const uint32_t entry = (cut >> shift) & 3u;
+      cut &= ~(3u << shift);
+      if (entry == 3u) break; /* from -1 to 0 */
+      cut |= (entry == 0u ? 1u : 3u) << shift;
+      if (entry == 0u) break; /* from 0 to 1; from 1 to -1 and on to the next level */
+    }
+  }
+  for (uint32_t i = 0; i < 256u; i++) {
+    cuts[i ^ 0x80u] = codes[layer->activation[MLTQ_MAX_LEVELS + i]];
+  }
 }
 
 static int64_t magnitude(int64_t value) { return value < 0 ? -value : value; }
@@ -296,6 +321,7 @@ MltqStatus mltq_layer_bind_shape(const MltqLayer* layer, const int* input_dims, 
 
 /* Scratch of the optimised kernel; 0 where it does not take the layer. */
 static size_t optimised_scratch_bytes(const MltqLayer* layer, const MltqShape* shape) {
+  if (mltq_layer_is_bitwise(layer)) return mltq_bit_planes_s8_scratch_bytes(layer, shape);
   switch (layer->kind) {
     case MLTQ_KIND_CONV_2D:
       return mltq_conv_2d_s8_scratch_bytes(layer, shape);
@@ -335,6 +361,10 @@ void mltq_layer_eval_s8(const MltqLayer* layer, const MltqShape* shape, const in
                         int8_t* output, void* scratch) {
   if (optimised_scratch_bytes(layer, shape) == 0) {
     mltq_layer_eval_s8_reference(layer, shape, input, output, scratch);
+    return;
+  }
+  if (mltq_layer_is_bitwise(layer)) {
+    mltq_bit_planes_s8(layer, shape, input, output, scratch);
     return;
   }
   switch (layer->kind) {

@@ -28,6 +28,7 @@
 #ifndef TFLITE_OPS_CORE_MLTQ_LAYER_H_
 #define TFLITE_OPS_CORE_MLTQ_LAYER_H_
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -57,7 +58,7 @@ typedef struct {
   uint16_t stride_w;
   uint16_t dilation_h;
   uint16_t dilation_w;
-  uint8_t encoding[MLTQ_MAX_LEVELS];
+  uint8_t encoding[MLTQ_MAX_LEVELS]; /* of all levels or of none, bitwise */
   uint8_t kind;
   uint8_t levels;
   uint8_t activation_levels; /* 0: the input is int8 as it is */
@@ -104,6 +105,15 @@ void mltq_layer_eval_s8(const MltqLayer* layer, const MltqShape* shape, const in
 size_t mltq_layer_reference_scratch_bytes(const MltqLayer* layer, const MltqShape* shape);
 void mltq_layer_eval_s8_reference(const MltqLayer* layer, const MltqShape* shape,
                                   const int8_t* input, int8_t* output, void* scratch);
+
+/* Whether the planes are stored as bits, for the bitwise kernel. */
+static inline bool mltq_layer_is_bitwise(const MltqLayer* layer) {
+  return mltq_encoding_is_bitwise(layer->encoding[0]);
+}
+
+/* The levels of every int8 input x of a layer that has them, in cuts[(uint8_t)x]: bit 2k is set
+ * where U[k] is not zero, bit 2k + 1 where it is negative. */
+void mltq_layer_activation_cuts(const MltqLayer* layer, uint8_t cuts[256]);
 
 /* What the kernels add for every int8 input x of a layer with activation levels:
  * values[(uint8_t)x]. Returns `values`, or NULL where the input is int8 as it is. */

@@ -12,6 +12,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "mltq_format.h"
+
 #ifdef __cplusplus
 extern "C" {
 #endif
@@ -24,13 +26,22 @@ typedef struct {
   uint32_t position;      /* entries of this row already passed */
   uint32_t positive;      /* gap codes: positive entries of this row not yet read */
   uint32_t negative;      /* gap codes: negative entries of this row not yet read */
-  uint32_t bits;          /* gap codes: the word being read; trits: the byte being read */
+  uint32_t bits;          /* gap codes: the word being read; trits: the byte being read; bit
+                             planes: entries of the word being read that are not zero */
+  uint32_t signs;         /* bit planes: its negative entries */
+  uint32_t words;         /* bit planes: words of the row already read */
+  const uint8_t* present; /* bit planes: bits of the words of this row that are not left out */
   uint8_t left;           /* codes or trits of it not yet read */
-  uint8_t codes_per_word; /* 0 for trits */
+  uint8_t codes_per_word; /* of gap codes; else an encoding */
   uint8_t count_bits;     /* gap codes: width of a count */
   bool counting_negative; /* gap codes: the positive entries of this row have been read */
   bool valid;             /* false once the bytes broke a rule of the format */
 } MltqPlaneReader;
+
+/* Whether an encoding stores bits, for the bitwise kernel. */
+static inline bool mltq_encoding_is_bitwise(uint8_t encoding) {
+  return (encoding & MLTQ_ENCODING_MASK) >= MLTQ_ENCODING_SIGN_BITS;
+}
 
 /* Whether an encoding byte is one of the format. */
 bool mltq_plane_reader_knows(uint8_t encoding);

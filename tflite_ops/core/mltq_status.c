@@ -17,9 +17,12 @@ const char* mltq_status_message(MltqStatus status) {
     case MLTQ_ERROR_LEVELS:
       return "packed tensor: levels is not 1 to 4";
     case MLTQ_ERROR_ACTIVATION_LEVELS:
-      return "packed tensor: activation_levels is not 0";
+      return "packed tensor: activation_levels, or the table of the activations, is out of range";
     case MLTQ_ERROR_ENCODING:
       return "packed tensor: encoding is unknown";
+    case MLTQ_ERROR_BITWISE:
+      return "packed tensor: encoding of all levels or of none is bits, which need activation "
+             "levels and no depthwise filter";
     case MLTQ_ERROR_LEVEL_OFFSETS:
       return "packed tensor: level_offsets do not follow each other in steps of 4 bytes";
     case MLTQ_ERROR_TOTAL_BYTES:

@@ -6,6 +6,7 @@ tests/test_golden.py checks that running it again changes nothing.
 """
 
 import dataclasses
+import itertools
 import pathlib
 import sys
 
@@ -14,9 +15,14 @@ import numpy as np
 ROOT = pathlib.Path(__file__).parents[2]
 sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
 
-from packed_layers import random_input, random_layer, with_activation  # noqa: E402
+from packed_layers import (  # noqa: E402
+    random_bitwise_layer,
+    random_input,
+    random_layer,
+    with_activation,
+)
 
-from tfmot_mltq.packing import packed_layer  # noqa: E402
+from tfmot_mltq.packing import packed_layer, plane_codec  # noqa: E402
 from tfmot_mltq.packing.format import ENCODINGS, Kind, Padding  # noqa: E402
 from tfmot_mltq.packing.packed_layer import Geometry  # noqa: E402
 from tfmot_mltq.reference import ops  # noqa: E402
@@ -76,6 +82,29 @@ def layers(rng):
         layer = dataclasses.replace(layer, activation_min=-128, activation_max=127)
         x = rng.integers(-128, 128, (1, size, size + 1, 1), dtype=np.int8)
         yield f"conv_2d_without_entries_{size}", layer, None, x
+    yield from bitwise_layers(rng)
+
+
+def bitwise_layers(rng):
+    """Layers for the bitwise kernel: words of both sides with and without zeros, rows that end
+    within a word, and windows in the padding.
+    """
+    window = {"filter_size": (3, 2), "padding": Padding.SAME}
+    geometries = {
+        "conv_2d": Geometry(Kind.CONV_2D, 20, 5, (2, 3)),
+        "conv_2d_padded": Geometry(Kind.CONV_2D, 36, 4, **window),
+        "conv_2d_strided": Geometry(Kind.CONV_2D, 64, 3, stride=(2, 1), dilation=(1, 2), **window),
+        "fully_connected": Geometry(Kind.FULLY_CONNECTED, 77, 7),
+        "fully_connected_long": Geometry(Kind.FULLY_CONNECTED, 1056, 1),
+    }
+    for name, geometry in geometries.items():
+        for binary in itertools.product((False, True), repeat=2):
+            layer = random_bitwise_layer(
+                rng, geometry.kind, binary=binary, geometry=geometry, levels=2
+            )
+            sides = "_".join("binary" if side else "ternary" for side in binary)
+            encodings = [plane_codec.bitwise_encoding(plane) for plane in layer.planes]
+            yield f"{name}_{sides}", layer, encodings, random_input(rng, geometry)
 
 
 def padded_shape(shape):

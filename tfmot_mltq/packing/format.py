@@ -63,6 +63,11 @@ ACTIVATION_TABLE_BYTES = MAX_LEVELS + 256
 ENCODING_TRITS = 0
 ENCODINGS = (ENCODING_TRITS, 2, 3, 4, 5, 6, 7, 8, 10, 12, 16, 32)
 ENCODING_MASK = 0x3F
+# Or bits, for the bitwise kernel: the signs of a plane without zeros, or planes of what is not zero
+# and of what is negative. A layer has such encodings in all levels or in none.
+ENCODING_SIGN_BITS = 62
+ENCODING_BIT_PLANES = 63
+BITWISE_ENCODINGS = (ENCODING_SIGN_BITS, ENCODING_BIT_PLANES)
 # High bits: how many bits the counts of a row take.
 COUNT_BITS = (4, 8, 16)
 COUNT_BITS_SHIFT = 6

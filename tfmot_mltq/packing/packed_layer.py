@@ -127,10 +127,10 @@ def packed_bytes(
     planes: np.ndarray, encodings: Sequence[int] | None = None, activation_levels: int = 0
 ) -> int:
     """Bytes of a packed layer with ``planes`` of shape (levels, output_channels, row_size), each
-    level in its encoding; by default in its smallest.
+    level in its encoding; by default in the smallest of those that every layer can have.
     """
     if encodings is None:
-        encodings = [plane_codec.best_encoding(plane) for plane in planes]
+        encodings = plane_codec.smallest_encodings(planes)
     streams = map(plane_codec.plane_bytes, planes, encodings)
     start = _planes_offset(planes.shape[1], planes.shape[0], activation_levels)
     return start + sum(streams)
@@ -151,9 +151,20 @@ def encode(layer: PackedLayer, encodings: Sequence[int] | None = None) -> bytes:
     if layer.planes.shape != expected or not 1 <= layer.levels <= fmt.MAX_LEVELS:
         raise ValueError(f"planes have shape {layer.planes.shape}, the geometry wants {expected}.")
     if encodings is None:
-        encodings = [plane_codec.best_encoding(plane) for plane in layer.planes]
-    if len(encodings) != layer.levels or not set(encodings) <= set(fmt.ENCODINGS):
-        raise ValueError(f"encodings must be {layer.levels} of {fmt.ENCODINGS}, got {encodings}.")
+        encodings = plane_codec.smallest_encodings(layer.planes)
+    known = fmt.ENCODINGS + fmt.BITWISE_ENCODINGS
+    if len(encodings) != layer.levels or not set(encodings) <= set(known):
+        raise ValueError(f"encodings must be {layer.levels} of {known}, got {encodings}.")
+    bitwise = set(encodings) & set(fmt.BITWISE_ENCODINGS)
+    if bitwise and (
+        bitwise != set(encodings)
+        or layer.activation is None
+        or geometry.kind == fmt.Kind.DEPTHWISE_CONV_2D
+    ):
+        raise ValueError(
+            f"Encodings {sorted(bitwise)} must be those of all levels, of a layer with activation "
+            "levels that is not depthwise."
+        )
     streams = [
         plane_codec.encode_plane(plane, encoding)
         for plane, encoding in zip(layer.planes, encodings, strict=True)

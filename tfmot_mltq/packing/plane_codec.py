@@ -1,4 +1,4 @@
-"""Encodings of planes: dense trits and gap codes.
+"""Encodings of planes: dense trits, gap codes and bits.
 
 A plane of one level has one row per output channel. docs/packed_format.md describes the bytes;
 reader: tflite_ops/core/mltq_plane_reader.c.
@@ -10,6 +10,7 @@ import numpy as np
 
 from tfmot_mltq.packing import format as fmt
 
+_WORD_BITS = 8 * fmt.WORD_BYTES
 _POWERS = 3 ** np.arange(fmt.TRITS_PER_BYTE - 1, -1, -1)
 _TRIT_BYTE_VALUES = 3**fmt.TRITS_PER_BYTE
 
@@ -19,10 +20,12 @@ def encode_plane(plane: np.ndarray, encoding: int) -> bytes:
 
     Args:
       plane: Integers -1, 0, +1, shape (rows, n).
-      encoding: One of ``ENCODINGS``: trits, or the number of gap codes in a word.
+      encoding: One of ``ENCODINGS``: trits, or the number of gap codes in a word; or one of
+        ``BITWISE_ENCODINGS``.
 
     Raises:
-      ValueError: The plane holds another value, or the encoding is unknown.
+      ValueError: The plane holds another value, or one that the encoding cannot store, or the
+        encoding is unknown.
     """
     plane = np.asarray(plane)
     if not np.isin(plane, (-1, 0, 1)).all():
@@ -30,6 +33,12 @@ def encode_plane(plane: np.ndarray, encoding: int) -> bytes:
     _check_encoding(encoding)
     if encoding == fmt.ENCODING_TRITS:
         return _padded(b"".join(_encode_trits(row) for row in plane))
+    if encoding == fmt.ENCODING_SIGN_BITS:
+        if not plane.all():
+            raise ValueError("Sign bits cannot store the zeros of a plane.")
+        return _bit_words(plane < 0).tobytes()
+    if encoding == fmt.ENCODING_BIT_PLANES:
+        return b"".join(_encode_bit_row(row) for row in _bit_pairs(plane))
     table = _count_table(_counts(plane), count_bits(plane))
     return _padded(table) + _pack_codes(_codes(_gaps(plane), encoding), encoding)
 
@@ -45,6 +54,10 @@ def decode_plane(
     _check_encoding(encoding)
     if encoding == fmt.ENCODING_TRITS:
         return _decode_trits(data, offset, rows, size)
+    if encoding == fmt.ENCODING_SIGN_BITS:
+        return _decode_sign_bits(data, offset, rows, size)
+    if encoding == fmt.ENCODING_BIT_PLANES:
+        return _decode_bit_planes(data, offset, rows, size)
     return _decode_gaps(data, offset, rows, size, encoding, count_bits)
 
 
@@ -62,8 +75,34 @@ def count_bits(plane: np.ndarray) -> int:
 
 
 def best_encoding(plane: np.ndarray) -> int:
-    """The encoding with the fewest bytes for a plane of shape (rows, n); ties go to the first."""
+    """The one of ``ENCODINGS`` with the fewest bytes for a plane of shape (rows, n); ties go to the
+    first.
+    """
     return min(fmt.ENCODINGS, key=lambda encoding: plane_bytes(plane, encoding))
+
+
+def bitwise_encoding(plane: np.ndarray) -> int:
+    """The one of ``BITWISE_ENCODINGS`` for a plane: the signs where it has no zeros."""
+    return fmt.ENCODING_SIGN_BITS if plane.all() else fmt.ENCODING_BIT_PLANES
+
+
+def smallest_encodings(planes: np.ndarray, can_be_bitwise: bool = False) -> list[int]:
+    """The encodings with the fewest bytes for planes of shape (levels, rows, n).
+
+    Args:
+      planes: Values -1, 0, +1.
+      can_be_bitwise: Whether the layer's operator may have bits: in all levels, or in none.
+    """
+    smallest = [best_encoding(plane) for plane in planes]
+    if not can_be_bitwise:
+        return smallest
+    bits = [bitwise_encoding(plane) for plane in planes]
+    return min((smallest, bits), key=lambda chosen: sum(map(plane_bytes, planes, chosen)))
+
+
+def filled_words(plane: np.ndarray) -> np.ndarray:
+    """Groups of 32 entries that are not all zero, of every row of a plane of shape (rows, n)."""
+    return np.count_nonzero(_bit_words(plane != 0), axis=1)
 
 
 def code_count(plane: np.ndarray, encoding: int) -> int:
@@ -76,6 +115,12 @@ def plane_bytes(plane: np.ndarray, encoding: int) -> int:
     rows, size = plane.shape
     if encoding == fmt.ENCODING_TRITS:
         return _round_up(rows * (-(-size // fmt.TRITS_PER_BYTE)))
+    words = -(-size // _WORD_BITS)
+    if encoding == fmt.ENCODING_SIGN_BITS:
+        return fmt.WORD_BYTES * rows * words
+    if encoding == fmt.ENCODING_BIT_PLANES:
+        present = rows * -(-words // _WORD_BITS)
+        return fmt.WORD_BYTES * (present + 2 * int(filled_words(plane).sum()))
     table = rows * count_bits(plane) // 4
     words = -(-code_count(plane, encoding) // encoding)
     return _round_up(table) + fmt.WORD_BYTES * words
@@ -102,8 +147,9 @@ def code_starts(codes_per_word: int) -> np.ndarray:
 
 
 def _check_encoding(encoding: int) -> None:
-    if encoding not in fmt.ENCODINGS:
-        raise ValueError(f"encoding must be one of {fmt.ENCODINGS}, got {encoding!r}.")
+    known = fmt.ENCODINGS + fmt.BITWISE_ENCODINGS
+    if encoding not in known:
+        raise ValueError(f"encoding must be one of {known}, got {encoding!r}.")
 
 
 def _round_up(size: int) -> int:
@@ -134,6 +180,63 @@ def _decode_trits(data: bytes, offset: int, rows: int, size: int) -> tuple[np.nd
         trits[:, i] = (fraction >> 8) - 1
         fraction &= 0xFF
     return trits.reshape(rows, -1)[:, :size], end
+
+
+def _bit_words(bits: np.ndarray) -> np.ndarray:
+    """Rows of booleans, (..., n), as little-endian words of 32, (..., ceil(n / 32))."""
+    padding = -bits.shape[-1] % _WORD_BITS
+    padded = np.pad(bits, [(0, 0)] * (bits.ndim - 1) + [(0, padding)])
+    return np.ascontiguousarray(np.packbits(padded, axis=-1, bitorder="little")).view("<u4")
+
+
+def _word_bits(words: np.ndarray) -> np.ndarray:
+    """The bits of words, (..., n), as (..., 32 n) booleans."""
+    data = np.ascontiguousarray(words, "<u4").view(np.uint8)
+    return np.unpackbits(data, axis=-1, bitorder="little").astype(bool)
+
+
+def _bit_pairs(plane: np.ndarray) -> np.ndarray:
+    """For every row and 32 entries, a word of what is not zero, and one of what is negative."""
+    return np.stack([_bit_words(plane != 0), _bit_words(plane < 0)], axis=-1)
+
+
+def _encode_bit_row(pairs: np.ndarray) -> bytes:
+    present = pairs[:, 0] != 0
+    return _bit_words(present).tobytes() + pairs[present].tobytes()
+
+
+def _words_at(data: bytes, offset: int, count: int) -> np.ndarray:
+    if offset + fmt.WORD_BYTES * count > len(data):
+        raise ValueError("Planes are truncated.")
+    return np.frombuffer(data, "<u4", count, offset)
+
+
+def _decode_sign_bits(data: bytes, offset: int, rows: int, size: int) -> tuple[np.ndarray, int]:
+    words = -(-size // _WORD_BITS)
+    bits = _word_bits(_words_at(data, offset, rows * words).reshape(rows, words))
+    if bits[:, size:].any():
+        raise ValueError("An entry lies outside its row.")
+    return np.where(bits[:, :size], -1, 1).astype(np.int8), offset + fmt.WORD_BYTES * rows * words
+
+
+def _decode_bit_planes(data: bytes, offset: int, rows: int, size: int) -> tuple[np.ndarray, int]:
+    words = -(-size // _WORD_BITS)
+    pairs = np.zeros((rows, 2, words), np.uint32)
+    for row in range(rows):
+        present = _words_at(data, offset, -(-words // _WORD_BITS))
+        offset += fmt.WORD_BYTES * present.size
+        places = np.flatnonzero(_word_bits(present))
+        if places.size and places[-1] >= words:
+            raise ValueError("An entry lies outside its row.")
+        stored = _words_at(data, offset, 2 * places.size)
+        offset += fmt.WORD_BYTES * stored.size
+        pairs[row][:, places] = stored.reshape(-1, 2).T
+        if not stored[::2].all():
+            raise ValueError("A word without entries is not left out.")
+    nonzero, negative = _word_bits(pairs[:, 0]), _word_bits(pairs[:, 1])
+    if nonzero[:, size:].any() or (negative & ~nonzero).any():
+        raise ValueError("An entry lies outside its row, or is negative and zero.")
+    return (nonzero.astype(np.int8) - 2 * negative)[:, :size].astype(np.int8), offset
 
 
 def _counts(plane: np.ndarray) -> np.ndarray:
