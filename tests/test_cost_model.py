@@ -1,5 +1,7 @@
 """Predictions against what the C code does; counts of instructions are in test_device_benchmark."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 from packed_layers import random_geometry, random_planes
@@ -8,6 +10,7 @@ from tfmot_mltq.cost_model import predict
 from tfmot_mltq.cost_model.choose_encodings import OPTIMIZE, check_optimize, choose_encodings
 from tfmot_mltq.cost_model.kernel_plan import Call
 from tfmot_mltq.cost_model.kernel_work import count_planes
+from tfmot_mltq.packing import format as fmt
 from tfmot_mltq.packing import plane_codec
 from tfmot_mltq.packing.format import Kind, Padding
 from tfmot_mltq.packing.packed_layer import Geometry
@@ -75,6 +78,41 @@ def test_counts_are_those_of_the_planes(rng):
     assert counts.trits == 5 * 700
     assert counts.codes >= np.count_nonzero(planes[1])
     assert counts.other_codes >= np.count_nonzero(planes[2])
+
+
+def test_the_family_of_kernels_is_chosen_by_cost(rng):
+    """Dense binary layers run on bits, sparse ternary ones are added up."""
+    geometry = Geometry(Kind.CONV_2D, 64, 64, (3, 3))
+    binary = Call(geometry, (16, 16), (14, 14), activation_levels=1, binary_activations=True)
+    ternary = Call(geometry, (16, 16), (14, 14), activation_levels=2)
+    dense = random_planes(rng, (1, 64, 576), 1.0)
+    sparse = random_planes(rng, (2, 64, 576), 0.05)
+    for target in ("cortex-m0", "cortex-m4", "rv32imc", "xtensa"):
+        chosen = choose_encodings(binary, dense, "speed", target)
+        assert chosen == [fmt.ENCODING_SIGN_BITS]
+        adding = choose_encodings(CONV, dense, "speed", target)
+        assert cost(binary, dense, chosen, target)[0] < cost(binary, dense, adding, target)[0]
+        for optimize in OPTIMIZE:
+            assert set(choose_encodings(ternary, sparse, optimize, target)) <= set(fmt.ENCODINGS)
+    # Three levels on both sides are nine products of planes, but three planes to add up: vectors
+    # of eight positions do that faster.
+    three = dataclasses.replace(binary, activation_levels=3)
+    planes = random_planes(rng, (3, 64, 576), 1.0)
+    assert set(choose_encodings(three, planes, "speed", "cortex-m55")) <= set(fmt.ENCODINGS)
+    assert choose_encodings(three, planes, "speed", "cortex-m0") == [fmt.ENCODING_SIGN_BITS] * 3
+    # An int8 input has no bits.
+    assert choose_encodings(CONV, dense, "size") != [fmt.ENCODING_SIGN_BITS]
+
+
+def test_less_scratch_may_decide_the_family(rng):
+    geometry = Geometry(Kind.CONV_2D, 64, 64, (3, 3))
+    call = Call(geometry, (16, 16), (14, 14), activation_levels=1)
+    planes = random_planes(rng, (2, 64, 576), 0.05)
+    assert set(choose_encodings(call, planes)) <= set(fmt.ENCODINGS)
+    chosen = choose_encodings(call, planes, max_scratch_bytes=8000)
+    assert chosen == [fmt.ENCODING_BIT_PLANES] * 2
+    with pytest.raises(ValueError, match=r"needs [\d,]+ bytes of scratch .*=10\."):
+        choose_encodings(call, planes, max_scratch_bytes=10)
 
 
 def test_what_there_is_not_is_refused():

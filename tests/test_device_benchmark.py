@@ -4,13 +4,20 @@ import json
 
 import device_benchmark
 import pytest
-from device_benchmark import MLPERF_TINY
+from device_benchmark import MLPERF_TINY, MODELS
 from device_targets import DEVICE
 
 from tfmot_mltq.cost_model import predict
 from tfmot_mltq.cost_model.kernel_work import scratch_bytes
 
-ENTRIES = ["resnet8/m2/d0.10", "dscnn/m2/d0.10", "autoencoder/m2/d0.10", "resnet8/m2/d0.10/k2"]
+ENTRIES = [
+    "resnet8/m2/d0.10",
+    "dscnn/m2/d0.10",
+    "autoencoder/m2/d0.10",
+    "resnet8/m2/d0.10/k2",
+    "resnet8/m2/d0.20/k1/bits",
+    "rebnet/m1/d1.0/k1/binary",
+]
 TARGETS = ["cortex-m0", "cortex-m4", "cortex-m55", "rv32imc", "xtensa"]
 
 
@@ -28,7 +35,7 @@ def measured(entry, tmp_path_factory):
 
 def predicted(target, entry):
     return [
-        predict.instructions(call, entry.config["levels"], counts, target, entry.activation_levels)
+        predict.instructions(call, entry.config["levels"], counts, target)
         for call, counts in zip(entry.calls, entry.counts, strict=True)
     ]
 
@@ -36,7 +43,7 @@ def predicted(target, entry):
 def check_scratch(target, entry, result):
     for call, counts, layer in zip(entry.calls, entry.counts, result["layers"], strict=True):
         levels, kernel = entry.config["levels"], predict.kernel(target)
-        expected = scratch_bytes(call, levels, counts.max_sums, kernel, entry.activation_levels)
+        expected = scratch_bytes(call, levels, counts, kernel)
         assert layer["scratch_bytes"] == expected, layer["name"]
 
 
@@ -69,8 +76,11 @@ def test_a_network_that_was_not_fitted_is_predicted(target, tmp_path, monkeypatc
         dict(zip(keys, layer, strict=True), name=f"layer {i}", macs=0)
         for i, layer in enumerate(layers)
     ]
-    monkeypatch.setitem(MLPERF_TINY["models"], "unseen", {"layers": shapes})
-    for name in ("unseen/m2/d0.15", "unseen/m3/d0.04", "unseen/m1/d0.3/k3"):
+    monkeypatch.setitem(MODELS, "unseen", {"layers": shapes})
+    for name in (
+        "unseen/m2/d0.15", "unseen/m3/d0.04", "unseen/m1/d0.3/k3",
+        "unseen/m2/d0.4/k1/bits", "unseen/m1/d1.0/k2/binary",
+    ):  # fmt: skip
         entry = device_benchmark.Entry(name)
         result = device_benchmark.measure(target, entry, tmp_path)
         counts = [layer["instructions"] for layer in result["layers"]]

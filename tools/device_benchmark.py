@@ -2,11 +2,13 @@
 
     python tools/device_benchmark.py [--targets=cortex-m4,rv32imc] [--entries=resnet8/m2/d0.10]
 
-Builds one program per target and entry (a model of tflite_ops/device/mlperf_tiny.json, levels, the
-density of the bits of each level, and with /k<levels> levels of the activations), runs it under
+Builds one program per target and entry (a model of tflite_ops/device/*.json, levels, the density of
+the bits of each level, and with /k<levels> levels of the activations), runs it under
 QEMU, checks that the outputs are those of the NumPy twin, and writes to --output: device.json, with
 the same figures per layer and in total; code_size.json, the bytes of code of the operators; and
 device.png. The planes are random with a fixed seed: speed does not depend on which bits are set.
+With /bits the planes, but those of depthwise layers, are stored as bits, for the bitwise kernel;
+with /binary too, and neither side has zeros: multi-level binary networks.
 With --check, fails if a total has more than 2% more instructions than the one in --baseline.
 
 arena_bytes is the largest sum of a layer's input, output and scratch: what an interpreter plans for
@@ -42,15 +44,27 @@ ENTRIES = [
     *(f"resnet8/m{levels}/d{density}" for levels in (1, 2, 3) for density in DENSITIES),
     *(f"{model}/m2/d0.10" for model in ("dscnn", "mobilenetv1_025", "autoencoder")),
     *(f"{model}/m2/d0.10/k2" for model in ("resnet8", "dscnn", "autoencoder")),
+    *(f"rebnet/m{levels}/d1.0/k{levels}/binary" for levels in (1, 2, 3)),
+    "rebnet/m2/d0.10/k2",
+    "rebnet/m2/d0.333/k2/bits",
+    "resnet8/m1/d1.0/k1/binary",
+    "resnet8/m2/d0.20/k1/bits",
+    "mobilenetv1_025/m1/d1.0/k2/binary",
+    "mobilenetv1_025/m2/d0.20/k1/bits",
+    "autoencoder/m2/d1.0/k1/binary",
+    "autoencoder/m1/d0.50/k2/bits",
 ]
 MARGIN = 1.02
 OPTIMIZE = "-O3"
 CODE_SIZES = ("-Os", "-O2", "-O3")
 MLPERF_TINY = json.loads((DEVICE / "mlperf_tiny.json").read_text())
+MODELS = MLPERF_TINY["models"] | json.loads((DEVICE / "rebnet.json").read_text())["models"]
 
 FLAGS = flags.FLAGS
 flags.DEFINE_list("targets", list(TARGETS), "Emulated cores.")
-flags.DEFINE_list("entries", ENTRIES, "model/m<levels>/d<density>[/k<activation levels>].")
+flags.DEFINE_list(
+    "entries", ENTRIES, "model/m<levels>/d<density>[/k<activation levels>[/bits|/binary]]."
+)
 flags.DEFINE_string("output", "build/benchmarks", "Folder for device.json.")
 flags.DEFINE_string("baseline", str(DEVICE / "baseline.json"), "Instructions to compare with.")
 flags.DEFINE_bool("check", False, "Fail on more instructions than in --baseline.")
@@ -93,10 +107,11 @@ def random_layer(shapes: dict, levels: int, density: float, rng: np.random.Gener
     return layer, tuple(in_shape)
 
 
-def with_activation_levels(layer: PackedLayer, levels: int) -> PackedLayer:
-    """The layer with a table for levels of equal steps: scales that fall by 3."""
-    counts = np.array([80 // 3**level for level in range(levels)], np.int8)
-    table = ActivationLevels("ternary", 1.0, counts, np.full(levels, 0.5, np.float32)).table(1, 0)
+def with_activation_levels(layer: PackedLayer, levels: int, kind: str) -> PackedLayer:
+    """The layer with a table for levels of equal steps: scales that fall by 3, or 2 if binary."""
+    largest, base = (80, 3) if kind == "ternary" else (64, 2)
+    counts = np.array([largest // base**level for level in range(levels)], np.int8)
+    table = ActivationLevels(kind, 1.0, counts, np.full(levels, 0.5, np.float32)).table(1, 0)
     return dataclasses.replace(layer, input_zero_point=0, activation=table)
 
 
@@ -124,17 +139,27 @@ class Entry:
     """The layers of one entry, packed, with what they should give."""
 
     def __init__(self, name: str):
-        model, levels, density, *activations = name.split("/")
-        self.activation_levels = int(activations[0][1:]) if activations else 0
+        model, levels, density, *options = name.split("/")
+        self.activation_levels = int(options[0][1:]) if options else 0
+        self.bitwise = options[1:] in (["bits"], ["binary"])
+        kind = "binary" if options[1:] == ["binary"] else "ternary"
         self.name = name
         self.config = {
             "model": model, "levels": int(levels[1:]), "density": float(density[1:]), "seed": 1,
-            "activation_levels": self.activation_levels, "optimize": OPTIMIZE,
+            "activation_levels": self.activation_levels, "kind": kind, "bitwise": self.bitwise,
+            "optimize": OPTIMIZE,
         }  # fmt: skip
-        self.shapes = MLPERF_TINY["models"][model]["layers"]
+        self.shapes = MODELS[model]["layers"]
         rng = np.random.default_rng(1)
         self.layers, self.packed, self.checksums, self.dims = [], [], [], []
-        self.calls = [layer_call(shapes) for shapes in self.shapes]
+        self.calls = [
+            dataclasses.replace(
+                layer_call(shapes),
+                activation_levels=self.activation_levels,
+                binary_activations=kind == "binary",
+            )
+            for shapes in self.shapes
+        ]
         self.counts = []
         largest = max(int(np.prod(shapes["in_shape"])) for shapes in self.shapes)
         values = xorshift_input(largest)
@@ -143,10 +168,12 @@ class Entry:
                 shapes, self.config["levels"], self.config["density"], rng
             )
             if self.activation_levels:
-                layer = with_activation_levels(layer, self.activation_levels)
+                layer = with_activation_levels(layer, self.activation_levels, kind)
             output = ops.run_layer(layer, values[: np.prod(in_shape)].reshape(in_shape))
             self.layers.append(layer)
-            encodings = [plane_codec.best_encoding(plane) for plane in layer.planes]
+            bits = self.bitwise and layer.geometry.kind != Kind.DEPTHWISE_CONV_2D
+            choose = plane_codec.bitwise_encoding if bits else plane_codec.best_encoding
+            encodings = [choose(plane) for plane in layer.planes]
             self.packed.append(packed_layer.encode(layer, encodings))
             self.counts.append(count_planes(layer.planes, encodings))
             self.checksums.append(fnv1a(output.tobytes()))
@@ -244,13 +271,13 @@ def print_table(results: dict, console: Console) -> None:
         competitor = MLPERF_TINY["competitors"][target]
         for name, entry in entries.items():
             figures = entry["totals"]
-            theirs = sum(competitor["instructions"][entry["config"]["model"]])
+            theirs = competitor["instructions"].get(entry["config"]["model"])
             int8 = sum(int(np.prod(layer["filter_shape"])) for layer in entry["layers"])
             table.add_row(
                 target, name.replace("mobilenetv1_025", "mobilenet"),
                 f"{figures['instructions'] / 1e6:.3f} M",
-                f"{competitor['library']} {theirs / 1e6:.2f} M",
-                f"{theirs / figures['instructions']:.2f}x",
+                f"{competitor['library']} {sum(theirs) / 1e6:.2f} M" if theirs else "-",
+                f"{sum(theirs) / figures['instructions']:.2f}x" if theirs else "-",
                 f"{figures['flash_bytes'] / int8:.3f}", f"{figures['max_scratch_bytes']:,}",
             )  # fmt: skip
     console.print(table)

@@ -105,13 +105,16 @@ class Target:
 def _cortex_m(
     core: str,
     board: str,
-    code: tuple[int, str] = (0, "4M"),
+    code: tuple[int, str] = (0, "1M"),
+    rodata: tuple[int, str] = (0x100000, "3M"),
     ram: tuple[int, str] = (0x20000000, "4M"),
     flags: tuple[str, ...] = (),
 ) -> Target:
     memories = {
         "CODE_ORIGIN": hex(code[0]),
         "CODE_LENGTH": code[1],
+        "RODATA_ORIGIN": hex(rodata[0]),
+        "RODATA_LENGTH": rodata[1],
         "RAM_ORIGIN": hex(ram[0]),
         "RAM_LENGTH": ram[1],
     }
@@ -134,10 +137,12 @@ TARGETS = {
     "cortex-m4": _cortex_m("cortex-m4", "mps2-an386"),
     "cortex-m7": _cortex_m("cortex-m7", "mps2-an500"),
     "cortex-m33": _cortex_m(
-        "cortex-m33", "mps2-an505", code=(0x10000000, "4M"), ram=(0x38000000, "2M")
+        "cortex-m33", "mps2-an505", code=(0x10000000, "1M"), rodata=(0x10100000, "3M"),
+        ram=(0x38000000, "2M"),
     ),
     "cortex-m55": _cortex_m(
-        "cortex-m55", "mps3-an547", code=(0, "512K"), ram=(0x20000000, "512K"),
+        "cortex-m55", "mps3-an547", code=(0, "512K"), rodata=(0x21000000, "4M"),
+        ram=(0x20000000, "512K"),
         flags=("-mfloat-abi=hard",),
     ),
     "rv32imc": Target(

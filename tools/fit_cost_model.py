@@ -18,7 +18,7 @@ from rich.table import Table
 from scipy.optimize import nnls
 
 from tfmot_mltq.cost_model.kernel_work import kernel_work
-from tfmot_mltq.cost_model.predict import COEFFICIENTS_PATH, int8_work, work_cost
+from tfmot_mltq.cost_model.predict import COEFFICIENTS_PATH, int8_work, operator, work_cost
 from tfmot_mltq.files import replaced_file
 
 # Which of the C kernels a target has.
@@ -71,11 +71,9 @@ def samples_of(results: dict, entries: dict, target: str) -> dict[str, list]:
     for name, result in results[target].items():
         entry = entries[name]
         for index, figures in enumerate(result["layers"]):
-            work = kernel_work(
-                entry.calls[index], entry.config["levels"], entry.counts[index], KERNELS[target],
-                entry.activation_levels,
-            )  # fmt: skip
-            samples.setdefault(figures["op"], []).append((work, figures["instructions"]))
+            call, counts = entry.calls[index], entry.counts[index]
+            work = kernel_work(call, entry.config["levels"], counts, KERNELS[target])
+            samples.setdefault(operator(call, counts), []).append((work, figures["instructions"]))
     return samples
 
 
@@ -108,16 +106,15 @@ def main(_):
     for target in results:
         model[target] = {"kernel": KERNELS[target], "costs": {}, "int8_costs": {}}
         int8 = int8_samples(target)
-        for operator, samples in samples_of(results, entries, target).items():
-            costs = model[target]["costs"][operator] = fit(samples)
-            int8_costs = model[target]["int8_costs"][operator] = fit(int8[operator])
-            errors = np.array([work_cost(costs, work) / count - 1 for work, count in samples])
-            int8_errors = [
-                work_cost(int8_costs, work) / count - 1 for work, count in int8[operator]
-            ]
+        for name, samples in samples_of(results, entries, target).items():
+            costs = model[target]["costs"][name] = fit(samples)
+            int8_errors = None
+            if name in int8:
+                int8_costs = model[target]["int8_costs"][name] = fit(int8[name])
+                int8_errors = relative_errors(int8_costs, int8[name])
             table.add_row(
-                target, operator, str(len(samples)), cell(errors),
-                cell(left_out_errors(samples)), cell(int8_errors),
+                target, name, str(len(samples)), cell(relative_errors(costs, samples)),
+                cell(left_out_errors(samples)), "" if int8_errors is None else cell(int8_errors),
             )  # fmt: skip
     Console(width=100).print(table)
     with replaced_file(COEFFICIENTS_PATH) as temporary:

@@ -15,6 +15,12 @@ static void fault(void) {
   }
 }
 
+/* For instruction_counter.h. */
+extern volatile uint32_t mltq_systick_rounds;
+volatile uint32_t mltq_systick_rounds = 0;
+
+static void systick(void) { mltq_systick_rounds++; }
+
 /* Helium instructions fault until coprocessors 10 and 11 are enabled. */
 static void reset(void) {
 #if defined(__ARM_FEATURE_MVE)
@@ -37,5 +43,6 @@ void* _sbrk(ptrdiff_t bytes) {
 __attribute__((section(".vectors"), used)) static const struct {
   uint32_t* stack;
   Handler reset;
-  Handler faults[14];
-} kVectors = {&__stack, reset, {fault, fault, fault, fault}};
+  Handler faults[13];
+  Handler systick;
+} kVectors = {&__stack, reset, {fault, fault, fault, fault}, systick};

@@ -42,16 +42,23 @@ static inline uint32_t counter_ticks(void) {
 
 #elif defined(MLTQ_BOARD_MPS3_AN547)
 
-/* SysTick, 24 bits: counts down at 32 MHz, 32 ns an instruction. */
+/* SysTick, 24 bits: counts down at 32 MHz, 32 ns an instruction. Its exception, when it reaches 0,
+ * counts the rounds. */
 #define MLTQ_TICKS 128
 #define MLTQ_INSTRUCTIONS 125
+extern volatile uint32_t mltq_systick_rounds; /* cortex_m_start.c */
 static inline void counter_start(void) {
   write_register(0xE000E014u, 0xFFFFFFu);
   write_register(0xE000E018u, 0u);
-  write_register(0xE000E010u, 5u);
+  write_register(0xE000E010u, 7u);
 }
-static inline uint32_t counter_ticks(void) { return 0u - (read_register(0xE000E018u) << 8); }
-#define MLTQ_COUNTER_SHIFT 8
+static inline uint32_t counter_ticks(void) {
+  for (;;) {
+    const uint32_t rounds = mltq_systick_rounds;
+    const uint32_t ticks = (0u - read_register(0xE000E018u)) & 0xFFFFFFu;
+    if (rounds == mltq_systick_rounds) return (rounds << 24) + ticks;
+  }
+}
 
 #else
 
@@ -72,10 +79,6 @@ static inline void counter_start(void) {
 }
 static inline uint32_t counter_ticks(void) { return 0u - read_register(MLTQ_TIMER + 4u); }
 
-#endif
-
-#ifndef MLTQ_COUNTER_SHIFT
-#define MLTQ_COUNTER_SHIFT 0
 #endif
 
 #endif /* TFLITE_OPS_DEVICE_INSTRUCTION_COUNTER_H_ */

@@ -64,7 +64,7 @@ static int run_layer(int index, const BenchmarkLayer* item) {
   }
   const uint32_t start = counter_ticks();
   mltq_layer_eval_s8(&layer, &shape, input, output, scratch);
-  const uint32_t ticks = (counter_ticks() - start) >> MLTQ_COUNTER_SHIFT;
+  const uint32_t ticks = counter_ticks() - start;
   const uint64_t instructions = (uint64_t)ticks * MLTQ_INSTRUCTIONS / MLTQ_TICKS;
   printf("layer %d %lu %lu %08lx\n", index, (unsigned long)instructions,
          (unsigned long)scratch_bytes,

@@ -18,7 +18,7 @@ from tfmot_mltq.cost_model.choose_encodings import (
 )
 from tfmot_mltq.cost_model.kernel_plan import Call
 from tfmot_mltq.frameworks import adapter_of, import_with_extra
-from tfmot_mltq.packing.format import ENCODINGS
+from tfmot_mltq.packing.format import BITWISE_ENCODINGS, ENCODINGS
 from tfmot_mltq.quantize import check_quantized
 
 
@@ -29,6 +29,7 @@ def convert(
     optimize: str = "size",
     target: str = DEFAULT_TARGET,
     encoding: int | None = None,
+    max_scratch_bytes: int | None = None,
 ) -> bytes:
     """Writes a quantized model as a .tflite whose layers run on the MLTQ operators.
 
@@ -45,8 +46,11 @@ def convert(
         docs/cost_model.md.
       target: Microcontroller whose instructions count, for example "cortex-m4", "rv32imc" or
         "xtensa". Files run on all of them.
-      encoding: Forces the encoding of all planes: 0 for dense trits, else the gap codes in a word;
-        see docs/packed_format.md.
+      encoding: Forces the encoding of all planes: 0 for dense trits, up to 32 the gap codes in a
+        word, 62 for sign bits, 63 for bit planes, which the bitwise kernel takes; see
+        docs/packed_format.md.
+      max_scratch_bytes: Refuse a model with a layer that needs more scratch on the target. Scratch
+        is part of the arena.
 
     Returns:
       The bytes of the .tflite file.
@@ -55,14 +59,15 @@ def convert(
       UnsupportedModelError: The model is not quantized by this package.
       TypeError, ValueError: The dataset has a wrong form, shape or content, or is missing; or
         there is no such encoding, choice or target.
-      ConversionError: A quantized layer could not be found in TensorFlow's result, or does not fit
-        the operators; nothing is left as a silent int8 layer. Or Keras does not run on its
-        TensorFlow backend.
+      ConversionError: A quantized layer could not be found in TensorFlow's result, does not fit
+        the operators, or needs more than ``max_scratch_bytes``; nothing is left as a silent int8
+        layer. Or Keras does not run on its TensorFlow backend.
       ImportError: TensorFlow is missing.
     """
     check_quantized(model)
-    if encoding is not None and encoding not in ENCODINGS:
-        raise ValueError(f"encoding must be one of {ENCODINGS}, got {encoding!r}.")
+    known = ENCODINGS + BITWISE_ENCODINGS
+    if encoding is not None and encoding not in known:
+        raise ValueError(f"encoding must be one of {known}, got {encoding!r}.")
     check_optimize(optimize, target)
     adapter = adapter_of(model)
     adapter.check_convertible(model)
@@ -80,9 +85,7 @@ def convert(
         calibration.check_first_batch(model, representative_dataset)
 
     def choose(call: Call, planes: np.ndarray) -> list[int]:
-        if encoding is not None:
-            return [encoding] * len(planes)
-        return choose_encodings(call, planes, optimize, target)
+        return choose_encodings(call, planes, optimize, target, encoding, max_scratch_bytes)
 
     layers = export_layers(model)
     stock = flatbuffer.load(stock_int8(adapter.GRAPHS.as_float32(model)))

@@ -142,7 +142,8 @@ def _call(subgraph: Any, operator: Any, layer: ExportLayer) -> Call:
     output_shape = [int(size) for size in subgraph.tensors[operator.outputs[0]].shape]
     if layer.kind == Kind.FULLY_CONNECTED:
         size = (int(np.prod(output_shape)) // channels, 1)
-        return Call(packed_layer.Geometry(layer.kind, filter_shape[1], channels), size, size)
+        geometry = packed_layer.Geometry(layer.kind, filter_shape[1], channels)
+        return Call(geometry, size, size, *_cut(layer))
     input_shape = [int(size) for size in subgraph.tensors[operator.inputs[0]].shape]
     geometry = packed_layer.Geometry(
         kind=layer.kind,
@@ -153,7 +154,15 @@ def _call(subgraph: Any, operator: Any, layer: ExportLayer) -> Call:
         dilation=(options.dilationHFactor, options.dilationWFactor),
         padding=Padding.SAME if options.padding == schema.Padding.SAME else Padding.VALID,
     )
-    return Call(geometry, tuple(input_shape[1:3]), tuple(output_shape[1:3]))
+    return Call(geometry, tuple(input_shape[1:3]), tuple(output_shape[1:3]), *_cut(layer))
+
+
+def _cut(layer: ExportLayer) -> tuple[int, bool]:
+    """Levels of a layer's input, and whether none of their entries is zero."""
+    if layer.activation is None:
+        return 0, False
+    counts = layer.activation.counts
+    return len(counts), layer.activation.kind == "binary" and bool(counts.all())
 
 
 def float_operators(model: Any) -> list[str]:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from tfmot_mltq.cost_model.kernel_plan import Call
-from tfmot_mltq.cost_model.kernel_work import count_planes
-from tfmot_mltq.cost_model.predict import check_target, instructions
+from tfmot_mltq.cost_model.kernel_work import count_planes, scratch_bytes
+from tfmot_mltq.cost_model.predict import check_target, instructions, kernel
 from tfmot_mltq.packing import format as fmt
 from tfmot_mltq.packing import plane_codec
 
@@ -22,9 +22,15 @@ def check_optimize(optimize: str, target: str) -> None:
 
 
 def choose_encodings(
-    call: Call, planes: np.ndarray, optimize: str = "size", target: str = DEFAULT_TARGET
+    call: Call,
+    planes: np.ndarray,
+    optimize: str = "size",
+    target: str = DEFAULT_TARGET,
+    encoding: int | None = None,
+    max_scratch_bytes: int | None = None,
 ) -> list[int]:
-    """The encoding of each plane of shape (levels, output_channels, row_size).
+    """The encoding of each plane of shape (levels, output_channels, row_size), and with it which
+    kernel runs: the one that adds, or for layers with activation levels the bitwise one.
 
     Args:
       call: Layer and sizes.
@@ -32,18 +38,21 @@ def choose_encodings(
       optimize: "size": the fewest bytes. "speed": the fewest predicted instructions, then bytes.
         "balanced": the smallest product of the instructions of the layer and the bytes of its
         planes.
-      target: Whose instructions; one of ``targets()``.
+      target: Whose instructions and scratch; one of ``targets()``.
+      encoding: The only choice, for all planes.
+      max_scratch_bytes: Most scratch that the layer may need.
+
+    Raises:
+      ValueError: Every choice needs more scratch.
     """
-    encodings = [plane_codec.best_encoding(plane) for plane in planes]
-    if optimize == "size":
-        return encodings
-    if instructions(call, len(planes), count_planes(planes, encodings), target) is None:
-        return encodings
 
     def cost(candidate: list[int], optimize: str) -> tuple[float, float]:
         size = sum(map(plane_codec.plane_bytes, planes, candidate))
         count = instructions(call, len(planes), count_planes(planes, candidate), target)
-        assert count is not None
+        if count is None:
+            count = np.inf
+        if optimize == "size":
+            return size, count
         return (count, size) if optimize == "speed" else (count * size, size)
 
     def improve(start: list[int], optimize: str) -> list[int]:
@@ -54,12 +63,35 @@ def choose_encodings(
             best = min([best, *options], key=lambda option: cost(option, optimize))
         return best
 
-    # What a level costs does not depend on the others, so this is the fastest choice; the smallest
-    # product is looked for from both ends.
-    fastest = improve(encodings, "speed")
-    if optimize == "speed":
-        return fastest
-    ends = (encodings, fastest)
-    return min(
-        (improve(end, "balanced") for end in ends), key=lambda option: cost(option, "balanced")
-    )
+    candidates = [[plane_codec.best_encoding(plane) for plane in planes]]
+    if encoding is not None:
+        candidates = [[encoding] * len(planes)]
+    else:
+        if optimize != "size" and np.isfinite(cost(candidates[0], "speed")[0]):
+            # What a level costs does not depend on the others, so this is the fastest choice; the
+            # smallest product is looked for from both ends.
+            candidates.append(improve(candidates[0], "speed"))
+            if optimize == "balanced":
+                candidates = [improve(end, "balanced") for end in candidates]
+        if call.activation_levels and call.geometry.kind != fmt.Kind.DEPTHWISE_CONV_2D:
+            candidates.append([plane_codec.bitwise_encoding(plane) for plane in planes])
+    if max_scratch_bytes is not None:
+        candidates = _fitting(call, planes, candidates, target, max_scratch_bytes)
+    return min(candidates, key=lambda candidate: cost(candidate, optimize))
+
+
+def _fitting(
+    call: Call, planes: np.ndarray, candidates: list[list[int]], target: str, limit: int
+) -> list[list[int]]:
+    """The choices that need at most so much scratch. The reference kernels need hardly any."""
+    needed = [
+        scratch_bytes(call, len(planes), count_planes(planes, candidate), kernel(target)) or 0
+        for candidate in candidates
+    ]
+    if min(needed) > limit:
+        raise ValueError(
+            f"It needs {min(needed):,} bytes of scratch on {target}, more than "
+            f"max_scratch_bytes={limit:,}. Narrower images, fewer input channels, smaller filters "
+            "or fewer activation levels need less."
+        )
+    return [c for c, size in zip(candidates, needed, strict=True) if size <= limit]

@@ -1,6 +1,6 @@
 """How the optimised C kernels cut a layer into steps.
 
-Twins of the plans in tflite_ops/core/mltq_*conv_2d_s8*.c; tests hold their scratch equal to what
+Twins of the plans in tflite_ops/core/mltq_*_s8*.c; tests hold their scratch equal to what
 the C code asks for.
 """
 
@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 
+from tfmot_mltq.packing.format import Kind, Padding
 from tfmot_mltq.packing.packed_layer import Geometry
 
 MAX_LANE_ENTRIES = 128
@@ -20,6 +21,10 @@ _HELIUM_STEP_BYTES = 8192
 _HELIUM_LANES = 8
 _DEPTHWISE_STEP_BYTES = 4096
 _DEPTHWISE_TAP_BYTES = 8 + 4 + 2
+_BIT_TILE = 8
+_WORD_BITS = 32
+_MAX_BIT_ROW_WORDS = 65536
+_MAX_BIT_BAND_WORDS = 1 << 24
 
 
 @dataclasses.dataclass(frozen=True)
@@ -29,11 +34,15 @@ class Call:
     Attributes:
       geometry: Filter and window.
       input_size, output_size: (height, width); of a fully connected layer (positions, 1).
+      activation_levels: Levels K of the input; 0 if it is int8.
+      binary_activations: Whether no entry of these levels is zero.
     """
 
     geometry: Geometry
     input_size: tuple[int, int] = (1, 1)
     output_size: tuple[int, int] = (1, 1)
+    activation_levels: int = 0
+    binary_activations: bool = False
 
     @property
     def positions(self) -> int:
@@ -159,6 +168,66 @@ def depthwise_plan(call: Call) -> Plan:
         scratch_bytes=geometry.row_size * _DEPTHWISE_TAP_BYTES
         + 2 * MAX_LANE_ENTRIES * _INDEX
         + input_rows * pitch,
+    )
+
+
+@dataclasses.dataclass(frozen=True)
+class BitPlan:
+    """Work of the bitwise kernel.
+
+    Attributes:
+      streams: Words for 32 entries of a level of the input: 1 where no entry is zero.
+      tiles: Groups of windows that the planes are read for.
+      windows: Windows of all levels.
+      gathered: Words of pixels that are gathered into them.
+      appended: Times that those of a pixel are appended to a window.
+      cut: Inputs that are cut into levels, once for each.
+      scratch_bytes: Scratch.
+    """
+
+    streams: int
+    tiles: int
+    windows: int
+    gathered: int
+    appended: int
+    cut: int
+    scratch_bytes: int
+
+
+def bit_plan(call: Call, signs_only: bool) -> BitPlan | None:
+    """mltq_bit_planes_s8.c; None where the input is too large and the reference kernel runs.
+
+    Args:
+      call: Layer and sizes.
+      signs_only: Whether all planes are stored as sign bits.
+    """
+    geometry = call.geometry
+    pixels = geometry.filter_size[0] * geometry.filter_size[1]
+    can_pad = geometry.padding == Padding.SAME and pixels > 1
+    streams = 1 if signs_only and call.binary_activations and not can_pad else 2
+    channel_words = -(-geometry.input_channels // _WORD_BITS)
+    row_words = -(-geometry.row_size // _WORD_BITS)
+    # A fully connected layer is a convolution of images with one pixel.
+    is_dense = geometry.kind == Kind.FULLY_CONNECTED
+    (rows, width), (height, columns) = ((1, 1), (1, 1)) if is_dense else (
+        call.input_size, call.output_size
+    )  # fmt: skip
+    images = call.positions if is_dense else 1
+    span = (geometry.filter_size[0] - 1) * geometry.dilation[0] + 1
+    tile = min(_BIT_TILE, columns)
+    band_words = min(span, rows) * width * channel_words * call.activation_levels * streams
+    if row_words > _MAX_BIT_ROW_WORDS or band_words > _MAX_BIT_BAND_WORDS:
+        return None
+    window_words = tile * row_words * call.activation_levels * streams
+    appended = call.positions * pixels * call.activation_levels * streams
+    return BitPlan(
+        streams=streams,
+        tiles=images * height * -(-columns // tile),
+        windows=call.positions * call.activation_levels,
+        gathered=appended * channel_words,
+        appended=appended,
+        cut=images * rows * width * geometry.input_channels * call.activation_levels,
+        scratch_bytes=_WORD * (band_words + window_words) + _INDEX * row_words,
     )
 
 

@@ -12,8 +12,10 @@ import numpy as np
 
 from tfmot_mltq.cost_model.kernel_plan import (
     MAX_LANE_ENTRIES,
+    BitPlan,
     Call,
     Plan,
+    bit_plan,
     depthwise_plan,
     helium_plan,
     lanes_plan,
@@ -23,6 +25,8 @@ from tfmot_mltq.packing import plane_codec
 
 # Loops over so many codes a word are unrolled in mltq_code_stream.c.
 _UNROLLED = (4, 5, 6, 8)
+# Words whose ones are counted together in mltq_bit_count.h.
+_WORDS_AT_ONCE = 3
 # So many levels of one sum each have a loop of their own that stores them.
 _SPECIALISED_LEVELS = 3
 
@@ -42,6 +46,10 @@ class PlaneCounts:
       codes: Gap codes, of the encodings whose loop is unrolled.
       other_codes: Those of the others.
       trits: Entries of planes stored as trits.
+      sign_words: Words of planes stored as sign bits.
+      plane_words: Pairs of words of planes stored as bit planes.
+      listed_words: Words that these would be if none were left out.
+      rest_rows: Rows of both whose words are not all counted three by three.
     """
 
     bits: int
@@ -54,6 +62,15 @@ class PlaneCounts:
     codes: int
     other_codes: int
     trits: int
+    sign_words: int
+    plane_words: int
+    listed_words: int
+    rest_rows: int
+
+    @property
+    def bitwise(self) -> bool:
+        """Whether the planes are stored as bits, for the bitwise kernel."""
+        return self.sign_words + self.listed_words > 0
 
 
 def count_planes(planes: np.ndarray, encodings: Sequence[int]) -> PlaneCounts:
@@ -63,9 +80,19 @@ def count_planes(planes: np.ndarray, encodings: Sequence[int]) -> PlaneCounts:
     sums = np.where(positive + negative > 0, sums, 0)
     general = (sums > 1).any(0) | (np.count_nonzero(sums, axis=0) > _SPECIALISED_LEVELS)
     codes, other_codes, trits = 0, 0, 0
+    sign_words, plane_words, listed_words, rest_rows = 0, 0, 0, 0
     for plane, encoding in zip(planes, encodings, strict=True):
+        rows, words = plane.shape[0], -(-plane.shape[1] // (8 * fmt.WORD_BYTES))
         if encoding == fmt.ENCODING_TRITS:
             trits += plane.size
+        elif encoding == fmt.ENCODING_SIGN_BITS:
+            sign_words += rows * words
+            rest_rows += rows * (words % _WORDS_AT_ONCE > 0)
+        elif encoding == fmt.ENCODING_BIT_PLANES:
+            filled = plane_codec.filled_words(plane)
+            plane_words += int(filled.sum())
+            listed_words += rows * words
+            rest_rows += int(np.count_nonzero(filled % _WORDS_AT_ONCE))
         elif encoding in _UNROLLED:
             codes += plane_codec.code_count(plane, encoding)
         else:
@@ -81,11 +108,15 @@ def count_planes(planes: np.ndarray, encodings: Sequence[int]) -> PlaneCounts:
         codes=codes,
         other_codes=other_codes,
         trits=trits,
+        sign_words=sign_words,
+        plane_words=plane_words,
+        listed_words=listed_words,
+        rest_rows=rest_rows,
     )
 
 
 def kernel_work(
-    call: Call, levels: int, counts: PlaneCounts, kernel: str, activation_levels: int = 0
+    call: Call, levels: int, counts: PlaneCounts, kernel: str
 ) -> dict[str, float] | None:
     """Counts of work of a layer; None where it runs on the reference kernel.
 
@@ -94,9 +125,11 @@ def kernel_work(
       levels: Planes M.
       counts: What its planes hold.
       kernel: "portable", "dsp" or "helium"; which C code the target has.
-      activation_levels: Levels K of the input; 0 if it is int8.
     """
     kind = call.geometry.kind
+    if counts.bitwise:
+        bits = bit_plan(call, counts.listed_words == 0)
+        return None if bits is None else _bitwise(call, levels, counts, bits)
     if kind == fmt.Kind.FULLY_CONNECTED:
         work = _fully_connected(call, counts)
         inputs = call.geometry.input_channels * call.positions
@@ -110,8 +143,8 @@ def kernel_work(
         work = _conv(call, counts, plan)
         inputs = work["inputs"]
     # Activations that are looked up, and building their table.
-    mapping = {"mapped": inputs * (activation_levels > 0), "map_entries": 256 * activation_levels}
-    return work | mapping
+    mapped = inputs if call.activation_levels else 0
+    return work | {"mapped": mapped, "map_entries": 256 * call.activation_levels}
 
 
 def conv_plan(call: Call, levels: int, max_sums: int, kernel: str) -> Plan | None:
@@ -121,18 +154,39 @@ def conv_plan(call: Call, levels: int, max_sums: int, kernel: str) -> Plan | Non
     return lanes_plan(call, levels, max_sums, lanes=4 if kernel == "dsp" else 2)
 
 
-def scratch_bytes(
-    call: Call, levels: int, max_sums: int, kernel: str, activation_levels: int = 0
-) -> int | None:
+def scratch_bytes(call: Call, levels: int, counts: PlaneCounts, kernel: str) -> int | None:
     """Scratch of the optimised kernel; None where the reference kernel runs."""
     kind = call.geometry.kind
+    if counts.bitwise:
+        bits = bit_plan(call, counts.listed_words == 0)
+        return None if bits is None else bits.scratch_bytes
     if kind == fmt.Kind.FULLY_CONNECTED:
-        mapped = call.geometry.input_channels if activation_levels else 0
+        mapped = call.geometry.input_channels if call.activation_levels else 0
         return 4 * call.geometry.output_channels + mapped
     if kind == fmt.Kind.DEPTHWISE_CONV_2D:
         return depthwise_plan(call).scratch_bytes
-    plan = conv_plan(call, levels, max_sums, kernel)
+    plan = conv_plan(call, levels, counts.max_sums, kernel)
     return None if plan is None else plan.scratch_bytes
+
+
+def _bitwise(call: Call, levels: int, counts: PlaneCounts, plan: BitPlan) -> dict[str, float]:
+    rows = levels * call.geometry.output_channels
+    signs = counts.sign_words * plan.windows
+    return {
+        "sign_words": signs * (plan.streams == 1),
+        "sign_and_plane_words": signs * (plan.streams == 2),
+        "plane_words": counts.plane_words * plan.windows,
+        "dots": rows * plan.windows,
+        "rests": counts.rest_rows * plan.windows,
+        "listed_words": counts.listed_words * plan.tiles,
+        "rows": rows * plan.tiles,
+        "channels": call.geometry.output_channels * plan.tiles,
+        "outputs": call.geometry.output_channels * call.positions,
+        "cut": plan.cut,
+        "gathered": plan.gathered,
+        "appended": plan.appended,
+        "layers": 1,
+    }
 
 
 def _decoding(counts: PlaneCounts, times: int) -> dict[str, float]:

@@ -36,9 +36,16 @@ def kernel(target: str) -> str:
     return _coefficients()[target]["kernel"]
 
 
-def instructions(
-    call: Call, levels: int, counts: PlaneCounts, target: str, activation_levels: int = 0
-) -> float | None:
+# Costs of the bitwise kernel, whatever the operator.
+BITWISE = "BITWISE"
+
+
+def operator(call: Call, counts: PlaneCounts) -> str:
+    """Whose costs a layer has."""
+    return BITWISE if counts.bitwise else call.geometry.kind.name
+
+
+def instructions(call: Call, levels: int, counts: PlaneCounts, target: str) -> float | None:
     """Instructions of a layer; None where it would run on the reference kernel.
 
     Args:
@@ -46,11 +53,10 @@ def instructions(
       levels: Planes M.
       counts: What its planes hold.
       target: One of ``targets()``.
-      activation_levels: Levels K of the input; 0 if it is int8.
     """
     model = _coefficients()[target]
-    work = kernel_work(call, levels, counts, kernel(target), activation_levels)
-    return None if work is None else work_cost(model["costs"][call.geometry.kind.name], work)
+    work = kernel_work(call, levels, counts, kernel(target))
+    return None if work is None else work_cost(model["costs"][operator(call, counts)], work)
 
 
 def int8_instructions(call: Call, target: str) -> float:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import dataclasses
 from types import ModuleType
 from typing import Any
 
 from tfmot_mltq.cost_model import predict
 from tfmot_mltq.cost_model.choose_encodings import choose_encodings
+from tfmot_mltq.cost_model.kernel_plan import Call
 from tfmot_mltq.cost_model.kernel_work import count_planes, scratch_bytes
 from tfmot_mltq.layout.multi_level_layer import MultiLevelLayer
 from tfmot_mltq.packing import packed_layer
@@ -34,9 +36,16 @@ def predict_layers(
     """
     found = {}
     for name, calls in layer_calls(model, adapter, layers).items():
-        planes, activation_levels = layers[name].rows(), layers[name].spec.activation_levels
+        planes, spec = layers[name].rows(), layers[name].spec
+        cut = {
+            "activation_levels": spec.activation_levels,
+            "binary_activations": spec.kind == "binary",
+        }
         found[name] = _add_up(
-            [_predict_call(call, planes, activation_levels, optimize, target) for call in calls]
+            [
+                _predict_call(dataclasses.replace(call, **cut), planes, optimize, target)
+                for call in calls
+            ]
         )
     return found
 
@@ -48,20 +57,16 @@ def add_predictions(predictions: list[dict[str, Any]]) -> dict[str, Any]:
     }
 
 
-def _predict_call(
-    call: Any, planes: Any, activation_levels: int, optimize: str, target: str
-) -> dict[str, Any]:
+def _predict_call(call: Call, planes: Any, optimize: str, target: str) -> dict[str, Any]:
     encodings = choose_encodings(call, planes, optimize, target)
     counts = count_planes(planes, encodings)
     kernel = predict.kernel(target)
-    instructions = predict.instructions(call, len(planes), counts, target, activation_levels)
+    instructions = predict.instructions(call, len(planes), counts, target)
     return {
-        "flash_bytes": packed_layer.packed_bytes(planes, encodings, activation_levels),
+        "flash_bytes": packed_layer.packed_bytes(planes, encodings, call.activation_levels),
         "instructions": None if instructions is None else round(instructions),
         "int8_instructions": round(predict.int8_instructions(call, target)),
-        "scratch_bytes": scratch_bytes(
-            call, len(planes), counts.max_sums, kernel, activation_levels
-        ),
+        "scratch_bytes": scratch_bytes(call, len(planes), counts, kernel),
     }
 
 

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from tfmot_mltq.packing import packed_layer, plane_codec
+from tfmot_mltq.packing.format import Kind
 from tfmot_mltq.report.zero_activations import UsedActivations
 
 # Each weight counts as often as it is used. The full text of the method's paper was not available;
@@ -78,6 +79,7 @@ def layer_statistics(
     name: str,
     layer_class: str,
     kind: str,
+    operator: Kind,
     planes: np.ndarray,
     positions: int,
     used: UsedActivations | None = None,
@@ -89,11 +91,14 @@ def layer_statistics(
       name: Layer name.
       layer_class: Keras class of the layer.
       kind: "ternary" or "binary".
+      operator: Operator that runs it.
       planes: Shape (levels, output_channels, row_size).
       positions: How often each weight is used for one sample.
       used: What data met; None without data.
       activation_levels: Levels K of the input; 0 if it is int8.
     """
+    can_be_bitwise = activation_levels > 0 and operator != Kind.DEPTHWISE_CONV_2D
+    encodings = plane_codec.smallest_encodings(planes, can_be_bitwise)
     return LayerStatistics(
         name=name,
         layer_class=layer_class,
@@ -104,7 +109,7 @@ def layer_statistics(
         nonzero_words=int(np.count_nonzero(np.any(planes != 0, axis=0))),
         level_densities=tuple(float(np.mean(plane != 0)) for plane in planes),
         positions=positions,
-        flash_bytes=packed_layer.packed_bytes(planes, activation_levels=activation_levels),
+        flash_bytes=packed_layer.packed_bytes(planes, encodings, activation_levels),
         activation_levels=activation_levels,
         entropy_bytes=plane_codec.entropy_bytes(planes),
         int8_bytes=planes[0].size + 4 * planes.shape[1],

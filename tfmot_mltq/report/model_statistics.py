@@ -52,6 +52,7 @@ def model_statistics(
             name,
             layer.layer_class,
             layer.spec.kind,
+            layer.kind.operator,
             layer.rows(),
             positions[name],
             used.get(name),
