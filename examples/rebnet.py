@@ -6,6 +6,11 @@ Trains a network from random weights for every kind and number of levels, as man
 for the activations, with the first layer in int8; converts it; and writes one line of JSON per run
 to results.jsonl in --output. Runs that are in the file already are not repeated.
 
+    python examples/rebnet.py --network=cnn --levels=3 --speedups=20,40 --granularity=word
+
+Prunes and trains on the ternary networks that are in --output, to one-sided potential speed-ups, of
+bits or of words, over the same network without any zero.
+
 --network=mlp is 784-256-256-256-10 on MNIST; cnn is 64-64-P-128-128-P-256-256-512-512-10 on
 CIFAR-10, or with --digits on SVHN from --data (M. Ghasemzadeh, M. Samragh, F. Koushanfar: ReBNet,
 2018).
@@ -40,12 +45,19 @@ flags.DEFINE_list("levels", ["1", "2", "3"], "Levels, of the weights and of the 
 flags.DEFINE_float("width", 1.0, "Width of the hidden layers, times ReBNet's.")
 flags.DEFINE_float("epochs", 30.0, "Epochs of training.")
 flags.DEFINE_float("learning_rate", 0.05, "Peak learning rate.")
+flags.DEFINE_list("speedups", [], "Prune trained ternary networks to these speed-ups.")
+flags.DEFINE_enum("granularity", "bit", ["bit", "word"], "What is pruned.")
+flags.DEFINE_float("pruning_epochs", 6.0, "Epochs of training while and after pruning.")
+flags.DEFINE_float("pruning_learning_rate", 0.02, "Peak learning rate of these.")
 flags.DEFINE_integer("batch_size", 128, "Images per step.")
 flags.DEFINE_integer("tflm_images", 1000, "Test images to run on TensorFlow Lite Micro.")
 flags.DEFINE_integer("seed", 1, "Random seed.")
 
 # What makes a run; a line of the results with the same values is not repeated.
 _RUN = ("network", "data", "width", "epochs", "learning_rate", "batch_size", "seed")
+_PRUNING_RUN = (*_RUN, "granularity", "pruning_epochs", "pruning_learning_rate")
+# The sparsity rises for this share of training.
+_RISE = 0.7
 _MEASURED_IMAGES = 200
 
 
@@ -113,16 +125,36 @@ def scaled(images):
     return images / np.float32(127.5) - 1
 
 
+def batches(x, y):
+    """Batches to train on."""
+    mirror = FLAGS.network == "cnn" and not FLAGS.digits
+    return ScaledImages(AugmentedImages(x, y, FLAGS.batch_size, FLAGS.seed, mirror))
+
+
 def train(kind, levels, x, y):
     """A network with so many levels of weights and of activations."""
     model = build_mlp(FLAGS.width) if FLAGS.network == "mlp" else build_cnn(FLAGS.width)
     q = mltq.quantize_model(
         model, levels, kind=kind, activation_levels=levels, include_last_layer=True
     )
-    mirror = FLAGS.network == "cnn" and not FLAGS.digits
-    images = ScaledImages(AugmentedImages(x, y, FLAGS.batch_size, FLAGS.seed, mirror))
-    fit(q, images, FLAGS.epochs, FLAGS.learning_rate)
+    fit(q, batches(x, y), FLAGS.epochs, FLAGS.learning_rate)
     return q
+
+
+def prune(q, speedup, x, y):
+    """A trained network, pruned to a speed-up and trained on."""
+    images = batches(x, y)
+    total = mltq.summary(q, print_table=False)["total"]
+    reached = total[f"potential_speedup_{FLAGS.granularity}"]
+    schedule = mltq.PolynomialDecay(
+        1.0 - 1.0 / min(reached, speedup), 1.0 - 1.0 / speedup, 0,
+        int(_RISE * FLAGS.pruning_epochs * len(images)), power=5, frequency=50,
+    )  # fmt: skip
+    p = mltq.prune_low_magnitude(
+        q, schedule, FLAGS.granularity, "global", "relative_error_per_work", sparsity_of="work"
+    )
+    fit(p, images, FLAGS.pruning_epochs, FLAGS.pruning_learning_rate, [mltq.UpdatePruningStep()])
+    return p
 
 
 def figures(q, x, y):
@@ -131,13 +163,32 @@ def figures(q, x, y):
     tflite = mltq.convert(q)
     shown = slice(FLAGS.tflm_images)
     answers = np.argmax(mltq.Interpreter(tflite, runtime="tflm").predict(x[shown]), 1)
+    summary = mltq.summary(q, print_table=False)
     return {
         "accuracy": accuracy(q, x, y),
         "tflm_accuracy": float(np.mean(answers == y[shown])),
         "tflite_bytes": len(tflite),
         "one_sided": speedups["one_sided"],
         "two_sided": speedups["two_sided"],
+        "level_densities": {
+            layer["name"]: [round(density, 5) for density in layer["level_densities"]]
+            for layer in summary["layers"]
+        },
     }
+
+
+def runs():
+    """Every run that is asked for, as what makes it."""
+    if FLAGS.speedups:
+        values = {name: FLAGS[name].value for name in _PRUNING_RUN}
+        for levels, speedup in itertools.product(FLAGS.levels, FLAGS.speedups):
+            yield {
+                "kind": "ternary", "levels": int(levels), "speedup": float(speedup), **values
+            }  # fmt: skip
+        return
+    values = {name: FLAGS[name].value for name in _RUN}
+    for kind, levels in itertools.product(FLAGS.kinds, FLAGS.levels):
+        yield {"kind": kind, "levels": int(levels), "speedup": 1.0, **values}
 
 
 def main(_):
@@ -148,18 +199,23 @@ def main(_):
     path = output / "results.jsonl"
     x_train, y_train, x_test, y_test = load_data()
     x_test = scaled(x_test)
-    for kind, levels in itertools.product(FLAGS.kinds, map(int, FLAGS.levels)):
-        run = {"kind": kind, "levels": levels} | {name: FLAGS[name].value for name in _RUN}
+    for run in runs():
         done = path.read_text() if path.exists() else ""
         if any(run.items() <= json.loads(line).items() for line in done.splitlines()):
             console.print(f"already in {path}: {run}")
             continue
-        console.rule(f"{kind}, {levels} levels")
+        name = f"{FLAGS.network}_{run['kind']}_{run['levels']}"
+        console.rule(f"{name}, {run['speedup']}x")
         keras.utils.set_random_seed(FLAGS.seed)
         start = time.monotonic()
-        q = train(kind, levels, x_train, y_train)
+        if run["speedup"] > 1:
+            q = keras.models.load_model(output / f"{name}.keras", compile=False)
+            q = prune(q, run["speedup"], x_train, y_train)
+            name += f"_{FLAGS.granularity}_{run['speedup']}x"
+        else:
+            q = train(run["kind"], run["levels"], x_train, y_train)
         result = run | figures(q, x_test, y_test) | {"seconds": round(time.monotonic() - start)}
-        q.save(output / f"{FLAGS.network}_{kind}_{levels}.keras")
+        q.save(output / f"{name}.keras")
         with replaced_file(path) as temporary:
             temporary.write_text(done + json.dumps(result) + "\n")
         console.print_json(data=result)
