@@ -7,6 +7,7 @@ from packed_layers import packed_sizes
 
 import tfmot_mltq as mltq
 from tfmot_mltq import activation_levels as mathematics
+from tfmot_mltq.packing import format as fmt
 
 KINDS = ("ternary", "binary")
 
@@ -61,6 +62,131 @@ def test_more_levels_leave_less(kind, rng):
         errors.append(np.mean((x - value) ** 2))
     assert errors == sorted(errors, reverse=True)
     assert errors[-1] < 0.1 * np.mean(x**2)
+
+
+def test_penalty_counts_entries_and_pushes_thresholds(rng):
+    import tensorflow as tf
+    import tensorflow.experimental.numpy as tnp
+
+    base, factors, thresholds = random_levels(rng, 3, "ternary")
+    x = tf.constant(rng.normal(0, 1, (40, 7)).astype(np.float32))
+    scales = mathematics.trained_scales(base, factors, np, nothing)
+    thresholds = tf.constant(thresholds)
+    with tf.GradientTape() as tape:
+        tape.watch([x, thresholds])
+        share = mathematics.nonzero_share(x, tf.constant(scales), thresholds, tnp, tf.stop_gradient)
+    fixed = mathematics.fixed_levels(base, factors, thresholds.numpy(), "ternary")
+    planes = fixed.planes(x.numpy())
+    assert float(share) == pytest.approx(np.mean(planes != 0), abs=1e-6)
+    to_x, to_thresholds = tape.gradient(share, [x, thresholds])
+    assert (to_thresholds.numpy() < 0).all()  # a descent raises them
+    assert np.mean(to_x.numpy() * x.numpy()) > 0  # and makes activations smaller
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"activity_regularization": -1.0, "activation_levels": 1},
+        {"activity_regularization": float("nan"), "activation_levels": 1},
+        {"activity_regularization": 0.1},
+        {"activity_regularization": 0.1, "activation_levels": 1, "kind": "binary"},
+    ],
+)
+def test_penalties_that_there_are_not(wrong):
+    layer = keras.layers.Dense(3)
+    with pytest.raises(ValueError, match="activity_regularization"):
+        mltq.quantize_annotate_layer(layer, **wrong)
+
+
+def test_penalty_makes_activations_sparse(images):
+    shares = []
+    for weight in (0.0, 3.0):
+        keras.utils.set_random_seed(1)
+        q = mltq.quantize_model(
+            network(), levels=2, activation_levels=2, activity_regularization=weight
+        )
+        loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+        q.compile(keras.optimizers.Adam(1e-2), loss)
+        q.fit(images, np.arange(32) % 4, batch_size=8, epochs=6, verbose=0)
+        total = mltq.summary(q, images, print_table=False)["total"]
+        shares.append(total["activation_density"])
+    assert shares[1] < 0.7 * shares[0]
+
+
+def test_layers_of_several_tensors_get_no_levels():
+    with pytest.raises(mltq.UnsupportedModelError, match="cannot be quantized to levels"):
+        mltq.quantize_annotate_layer(keras.layers.Add(), activation_levels=2)
+
+
+def test_a_layer_that_reads_two_tensors_in_turn(images):
+    """Its activations have one set of scales, and each call a table for its own input."""
+    layers = keras.layers
+    inputs = keras.Input((9, 8, 3))
+    shared = layers.Conv2D(8, 3, padding="same", activation="relu", name="shared")
+    x = layers.Conv2D(8, 3, padding="same", activation="relu", name="stem")(inputs)
+    x = shared(shared(x))
+    model = keras.Model(inputs, layers.Dense(4, name="head")(layers.Flatten()(x)))
+    q = mltq.quantize_model(model, levels=2, activation_levels=2)
+    mltq.calibrate(q, images)
+    tflite = mltq.convert(q)
+    answers = q.predict(images, verbose=0)
+    on_tflm = mltq.Interpreter(tflite).predict(images)
+    assert np.corrcoef(on_tflm.ravel(), answers.ravel())[0, 1] > 0.95
+
+
+def test_scratch_above_the_limit_is_refused(trained):
+    with pytest.raises(mltq.ConversionError, match=r"needs [\d,]+ bytes of scratch on cortex-m4"):
+        mltq.convert(trained, max_scratch_bytes=40)
+    tflite = mltq.convert(trained, max_scratch_bytes=100_000)
+    assert tflite == mltq.convert(trained)
+
+
+def families(tflite):
+    """Whether each layer of a model is for the bitwise kernel."""
+    from tfmot_mltq import flatbuffer
+
+    model = flatbuffer.load(tflite)
+    found = {}
+    for tensor in model.subgraphs[0].tensors:
+        name = flatbuffer.tensor_name(tensor)
+        if name.endswith("/planes"):
+            encoding = int(model.buffers[tensor.buffer].data[8]) & fmt.ENCODING_MASK
+            found[name.removesuffix("/planes")] = encoding in fmt.BITWISE_ENCODINGS
+    return found
+
+
+def test_both_families_give_the_same_bytes(trained, images):
+    """Binary planes take fewest bytes as bits; ternary ones are forced, except depthwise."""
+    kind = trained.get_layer("ternarize_conv").kind
+    smallest = mltq.convert(trained)
+    adding = mltq.convert(trained, encoding=0)
+    assert families(smallest) == {
+        name: kind == "binary" and name != "quant_dw" for name in families(adding)
+    }
+    assert not any(families(adding).values())
+    expected = mltq.Interpreter(adding).predict(images)
+    np.testing.assert_array_equal(mltq.Interpreter(smallest).predict(images), expected)
+    with pytest.raises(mltq.ConversionError, match=r"'quant_dw': .*not depthwise"):
+        mltq.convert(trained, encoding=fmt.ENCODING_BIT_PLANES)
+
+
+def test_ternary_bit_planes_in_the_runtimes(images):
+    layers = keras.layers
+    model = keras.Sequential([
+        keras.Input((9, 8, 3)),
+        layers.Conv2D(40, 3, activation="relu", name="stem"),
+        layers.Conv2D(8, 3, padding="same", activation="relu", name="conv"),
+        layers.Flatten(),
+        layers.Dense(4, name="head"),
+    ])  # fmt: skip
+    q = mltq.quantize_model(model, levels=3, activation_levels=2, include_last_layer=True)
+    mltq.calibrate(q, images)
+    bits = mltq.convert(q, encoding=fmt.ENCODING_BIT_PLANES)
+    assert all(families(bits).values())
+    expected = mltq.Interpreter(mltq.convert(q, encoding=6)).predict(images)
+    np.testing.assert_array_equal(mltq.Interpreter(bits).predict(images), expected)
+    on_litert = mltq.Interpreter(bits, "litert", reference_kernels=True).predict(images)
+    np.testing.assert_array_equal(on_litert, expected)
 
 
 @pytest.mark.parametrize("levels", [-1, 5, 1.5, True])

@@ -13,6 +13,7 @@ Scales beta and threshold factors f are trained, one of each per layer and level
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -142,7 +143,41 @@ def trained_value(
       xp: NumPy-like namespace of ``x``.
       stop_gradient: The framework's function.
     """
-    total = xp.zeros_like(x)
+    return sum(
+        value for value, _ in _trained_levels(x, scales, thresholds, kind, xp, stop_gradient)
+    )
+
+
+def nonzero_share(x: Array, scales: Array, thresholds: Array, xp: Any, stop_gradient: Any) -> Array:
+    """The share of the entries of all levels that are not zero, a scalar, with gradients for the
+    activations and the thresholds: those of a step of half a scale in the place of the jump.
+
+    Args:
+      x: Activations.
+      scales: Shape (levels,), from ``trained_scales``.
+      thresholds: Shape (levels,).
+      xp: NumPy-like namespace of ``x``.
+      stop_gradient: The framework's function.
+    """
+    fixed_scales = stop_gradient(scales)
+    # A threshold answers for its own level, not for what it leaves to the next.
+    levels = _trained_levels(
+        x, fixed_scales, stop_gradient(thresholds), "ternary", xp, stop_gradient
+    )
+    shares = []
+    for level, (_, residual) in enumerate(levels):
+        margin = xp.abs(_ratio(xp, residual, fixed_scales[level])) - thresholds[level]
+        ones, zeros = xp.ones_like(margin), xp.zeros_like(margin)
+        step = xp.minimum(xp.maximum(margin / _JUMP_WIDTH + 0.5, zeros), ones)
+        entries = xp.where(margin > 0, ones, zeros)
+        shares.append(xp.mean(step + stop_gradient(entries - step)))
+    return sum(shares) / len(shares)
+
+
+def _trained_levels(
+    x: Array, scales: Array, thresholds: Array, kind: str, xp: Any, stop_gradient: Any
+) -> Iterator[tuple[Array, Array]]:
+    """The value of every level, and the residual that it was cut from."""
     residual = x
     for level in range(scales.shape[0]):
         scale, threshold = scales[level], thresholds[level]
@@ -156,6 +191,5 @@ def trained_value(
             near = xp.abs(xp.abs(fixed) - stop_gradient(threshold)) < _JUMP_WIDTH / 2
             slope = xp.where(near, -xp.sign(fixed) / _JUMP_WIDTH, xp.zeros_like(fixed))
             passed = passed + slope * (threshold - stop_gradient(threshold))
-        total = total + scale * passed
+        yield scale * passed, residual
         residual = residual - scale * passed
-    return total

@@ -46,6 +46,7 @@ class Decomposition:
         least-squares ones on, instead of following from the weights.
       activation_levels: Levels K of the activations that meet these weights, of the same kind; 0
         leaves them int8. See ``activation_levels``.
+      activity_regularization: Weight of a penalty on the share of their entries that are not zero.
 
     Raises:
       ValueError: A field is out of its range.
@@ -58,6 +59,7 @@ class Decomposition:
     refit: bool = False
     learned_scales: bool = False
     activation_levels: int = 0
+    activity_regularization: float = 0.0
 
     def __post_init__(self) -> None:
         if isinstance(self.levels, bool) or not isinstance(self.levels, (int, np.integer)):
@@ -70,6 +72,14 @@ class Decomposition:
         if isinstance(activations, bool) or activations not in range(MAX_LEVELS + 1):
             raise ValueError(
                 f"activation_levels must be an integer from 0 to {MAX_LEVELS}, got {activations!r}."
+            )
+        penalty = self.activity_regularization
+        if not 0.0 <= penalty < np.inf:
+            raise ValueError(f"activity_regularization must be 0 or more, got {penalty!r}.")
+        if penalty and (self.kind == "binary" or not activations):
+            raise ValueError(
+                "activity_regularization encourages zeros among ternary activations: it needs "
+                "activation_levels and kind='ternary'."
             )
         if self.kind not in KINDS:
             raise ValueError(f"kind must be one of {KINDS}, got {self.kind!r}.")

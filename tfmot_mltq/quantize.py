@@ -25,6 +25,7 @@ def quantize_model(
     refit: bool = False,
     learned_scales: bool = False,
     activation_levels: int = 0,
+    activity_regularization: float = 0.0,
     include_first_layer: bool = False,
     include_last_layer: bool = False,
 ) -> Any:
@@ -47,6 +48,8 @@ def quantize_model(
       activation_levels: Levels K, 1 to 4, of the inputs of these layers: x ~ sum of beta_k * U_k,
         U_k in {-1, 0, +1}, or {-1, +1} for kind="binary". Scales and thresholds are trained. 0
         leaves them int8.
+      activity_regularization: Weight of the mean share of entries of U_k that are not zero, which
+        is added to the loss for each of these layers; encourages sparse activations. 0 for none.
       include_first_layer: Also quantize the layers that read the inputs of the model; by default
         they stay int8, which costs little and keeps accuracy.
       include_last_layer: The same for the layers that no other such layer follows.
@@ -63,7 +66,14 @@ def quantize_model(
       ImportError: The model is a tf_keras model and TensorFlow Model Optimization is missing.
     """
     spec = Decomposition(
-        levels, kind, threshold, per_channel, refit, learned_scales, activation_levels
+        levels,
+        kind,
+        threshold,
+        per_channel,
+        refit,
+        learned_scales,
+        activation_levels,
+        activity_regularization,
     )
     adapter = adapter_of(model)
     adapter.GRAPHS.check_model(model)
@@ -97,6 +107,7 @@ def quantize_annotate_layer(
     refit: bool = False,
     learned_scales: bool = False,
     activation_levels: int = 0,
+    activity_regularization: float = 0.0,
 ) -> Any:
     """Marks one layer for ``quantize_apply``, TFMOT's way of choosing layers.
 
@@ -109,6 +120,7 @@ def quantize_annotate_layer(
       refit: As in ``quantize_model``.
       learned_scales: As in ``quantize_model``.
       activation_levels: As in ``quantize_model``.
+      activity_regularization: As in ``quantize_model``.
 
     Returns:
       The annotated layer, to be used in the model in the layer's place.
@@ -118,7 +130,14 @@ def quantize_annotate_layer(
       UnsupportedModelError: The layer cannot get multi-level weights; the message says why.
     """
     spec = Decomposition(
-        levels, kind, threshold, per_channel, refit, learned_scales, activation_levels
+        levels,
+        kind,
+        threshold,
+        per_channel,
+        refit,
+        learned_scales,
+        activation_levels,
+        activity_regularization,
     )
     adapter = adapter_of(layer, "layer")
     reason = unsupported_reason(layer)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 # Raised when a configuration changes in a way that older versions of the package cannot read.
-CONFIG_VERSION = 3
+CONFIG_VERSION = 4
 _KEY = "config_version"
 
 

@@ -101,7 +101,11 @@ def _place_quantizers(model: Any, specs: dict[str, Decomposition | None]) -> Any
         if spec is not None and spec.activation_levels:
             check_activation_levels(layer, spec)
             name = f"ternarize_{layer.name}"
-            before = [TernarizeActivation(spec.activation_levels, spec.kind, name=name)]
+            before = [
+                TernarizeActivation(
+                    spec.activation_levels, spec.kind, spec.activity_regularization, name=name
+                )
+            ]
         # Several outputs are parts of the input, as of ops.split, and keep its quantization.
         if layer.name in deferred or keeps_quantization(layer) or not stores_int8[layer.name]:
             return [*before, copy]

@@ -25,12 +25,20 @@ class TernarizeActivation(SavedLayer, keras.layers.Layer):
     Args:
       levels: Levels K.
       kind: "ternary" or "binary".
+      activity_regularization: Weight of the share of entries that are not zero, in the loss.
     """
 
-    def __init__(self, levels: int, kind: str = "ternary", **kwargs: Any) -> None:
+    def __init__(
+        self,
+        levels: int,
+        kind: str = "ternary",
+        activity_regularization: float = 0.0,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(autocast=False, **kwargs)
         self.levels = levels
         self.kind = kind
+        self.activity_regularization = activity_regularization
         self.supports_masking = True
 
     def build(self, input_shape: Any) -> None:
@@ -71,6 +79,9 @@ class TernarizeActivation(SavedLayer, keras.layers.Layer):
             base, ops.convert_to_tensor(self.factors), xp, ops.stop_gradient
         )
         thresholds = ops.convert_to_tensor(self.thresholds)
+        if training and self.activity_regularization:
+            share = mathematics.nonzero_share(values, scales, thresholds, xp, ops.stop_gradient)
+            self.add_loss(self.activity_regularization * share)
         result = mathematics.trained_value(
             values, scales, thresholds, self.kind, xp, ops.stop_gradient
         )
@@ -89,4 +100,9 @@ class TernarizeActivation(SavedLayer, keras.layers.Layer):
 
     def get_config(self) -> dict[str, Any]:
         """Keras configuration."""
-        return {**super().get_config(), "levels": self.levels, "kind": self.kind}
+        return {
+            **super().get_config(),
+            "levels": self.levels,
+            "kind": self.kind,
+            "activity_regularization": self.activity_regularization,
+        }

@@ -52,12 +52,20 @@ class TernarizeActivation(tf_keras.layers.Layer):
     Args:
       levels: Levels K.
       kind: "ternary" or "binary".
+      activity_regularization: Weight of the share of entries that are not zero, in the loss.
     """
 
-    def __init__(self, levels: int, kind: str = "ternary", **kwargs: Any) -> None:
+    def __init__(
+        self,
+        levels: int,
+        kind: str = "ternary",
+        activity_regularization: float = 0.0,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(**kwargs)
         self.levels = levels
         self.kind = kind
+        self.activity_regularization = activity_regularization
 
     def build(self, input_shape: Any) -> None:
         """Adds the scales and thresholds."""
@@ -103,6 +111,9 @@ class TernarizeActivation(tf_keras.layers.Layer):
             base, tf.convert_to_tensor(self.factors), tnp, tf.stop_gradient
         )
         thresholds = tf.convert_to_tensor(self.thresholds)
+        if training and self.activity_regularization:
+            share = mathematics.nonzero_share(inputs, scales, thresholds, tnp, tf.stop_gradient)
+            self.add_loss(self.activity_regularization * share)
         result = mathematics.trained_value(
             inputs, scales, thresholds, self.kind, tnp, tf.stop_gradient
         )
@@ -119,4 +130,9 @@ class TernarizeActivation(tf_keras.layers.Layer):
 
     def get_config(self) -> dict[str, Any]:
         """Keras configuration."""
-        return {**super().get_config(), "levels": self.levels, "kind": self.kind}
+        return {
+            **super().get_config(),
+            "levels": self.levels,
+            "kind": self.kind,
+            "activity_regularization": self.activity_regularization,
+        }

@@ -108,7 +108,10 @@ def _place_quantizers(model: Any, configured: dict[str, configs.OutputQuantizeCo
             return [wrapper]
         check_activation_levels(layer, spec)
         name = f"ternarize_{layer.name}"
-        return [TernarizeActivation(spec.activation_levels, spec.kind, name=name), wrapper]
+        ternarize = TernarizeActivation(
+            spec.activation_levels, spec.kind, spec.activity_regularization, name=name
+        )
+        return [ternarize, wrapper]
 
     placed = GRAPHS.rebuild(model, place, on_input=_quantize_input)
     for layer, copy in copies:
