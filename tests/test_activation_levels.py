@@ -281,7 +281,52 @@ def test_two_sided_figures_count_bits_of_both_sides(trained, images):
     assert entry["activation_levels"] == 2
 
 
-def test_bytes_of_the_table_are_counted(trained):
+def test_bytes_of_the_tables_are_counted(trained):
+    """A table may be in the layer that makes the input."""
     sizes = packed_sizes(mltq.convert(trained))
-    for layer in mltq.summary(trained, print_table=False)["layers"]:
-        assert layer["flash_bytes"] == sizes[layer["name"]]
+    layers = mltq.summary(trained, print_table=False)["layers"]
+    assert {layer["name"] for layer in layers} == set(sizes)
+    assert sum(layer["flash_bytes"] for layer in layers) == sum(sizes.values())
+
+
+def packed_layers_of(tflite):
+    """The packed layers of a model, by name."""
+    from tfmot_mltq import flatbuffer
+    from tfmot_mltq.packing import packed_layer
+
+    model = flatbuffer.load(tflite)
+    return {
+        flatbuffer.tensor_name(tensor).removesuffix("/planes"): packed_layer.decode(
+            bytes(model.buffers[tensor.buffer].data)
+        )
+        for tensor in model.subgraphs[0].tensors
+        if flatbuffer.tensor_name(tensor).endswith("/planes")
+    }
+
+
+def test_levels_are_passed_on_where_one_layer_reads_another(images):
+    layers = keras.layers
+    inputs = keras.Input((9, 8, 3))
+    x = layers.Conv2D(8, 3, activation="relu", name="stem")(inputs)
+    x = layers.Conv2D(8, 3, activation="relu", name="a")(x)  # its input is made by a stock layer
+    x = layers.Conv2D(8, 3, activation="relu", name="b")(x)
+    y = layers.Conv2D(8, 3, padding="same", name="c")(x)  # b has two readers
+    x = layers.Add()([x, y])
+    x = layers.Conv2D(8, 2, name="d")(x)  # an addition is no such layer
+    x = layers.Dense(6, name="e")(layers.Flatten()(x))
+    model = keras.Model(inputs, layers.Dense(4, name="head")(x))
+    q = mltq.quantize_model(model, levels=2, activation_levels=2)
+    mltq.calibrate(q, images)
+    tflite = mltq.convert(q)
+    packed = packed_layers_of(tflite)
+    assert {name for name, layer in packed.items() if layer.activation is not None} == {
+        f"quant_{name}" for name in "acd"
+    }
+    assert {name for name, layer in packed.items() if layer.output_activation is not None} == {
+        f"quant_{name}" for name in "ad"
+    }
+    answers = q.predict(images, verbose=0)
+    on_tflm = mltq.Interpreter(tflite).predict(images)
+    assert np.corrcoef(on_tflm.ravel(), answers.ravel())[0, 1] > 0.95
+    on_litert = mltq.Interpreter(tflite, "litert", reference_kernels=True).predict(images)
+    np.testing.assert_array_equal(on_litert, on_tflm)

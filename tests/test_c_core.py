@@ -6,7 +6,13 @@ import struct
 
 import numpy as np
 import pytest
-from packed_layers import random_bitwise_layer, random_geometry, random_input, random_layer
+from packed_layers import (
+    random_bitwise_layer,
+    random_geometry,
+    random_input,
+    random_layer,
+    with_activation,
+)
 
 from tfmot_mltq.packing import format as fmt
 from tfmot_mltq.packing import packed_layer, plane_codec
@@ -87,6 +93,23 @@ def test_both_families_of_kernels(kind, binary, rng):
         check_same(layer, x, encodings)
         distinct.update(np.unique(check_same(layer, x)).tolist())
     assert len(distinct) > 100
+
+
+@pytest.mark.parametrize("kind", fmt.Kind)
+def test_outputs_with_levels(kind, rng):
+    """What a reader would look up, in the place of the int8 output; also behind a cut input."""
+    for _ in range(30):
+        layer = random_layer(rng, kind)
+        if rng.random() < 0.5:
+            layer = with_activation(rng, layer, 2)
+        table = with_activation(rng, layer, int(rng.integers(1, 5))).activation
+        x = random_input(rng, layer.geometry)
+        plain = check_same(layer, x)
+        levels = dataclasses.replace(layer, output_activation=table)
+        np.testing.assert_array_equal(check_same(levels, x), table.values[plain.astype(int) + 128])
+        decoded = packed_layer.decode(packed_layer.encode(levels))
+        np.testing.assert_array_equal(decoded.output_activation.planes, table.planes)
+        np.testing.assert_array_equal(decoded.output_activation.scales, table.scales)
 
 
 @pytest.mark.parametrize("binary", [(False, False), (True, False), (True, True)])

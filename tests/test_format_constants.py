@@ -54,6 +54,8 @@ def test_enumerations():
         "ENCODING_SIGN_BITS",
         "ENCODING_BIT_PLANES",
         "ENCODING_MASK",
+        "ACTIVATION_LEVELS_MASK",
+        "OUTPUT_LEVELS_SHIFT",
         "COUNT_BITS_SHIFT",
     ],
 )

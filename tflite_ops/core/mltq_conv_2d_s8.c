@@ -138,9 +138,9 @@ typedef struct {
 } LaneRows;
 
 /* Packs a column that all lanes have. */
-static MLTQ_NOINLINE void pack_full_column(const LaneRows* rows, size_t at, uint32_t channels,
-                                           uint32_t* words, size_t pitch) {
-  mltq_lanes_pack_column(rows->values, at, channels, words, pitch, false, 0u, 0);
+static MLTQ_NOINLINE void pack_full_column(const int8_t* const rows[MLTQ_LANES], size_t at,
+                                           uint32_t channels, uint32_t* words, size_t pitch) {
+  mltq_lanes_pack_column(rows, at, channels, words, pitch, false, 0u, 0);
 }
 
 /* Packs a column of the lanes that have a bit in `inside`; the others get the zero point. */
@@ -170,7 +170,11 @@ static MLTQ_NOINLINE void pack_mapped_column(const int8_t* const rows[MLTQ_LANES
         mapped[lane][i] = values[(uint8_t)from[i]];
       }
     }
-    pack_masked_column(lanes, 0, count, words, pitch, inside, 0);
+    if (inside == (1u << MLTQ_LANES) - 1u) {
+      pack_full_column(lanes, 0, count, words, pitch);
+    } else {
+      pack_masked_column(lanes, 0, count, words, pitch, inside, 0);
+    }
     at += count;
     words += count * pitch;
     channels -= count;
@@ -194,7 +198,7 @@ static void pack_row(const MltqLayer* layer, const MltqShape* shape, const Band*
     for (; column < width; column += stride, to++) {
       const size_t at = (size_t)column * layer->input_channels;
       if (column < rows->full && map == NULL) {
-        pack_full_column(rows, at, band->channels, to, pitch);
+        pack_full_column(rows->values, at, band->channels, to, pitch);
         continue;
       }
       /* A lane that has ended reads the values of another, which are thrown away. */

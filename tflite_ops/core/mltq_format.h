@@ -47,9 +47,14 @@
 #define MLTQ_PADDING_VALID 0
 #define MLTQ_PADDING_SAME 1
 
-/* Activation table of a layer with activation levels: MLTQ_MAX_LEVELS int8 scales, then a code for
- * every int8 value from -128 on, whose digits in base 3 are the entries of the levels plus 1,
- * lowest first. */
+/* Low bits of the activation levels: those of the input. High bits: those of the output, which is
+ * what the one layer that reads it would make of it. */
+#define MLTQ_ACTIVATION_LEVELS_MASK 0x0F
+#define MLTQ_OUTPUT_LEVELS_SHIFT 4
+
+/* Activation table of an input or output with activation levels: MLTQ_MAX_LEVELS int8 scales, then
+ * a code for every int8 value from -128 on, whose digits in base 3 are the entries of the levels
+ * plus 1, lowest first. */
 #define MLTQ_ACTIVATION_TABLE_BYTES 260
 
 /* Encoding byte of one level. Low bits: dense trits; or how many gap codes share a word, where code

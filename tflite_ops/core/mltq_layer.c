@@ -35,7 +35,9 @@ static MltqStatus parse_header(const uint8_t* packed, size_t packed_bytes, uint8
 
   layer->kind = kind;
   layer->levels = packed[MLTQ_OFFSET_LEVELS];
-  layer->activation_levels = packed[MLTQ_OFFSET_ACTIVATION_LEVELS];
+  const uint8_t activations = packed[MLTQ_OFFSET_ACTIVATION_LEVELS];
+  layer->activation_levels = activations & MLTQ_ACTIVATION_LEVELS_MASK;
+  layer->output_levels = activations >> MLTQ_OUTPUT_LEVELS_SHIFT;
   layer->input_channels = load_u32(packed + MLTQ_OFFSET_INPUT_CHANNELS);
   layer->output_channels = load_u32(packed + MLTQ_OFFSET_OUTPUT_CHANNELS);
   layer->filter_h = (uint16_t)load_u16(packed + MLTQ_OFFSET_FILTER_H);
@@ -50,7 +52,7 @@ static MltqStatus parse_header(const uint8_t* packed, size_t packed_bytes, uint8
   layer->activation_max = (int8_t)packed[MLTQ_OFFSET_ACTIVATION_MAX];
 
   if (layer->levels < 1 || layer->levels > MLTQ_MAX_LEVELS) return MLTQ_ERROR_LEVELS;
-  if (layer->activation_levels > MLTQ_MAX_LEVELS ||
+  if (layer->activation_levels > MLTQ_MAX_LEVELS || layer->output_levels > MLTQ_MAX_LEVELS ||
       (layer->activation_levels > 0 && layer->input_zero_point != 0)) {
     return MLTQ_ERROR_ACTIVATION_LEVELS;
   }
@@ -92,13 +94,16 @@ static MltqStatus parse_header(const uint8_t* packed, size_t packed_bytes, uint8
 /* Finds the tables and the levels, which follow each other up to the end of the tensor. */
 static MltqStatus locate(const uint8_t* packed, size_t packed_bytes, MltqLayer* layer) {
   const size_t channels = layer->output_channels;
-  const uint64_t tables = (uint64_t)channels * (4u + 2u * layer->levels + 1u) +
-                          (layer->activation_levels > 0 ? MLTQ_ACTIVATION_TABLE_BYTES : 0u);
+  const uint64_t input_table = layer->activation_levels > 0 ? MLTQ_ACTIVATION_TABLE_BYTES : 0u;
+  const uint64_t output_table = layer->output_levels > 0 ? MLTQ_ACTIVATION_TABLE_BYTES : 0u;
+  const uint64_t tables =
+      (uint64_t)channels * (4u + 2u * layer->levels + 1u) + input_table + output_table;
   if (tables > packed_bytes - MLTQ_HEADER_BYTES) return MLTQ_ERROR_TRUNCATED;
   layer->biases = packed + MLTQ_HEADER_BYTES;
   layer->multipliers = layer->biases + 4u * channels;
   layer->shifts = layer->multipliers + 2u * channels * layer->levels;
   layer->activation = layer->shifts + channels;
+  layer->output_activation = layer->activation + input_table;
   size_t begin = (MLTQ_HEADER_BYTES + (size_t)tables + MLTQ_WORD_BYTES - 1u) / MLTQ_WORD_BYTES *
                  MLTQ_WORD_BYTES;
   for (uint32_t level = 0; level < layer->levels; level++) {
@@ -124,29 +129,29 @@ void mltq_layer_init_readers(const MltqLayer* layer, MltqPlaneReader readers[MLT
 
 /* Largest sum of the scales of a table, and so largest value of an activation. Returns false if the
  * table is not one. */
-static bool check_activation(const MltqLayer* layer, int64_t* largest) {
+static bool check_activation(const uint8_t* table, uint32_t levels, int64_t* largest) {
   uint32_t codes = 1;
   *largest = 0;
-  for (uint32_t level = 0; level < layer->activation_levels; level++) {
-    const int8_t scale = (int8_t)layer->activation[level];
+  for (uint32_t level = 0; level < levels; level++) {
+    const int8_t scale = (int8_t)table[level];
     if (scale < 0) return false;
     *largest += scale;
     codes *= 3u;
   }
   for (uint32_t i = 0; i < 256u; i++) {
-    if (layer->activation[MLTQ_MAX_LEVELS + i] >= codes) return false;
+    if (table[MLTQ_MAX_LEVELS + i] >= codes) return false;
   }
   return *largest <= INT8_MAX;
 }
 
-const int8_t* mltq_layer_activation_values(const MltqLayer* layer, int8_t values[256]) {
-  if (layer->activation_levels == 0) return NULL;
+/* The sum of the levels of every int8 value x of a table, values[(uint8_t)x]. */
+static void table_values(const uint8_t* table, uint32_t levels, int8_t values[256]) {
   int8_t sums[MAX_ACTIVATION_CODES]; /* of every code; counted up, without divisions */
   int32_t scales[MLTQ_MAX_LEVELS] = {0};
   uint32_t digits[MLTQ_MAX_LEVELS] = {0};
   int32_t sum = 0;
-  for (uint32_t level = 0; level < layer->activation_levels; level++) {
-    scales[level] = (int8_t)layer->activation[level];
+  for (uint32_t level = 0; level < levels; level++) {
+    scales[level] = (int8_t)table[level];
     sum -= scales[level];
   }
   for (uint32_t code = 0; code < MAX_ACTIVATION_CODES; code++) {
@@ -159,8 +164,13 @@ const int8_t* mltq_layer_activation_values(const MltqLayer* layer, int8_t values
     }
   }
   for (uint32_t i = 0; i < 256u; i++) {
-    values[i ^ 0x80u] = sums[layer->activation[MLTQ_MAX_LEVELS + i]];
+    values[i ^ 0x80u] = sums[table[MLTQ_MAX_LEVELS + i]];
   }
+}
+
+const int8_t* mltq_layer_activation_values(const MltqLayer* layer, int8_t values[256]) {
+  if (layer->activation_levels == 0) return NULL;
+  table_values(layer->activation, layer->activation_levels, values);
   return values;
 }
 
@@ -189,8 +199,15 @@ static MltqStatus check_planes(MltqLayer* layer) {
   int64_t above = 127 - (int64_t)layer->input_zero_point; /* x - z is at most this */
   int64_t below = 128 + (int64_t)layer->input_zero_point; /* and at least minus this */
   if (layer->activation_levels > 0) {
-    if (!check_activation(layer, &above)) return MLTQ_ERROR_ACTIVATION_LEVELS;
+    if (!check_activation(layer->activation, layer->activation_levels, &above)) {
+      return MLTQ_ERROR_ACTIVATION_LEVELS;
+    }
     below = above;
+  }
+  int64_t unused;
+  if (layer->output_levels > 0 &&
+      !check_activation(layer->output_activation, layer->output_levels, &unused)) {
+    return MLTQ_ERROR_ACTIVATION_LEVELS;
   }
   MltqPlaneReader readers[MLTQ_MAX_LEVELS];
   mltq_layer_init_readers(layer, readers);
@@ -342,8 +359,18 @@ size_t mltq_layer_scratch_bytes(const MltqLayer* layer, const MltqShape* shape) 
   return optimised > 0 ? optimised : mltq_layer_reference_scratch_bytes(layer, shape);
 }
 
-void mltq_layer_eval_s8_reference(const MltqLayer* layer, const MltqShape* shape,
-                                  const int8_t* input, int8_t* output, void* scratch) {
+/* Puts the sums of levels in the place of the int8 values of an output that has levels. */
+static void map_output(const MltqLayer* layer, const MltqShape* shape, int8_t* output) {
+  if (layer->output_levels == 0) return;
+  int8_t values[256];
+  table_values(layer->output_activation, layer->output_levels, values);
+  const int8_t* end = output + (size_t)shape->batches * (size_t)shape->output_h *
+                                   (size_t)shape->output_w * layer->output_channels;
+  for (; output != end; output++) *output = values[(uint8_t)*output];
+}
+
+static void run_reference(const MltqLayer* layer, const MltqShape* shape, const int8_t* input,
+                          int8_t* output, void* scratch) {
   switch (layer->kind) {
     case MLTQ_KIND_CONV_2D:
       mltq_conv_2d_s8_reference(layer, shape, input, output, scratch);
@@ -357,12 +384,14 @@ void mltq_layer_eval_s8_reference(const MltqLayer* layer, const MltqShape* shape
   }
 }
 
-void mltq_layer_eval_s8(const MltqLayer* layer, const MltqShape* shape, const int8_t* input,
-                        int8_t* output, void* scratch) {
-  if (optimised_scratch_bytes(layer, shape) == 0) {
-    mltq_layer_eval_s8_reference(layer, shape, input, output, scratch);
-    return;
-  }
+void mltq_layer_eval_s8_reference(const MltqLayer* layer, const MltqShape* shape,
+                                  const int8_t* input, int8_t* output, void* scratch) {
+  run_reference(layer, shape, input, output, scratch);
+  map_output(layer, shape, output);
+}
+
+static void run_optimised(const MltqLayer* layer, const MltqShape* shape, const int8_t* input,
+                          int8_t* output, void* scratch) {
   if (mltq_layer_is_bitwise(layer)) {
     mltq_bit_planes_s8(layer, shape, input, output, scratch);
     return;
@@ -378,4 +407,14 @@ void mltq_layer_eval_s8(const MltqLayer* layer, const MltqShape* shape, const in
       mltq_fully_connected_s8(layer, shape, input, output, scratch);
       break;
   }
+}
+
+void mltq_layer_eval_s8(const MltqLayer* layer, const MltqShape* shape, const int8_t* input,
+                        int8_t* output, void* scratch) {
+  if (optimised_scratch_bytes(layer, shape) == 0) {
+    run_reference(layer, shape, input, output, scratch);
+  } else {
+    run_optimised(layer, shape, input, output, scratch);
+  }
+  map_output(layer, shape, output);
 }

@@ -21,6 +21,10 @@
  *
  *     S[m] = sum over k of b[k] * (sum over i of T[c,m][i] * U[k][x[i]])
  *
+ * An output with levels is what its reader would add for it: the int8 output is looked up in the
+ * reader's table, whose sum of levels takes its place, and the reader's input is int8 with the zero
+ * point 0.
+ *
  * |x - z| is at most 255, which bounds S by the number of entries of each sign; mltq_layer_parse
  * refuses a channel whose acc could leave 32 bits, so no kernel needs a wider type.
  * tfmot_mltq/reference/ops.py is the same arithmetic in NumPy.
@@ -46,6 +50,7 @@ typedef struct {
   const uint8_t* multipliers; /* int16 little-endian, levels a channel, unaligned */
   const uint8_t* shifts;      /* uint8, one a channel */
   const uint8_t* activation;  /* MLTQ_ACTIVATION_TABLE_BYTES, if there are activation levels */
+  const uint8_t* output_activation;            /* the same, if the output has levels */
   const uint8_t* level_begin[MLTQ_MAX_LEVELS]; /* aligned for uint32_t */
   const uint8_t* level_end[MLTQ_MAX_LEVELS];
   uint32_t input_channels;
@@ -62,6 +67,7 @@ typedef struct {
   uint8_t kind;
   uint8_t levels;
   uint8_t activation_levels; /* 0: the input is int8 as it is */
+  uint8_t output_levels;     /* 0: the output is int8 as it is */
   uint8_t padding;
   int8_t input_zero_point;
   int8_t activation_min;

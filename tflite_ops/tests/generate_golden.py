@@ -83,6 +83,12 @@ def layers(rng):
         x = rng.integers(-128, 128, (1, size, size + 1, 1), dtype=np.int8)
         yield f"conv_2d_without_entries_{size}", layer, None, x
     yield from bitwise_layers(rng)
+    for kind in Kind:
+        layer = with_activation(rng, random_layer(rng, kind, density=0.4), 2)
+        layer = dataclasses.replace(
+            layer, output_activation=with_activation(rng, layer, 3).activation
+        )
+        yield f"{kind.name.lower()}_output_levels", layer, None, random_input(rng, layer.geometry)
 
 
 def bitwise_layers(rng):

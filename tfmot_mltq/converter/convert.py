@@ -89,8 +89,7 @@ def convert(
 
     layers = export_layers(model)
     stock = flatbuffer.load(stock_int8(adapter.GRAPHS.as_float32(model)))
-    for operator, layer in match(layers, filter_operators(stock)):
-        rewrite.replace_operator(stock, operator, layer, choose)
+    rewrite.replace_operators(stock, match(layers, filter_operators(stock)), choose)
     flatbuffer.name_interface(stock, adapter.GRAPHS.input_names(model))
     flatbuffer.drop_unused(stock)
     flatbuffer.shorten_names(stock)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -15,41 +16,126 @@ from tfmot_mltq.converter.match import FilterOperator
 from tfmot_mltq.cost_model.kernel_plan import Call
 from tfmot_mltq.errors import ConversionError
 from tfmot_mltq.packing import fixed_point, packed_layer
-from tfmot_mltq.packing.format import CUSTOM_OP_NAMES, Kind, Padding
+from tfmot_mltq.packing.format import BITWISE_ENCODINGS, CUSTOM_OP_NAMES, Kind, Padding
+from tfmot_mltq.packing.packed_layer import ActivationTable
 
 _OPERATOR_VERSION = 1
 
 
-def replace_operator(
-    model: Any,
-    match: FilterOperator,
-    layer: ExportLayer,
-    choose: Callable[[Call, np.ndarray], Sequence[int]],
+Choose = Callable[[Call, np.ndarray], Sequence[int]]
+
+
+@dataclasses.dataclass
+class _Replacement:
+    """An operator that becomes the MLTQ operator of a layer.
+
+    Attributes:
+      operator, subgraph: Where it is.
+      layer: The layer.
+      call: The layer with its sizes.
+      encodings: Of its planes.
+      input_quantization, output_quantization: Scale and zero point.
+      activation: Levels that the operator cuts its input into.
+      output_activation: Levels that it cuts its output into, for the one operator that reads it.
+    """
+
+    operator: Any
+    subgraph: Any
+    layer: ExportLayer
+    call: Call
+    encodings: Sequence[int]
+    input_quantization: tuple[float, int]
+    output_quantization: tuple[float, int]
+    activation: ActivationTable | None = None
+    output_activation: ActivationTable | None = None
+
+
+def replace_operators(
+    model: Any, matches: Sequence[tuple[FilterOperator, ExportLayer]], choose: Choose
 ) -> None:
-    """Turns one operator into the MLTQ operator of a layer, in place.
+    """Turns operators into the MLTQ operators of layers, in place.
 
     Args:
       model: ``ModelT``.
-      match: The operator.
-      layer: The layer that it computes.
+      matches: The operators, each with the layer that it computes.
       choose: Gives the encoding of each level, for a layer with its sizes and planes.
 
     Raises:
-      ConversionError: The layer's numbers do not fit the operator.
+      ConversionError: A layer's numbers do not fit its operator.
     """
-    operator = match.operator
+    replacements = [_plan(model, match.operator, layer, choose) for match, layer in matches]
+    for reader in replacements:
+        _cut_at_the_source(model, reader, replacements)
+    for replacement, packed in [(r, _pack(r)) for r in replacements]:
+        _replace(model, replacement, packed)
+
+
+def _plan(model: Any, operator: Any, layer: ExportLayer, choose: Choose) -> _Replacement:
     subgraph = next(s for s in model.subgraphs if any(o is operator for o in s.operators))
-    packed = _pack(subgraph, match, layer, choose)
+    source = subgraph.tensors[operator.inputs[0]]
+    target = subgraph.tensors[operator.outputs[0]]
+    if target.type != schema.TensorType.INT8:
+        raise ConversionError(f"The output of layer '{layer.name}' is not int8.")
+    quantization = _quantization(source)
+    activation = None
+    if layer.activation is not None:
+        activation = layer.activation.table(*quantization)
+        quantization = layer.activation.step, 0
+    call = _call(subgraph, operator, layer)
+    try:
+        encodings = choose(call, layer.planes)
+    except ValueError as error:
+        raise ConversionError(f"Layer '{layer.name}': {error}") from error
+    return _Replacement(
+        operator, subgraph, layer, call, encodings, quantization, _quantization(target), activation
+    )
+
+
+def _cut_at_the_source(
+    model: Any, reader: _Replacement, replacements: Sequence[_Replacement]
+) -> None:
+    """Lets the operator that makes the input of ``reader`` cut it into levels, where nothing else
+    reads it and the kernel of ``reader`` adds their sums.
+    """
+    if reader.activation is None or set(reader.encodings) & set(BITWISE_ENCODINGS):
+        return
+    subgraph = reader.subgraph
+    by_output = {operator.outputs[0]: operator for operator in subgraph.operators}
+    makers = {id(replacement.operator): replacement for replacement in replacements}
+    passed = []
+    index = reader.operator.inputs[0]
+    while True:
+        readers = sum(list(operator.inputs).count(index) for operator in subgraph.operators)
+        operator = by_output.get(index)
+        if readers != 1 or index in subgraph.outputs or operator is None:
+            return
+        passed.append(subgraph.tensors[index])
+        if id(operator) in makers:
+            break
+        if flatbuffer.operator_name(model, operator) != "RESHAPE":
+            return
+        index = operator.inputs[0]
+    makers[id(operator)].output_activation = reader.activation
+    reader.activation = None
+    for tensor in passed:
+        tensor.quantization = schema.QuantizationParametersT()
+        tensor.quantization.scale = np.array([reader.input_quantization[0]], np.float32)
+        tensor.quantization.zeroPoint = np.array([0], np.int64)
+
+
+def _replace(model: Any, replacement: _Replacement, packed: bytes) -> None:
     model.buffers.append(schema.BufferT())
     model.buffers[-1].data = np.frombuffer(packed, np.uint8)
     planes = schema.TensorT()
     planes.shape = [len(packed)]
     planes.type = schema.TensorType.UINT8
     planes.buffer = len(model.buffers) - 1
-    planes.name = f"{layer.name}/planes"
-    subgraph.tensors.append(planes)
-    operator.inputs = [operator.inputs[0], len(subgraph.tensors) - 1]
-    operator.opcodeIndex = _operator_code(model, CUSTOM_OP_NAMES[layer.kind])
+    planes.name = f"{replacement.layer.name}/planes"
+    tensors = replacement.subgraph.tensors
+    tensors.append(planes)
+    operator = replacement.operator
+    operator.inputs = [operator.inputs[0], len(tensors) - 1]
+    operator.opcodeIndex = _operator_code(model, CUSTOM_OP_NAMES[replacement.layer.kind])
     operator.builtinOptionsType = schema.BuiltinOptions.NONE
     operator.builtinOptions = None
     operator.customOptions = None
@@ -67,23 +153,12 @@ def _operator_code(model: Any, name: str) -> int:
     return len(model.operatorCodes) - 1
 
 
-def _pack(
-    subgraph: Any,
-    match: FilterOperator,
-    layer: ExportLayer,
-    choose: Callable[[Call, np.ndarray], Sequence[int]],
-) -> bytes:
-    operator = match.operator
-    source = subgraph.tensors[operator.inputs[0]]
-    target = subgraph.tensors[operator.outputs[0]]
-    if target.type != schema.TensorType.INT8:
-        raise ConversionError(f"The output of layer '{layer.name}' is not int8.")
-    input_scale, input_zero_point = _quantization(source)
-    output_scale, output_zero_point = _quantization(target)
-    activation = None
-    if layer.activation is not None:
-        activation = layer.activation.table(input_scale, input_zero_point)
-        input_scale, input_zero_point = layer.activation.step, 0
+def _pack(replacement: _Replacement) -> bytes:
+    layer = replacement.layer
+    (input_scale, input_zero_point), (output_scale, output_zero_point) = (
+        replacement.input_quantization,
+        replacement.output_quantization,
+    )
     try:
         tables = fixed_point.quantize_channels(
             layer.planes,
@@ -94,11 +169,11 @@ def _pack(
             output_scale=output_scale,
             output_zero_point=output_zero_point,
         )
-        low, high = _activation_range(operator.builtinOptions, output_scale, output_zero_point)
-        call = _call(subgraph, operator, layer)
+        options = replacement.operator.builtinOptions
+        low, high = _activation_range(options, output_scale, output_zero_point)
         return packed_layer.encode(
             packed_layer.PackedLayer(
-                geometry=call.geometry,
+                geometry=replacement.call.geometry,
                 planes=layer.planes,
                 multipliers=tables.multipliers,
                 biases=tables.biases,
@@ -106,9 +181,10 @@ def _pack(
                 input_zero_point=input_zero_point,
                 activation_min=low,
                 activation_max=high,
-                activation=activation,
+                activation=replacement.activation,
+                output_activation=replacement.output_activation,
             ),
-            choose(call, layer.planes),
+            replacement.encodings,
         )
     except ValueError as error:
         raise ConversionError(f"Layer '{layer.name}': {error}") from error

@@ -55,8 +55,11 @@ class Padding(enum.IntEnum):
     SAME = 1
 
 
-# Activation table of a layer with activation levels: scales, then a code per int8 value from -128
-# on, whose digits in base 3 are the entries of the levels plus 1, lowest first.
+# Low bits of the activation levels: those of the input. High bits: those of the output.
+ACTIVATION_LEVELS_MASK = 0x0F
+OUTPUT_LEVELS_SHIFT = 4
+# Activation table of an input or output with activation levels: scales, then a code per int8 value
+# from -128 on, whose digits in base 3 are the entries of the levels plus 1, lowest first.
 ACTIVATION_TABLE_BYTES = MAX_LEVELS + 256
 
 # Encoding byte of one level, low bits: dense trits, or gap codes, so many to a 32-bit word.

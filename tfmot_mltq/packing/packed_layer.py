@@ -93,6 +93,8 @@ class PackedLayer:
       input_zero_point: Zero point of the int8 input.
       activation_min, activation_max: Clamp of the int8 output.
       activation: Levels of the input; None leaves it int8. The zero point is 0 then.
+      output_activation: Levels of the output, for a reader whose input is their sum; None leaves it
+        int8.
     """
 
     geometry: Geometry
@@ -104,6 +106,7 @@ class PackedLayer:
     activation_min: int
     activation_max: int
     activation: ActivationTable | None = None
+    output_activation: ActivationTable | None = None
 
     @property
     def levels(self) -> int:
@@ -111,20 +114,20 @@ class PackedLayer:
         return int(self.planes.shape[0])
 
 
-def table_bytes(output_channels: int, levels: int, activation_levels: int = 0) -> int:
-    """Bytes of the header, the channel tables and the activation table."""
-    activation = fmt.ACTIVATION_TABLE_BYTES if activation_levels else 0
-    return struct.calcsize(fmt.HEADER_STRUCT) + output_channels * (4 + 2 * levels + 1) + activation
+def table_bytes(output_channels: int, levels: int, activation_tables: int = 0) -> int:
+    """Bytes of the header, the channel tables and so many activation tables."""
+    activations = activation_tables * fmt.ACTIVATION_TABLE_BYTES
+    return struct.calcsize(fmt.HEADER_STRUCT) + output_channels * (4 + 2 * levels + 1) + activations
 
 
-def _planes_offset(output_channels: int, levels: int, activation_levels: int) -> int:
+def _planes_offset(output_channels: int, levels: int, activation_tables: int) -> int:
     """Where the planes of the first level start: behind the tables, at a multiple of a word."""
-    size = table_bytes(output_channels, levels, activation_levels)
+    size = table_bytes(output_channels, levels, activation_tables)
     return -(-size // fmt.WORD_BYTES) * fmt.WORD_BYTES
 
 
 def packed_bytes(
-    planes: np.ndarray, encodings: Sequence[int] | None = None, activation_levels: int = 0
+    planes: np.ndarray, encodings: Sequence[int] | None = None, activation_tables: int = 0
 ) -> int:
     """Bytes of a packed layer with ``planes`` of shape (levels, output_channels, row_size), each
     level in its encoding; by default in the smallest of those that every layer can have.
@@ -132,7 +135,7 @@ def packed_bytes(
     if encodings is None:
         encodings = plane_codec.smallest_encodings(planes)
     streams = map(plane_codec.plane_bytes, planes, encodings)
-    start = _planes_offset(planes.shape[1], planes.shape[0], activation_levels)
+    start = _planes_offset(planes.shape[1], planes.shape[0], activation_tables)
     return start + sum(streams)
 
 
@@ -169,17 +172,16 @@ def encode(layer: PackedLayer, encodings: Sequence[int] | None = None) -> bytes:
         plane_codec.encode_plane(plane, encoding)
         for plane, encoding in zip(layer.planes, encodings, strict=True)
     ]
-    activation = layer.activation
-    activation_levels = 0 if activation is None else len(activation.scales)
-    if activation is not None and layer.input_zero_point != 0:
+    if layer.activation is not None and layer.input_zero_point != 0:
         raise ValueError("A layer with activation levels has the input zero point 0.")
-    start = _planes_offset(geometry.output_channels, layer.levels, activation_levels)
+    activations = [a for a in (layer.activation, layer.output_activation) if a is not None]
+    start = _planes_offset(geometry.output_channels, layer.levels, len(activations))
     offsets = np.cumsum([start, *map(len, streams)])
     tables = (
         layer.biases.astype("<i4").tobytes()
         + layer.multipliers.astype("<i2").tobytes()
         + layer.shifts.astype("u1").tobytes()
-        + (b"" if activation is None else activation.to_bytes())
+        + b"".join(activation.to_bytes() for activation in activations)
     ).ljust(start - struct.calcsize(fmt.HEADER_STRUCT), b"\0")
     codes = [
         encoding | fmt.COUNT_BITS.index(plane_codec.count_bits(plane)) << fmt.COUNT_BITS_SHIFT
@@ -192,7 +194,8 @@ def encode(layer: PackedLayer, encodings: Sequence[int] | None = None) -> bytes:
             fmt.FORMAT_VERSION,
             geometry.kind,
             layer.levels,
-            activation_levels,
+            _table_levels(layer.activation)
+            | _table_levels(layer.output_activation) << fmt.OUTPUT_LEVELS_SHIFT,
             bytes(codes),
             int(offsets[-1]),
             geometry.input_channels,
@@ -211,6 +214,10 @@ def encode(layer: PackedLayer, encodings: Sequence[int] | None = None) -> bytes:
             f"The layer does not fit the packed format: {error}. {geometry}"
         ) from error
     return header + tables + b"".join(streams)
+
+
+def _table_levels(activation: ActivationTable | None) -> int:
+    return 0 if activation is None else len(activation.scales)
 
 
 def decode(data: bytes) -> PackedLayer:
@@ -240,18 +247,23 @@ def decode(data: bytes) -> PackedLayer:
         dilation=(header["dilation_h"], header["dilation_w"]),
         padding=fmt.Padding(header["padding"]),
     )
-    activation_levels = header["activation_levels"]
-    if activation_levels > fmt.MAX_LEVELS:
+    table_levels = (
+        header["activation_levels"] & fmt.ACTIVATION_LEVELS_MASK,
+        header["activation_levels"] >> fmt.OUTPUT_LEVELS_SHIFT,
+    )
+    if max(table_levels) > fmt.MAX_LEVELS:
         raise ValueError("A packed layer has a wrong number of activation levels.")
-    offset = _planes_offset(channels, levels, activation_levels)
+    offset = _planes_offset(channels, levels, np.count_nonzero(table_levels))
     if offset > len(data):
         raise ValueError("A packed layer is shorter than its channel tables.")
     multipliers_at = header_bytes + 4 * channels
     shifts_at = multipliers_at + 2 * channels * levels
-    activation = None
-    if activation_levels:
-        table = data[shifts_at + channels :][: fmt.ACTIVATION_TABLE_BYTES]
-        activation = ActivationTable.from_bytes(table, activation_levels)
+    activations: list[ActivationTable | None] = []
+    table_at = shifts_at + channels
+    for count in table_levels:
+        table = data[table_at : table_at + fmt.ACTIVATION_TABLE_BYTES]
+        activations.append(ActivationTable.from_bytes(table, count) if count else None)
+        table_at += fmt.ACTIVATION_TABLE_BYTES * (count > 0)
     planes = np.zeros((levels, channels, geometry.row_size), np.int8)
     for level, start in enumerate(np.frombuffer(header["level_offsets"], "<u4")[:levels]):
         if start != offset:
@@ -281,5 +293,6 @@ def decode(data: bytes) -> PackedLayer:
         input_zero_point=header["input_zero_point"],
         activation_min=header["activation_min"],
         activation_max=header["activation_max"],
-        activation=activation,
+        activation=activations[0],
+        output_activation=activations[1],
     )

@@ -40,6 +40,8 @@ def run_layer(layer: PackedLayer, x: np.ndarray) -> np.ndarray:
     accumulators = layer.biases + np.sum(sums * layer.multipliers, axis=2)
     assert np.abs(accumulators).max(initial=0) < 2**31, "the packer's bound does not hold"
     outputs = np.clip(accumulators >> layer.shifts, layer.activation_min, layer.activation_max)
+    if layer.output_activation is not None:
+        outputs = layer.output_activation.values[outputs + 128]
     return outputs.astype(np.int8).reshape(output_shape(layer, x.shape))
 
 

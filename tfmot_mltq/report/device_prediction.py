@@ -63,7 +63,9 @@ def _predict_call(call: Call, planes: Any, optimize: str, target: str) -> dict[s
     kernel = predict.kernel(target)
     instructions = predict.instructions(call, len(planes), counts, target)
     return {
-        "flash_bytes": packed_layer.packed_bytes(planes, encodings, call.activation_levels),
+        "flash_bytes": packed_layer.packed_bytes(
+            planes, encodings, int(call.activation_levels > 0)
+        ),
         "instructions": None if instructions is None else round(instructions),
         "int8_instructions": round(predict.int8_instructions(call, target)),
         "scratch_bytes": scratch_bytes(call, len(planes), counts, kernel),

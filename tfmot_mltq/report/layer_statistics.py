@@ -109,7 +109,7 @@ def layer_statistics(
         nonzero_words=int(np.count_nonzero(np.any(planes != 0, axis=0))),
         level_densities=tuple(float(np.mean(plane != 0)) for plane in planes),
         positions=positions,
-        flash_bytes=packed_layer.packed_bytes(planes, encodings, activation_levels),
+        flash_bytes=packed_layer.packed_bytes(planes, encodings, int(activation_levels > 0)),
         activation_levels=activation_levels,
         entropy_bytes=plane_codec.entropy_bytes(planes),
         int8_bytes=planes[0].size + 4 * planes.shape[1],
