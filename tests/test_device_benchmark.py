@@ -3,10 +3,12 @@
 import json
 
 import device_benchmark
+import numpy as np
 import pytest
 from device_benchmark import MLPERF_TINY, MODELS
 from device_targets import DEVICE
 
+import tfmot_mltq as mltq
 from tfmot_mltq.cost_model import predict
 from tfmot_mltq.cost_model.kernel_work import scratch_bytes
 
@@ -23,7 +25,7 @@ TARGETS = ["cortex-m0", "cortex-m4", "cortex-m55", "rv32imc", "xtensa"]
 
 @pytest.fixture(scope="module", params=ENTRIES)
 def entry(request):
-    return device_benchmark.Entry(request.param)
+    return device_benchmark.synthetic_entry(request.param)
 
 
 @pytest.fixture(scope="module")
@@ -35,16 +37,17 @@ def measured(entry, tmp_path_factory):
 
 def predicted(target, entry):
     return [
-        predict.instructions(call, entry.config["levels"], counts, target)
-        for call, counts in zip(entry.calls, entry.counts, strict=True)
+        predict.instructions(call, layer.levels, counts, target)
+        for call, layer, counts in zip(entry.calls, entry.layers, entry.counts, strict=True)
     ]
 
 
 def check_scratch(target, entry, result):
-    for call, counts, layer in zip(entry.calls, entry.counts, result["layers"], strict=True):
-        levels, kernel = entry.config["levels"], predict.kernel(target)
-        expected = scratch_bytes(call, levels, counts, kernel)
-        assert layer["scratch_bytes"] == expected, layer["name"]
+    for call, layer, counts, figures in zip(
+        entry.calls, entry.layers, entry.counts, result["layers"], strict=True
+    ):
+        expected = scratch_bytes(call, layer.levels, counts, predict.kernel(target))
+        assert figures["scratch_bytes"] == expected, figures["name"]
 
 
 @pytest.mark.parametrize("target", TARGETS)
@@ -81,11 +84,53 @@ def test_a_network_that_was_not_fitted_is_predicted(target, tmp_path, monkeypatc
         "unseen/m2/d0.15", "unseen/m3/d0.04", "unseen/m1/d0.3/k3",
         "unseen/m2/d0.4/k1/bits", "unseen/m1/d1.0/k2/binary",
     ):  # fmt: skip
-        entry = device_benchmark.Entry(name)
+        entry = device_benchmark.synthetic_entry(name)
         result = device_benchmark.measure(target, entry, tmp_path)
         counts = [layer["instructions"] for layer in result["layers"]]
         assert sum(predicted(target, entry)) == pytest.approx(sum(counts), rel=0.15)
         check_scratch(target, entry, result)
+
+
+def test_the_layers_of_a_model_are_measured(tmp_path):
+    import tf_keras as keras
+
+    layers = keras.layers
+    model = keras.Sequential([
+        keras.Input((9, 8, 3)),
+        layers.Conv2D(8, 3, activation="relu", name="stem"),
+        layers.DepthwiseConv2D(3, padding="same", depth_multiplier=2, name="dw"),
+        layers.Conv2D(4, 3, strides=2, dilation_rate=1, name="conv"),
+        layers.Reshape((6, 4)),
+        layers.Dense(5, name="rows"),
+        layers.Flatten(),
+        layers.Dense(4, name="head"),
+    ])  # fmt: skip
+    q = mltq.quantize_model(model, kind="binary", activation_levels=2, include_last_layer=True)
+    samples = np.random.default_rng(0).random((8, 9, 8, 3), dtype=np.float32)
+    path = tmp_path / "small.tflite"
+    path.write_bytes(mltq.convert(q, samples))
+    entry = device_benchmark.model_entry(path)
+    assert entry.name == "small"
+    assert [s["name"] for s in entry.shapes] == [
+        "quant_dw", "quant_conv", "quant_rows", "quant_head"
+    ]  # fmt: skip
+    assert [s["filter_shape"] for s in entry.shapes] == [
+        [1, 3, 3, 16],
+        [4, 3, 3, 16],
+        [5, 4],
+        [4, 30],
+    ]
+    assert [s["macs"] for s in entry.shapes] == [7 * 6 * 16 * 9, 3 * 2 * 4 * 144, 6 * 5 * 4, 4 * 30]
+    result = device_benchmark.measure("cortex-m4", entry, tmp_path)
+    check_scratch("cortex-m4", entry, result)
+    assert all(layer["instructions"] > 0 for layer in result["layers"])
+
+
+def test_a_model_without_our_layers_is_refused(tmp_path):
+    path = tmp_path / "other.tflite"
+    path.write_bytes(b"not a model")
+    with pytest.raises(ValueError, match="identifier 'TFL3' is missing"):
+        device_benchmark.model_entry(path)
 
 
 @pytest.mark.parametrize("levels", [1, 2, 3])

@@ -44,7 +44,7 @@ def counted(call: Call, shapes: dict) -> list[PlaneCounts]:
     """What random planes of every density hold."""
     found = []
     for density in DENSITIES:
-        layer, _ = random_layer(shapes, LEVELS, density, np.random.default_rng(1))
+        layer = random_layer(shapes, LEVELS, density, np.random.default_rng(1))
         encodings = [plane_codec.best_encoding(plane) for plane in layer.planes]
         found.append(count_planes(layer.planes, encodings))
     return found

@@ -1,6 +1,7 @@
 """Counts the instructions of the operators on emulated microcontrollers.
 
     python tools/device_benchmark.py [--targets=cortex-m4,rv32imc] [--entries=resnet8/m2/d0.10]
+    python tools/device_benchmark.py --models=model.tflite
 
 Builds one program per target and entry (a model of tflite_ops/device/*.json, levels, the density of
 the bits of each level, and with /k<levels> levels of the activations), runs it under
@@ -17,6 +18,7 @@ without scratch.
 """
 
 import dataclasses
+import functools
 import json
 import pathlib
 import sys
@@ -30,12 +32,13 @@ from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
+from tfmot_mltq import flatbuffer
 from tfmot_mltq.activation_levels import ActivationLevels
 from tfmot_mltq.cost_model.kernel_plan import Call
 from tfmot_mltq.cost_model.kernel_work import count_planes
 from tfmot_mltq.files import replaced_file
 from tfmot_mltq.packing import fixed_point, packed_layer, plane_codec
-from tfmot_mltq.packing.format import Kind, Padding
+from tfmot_mltq.packing.format import CUSTOM_OP_NAMES, Kind, Padding
 from tfmot_mltq.packing.packed_layer import Geometry, PackedLayer
 from tfmot_mltq.reference import ops
 
@@ -65,6 +68,7 @@ flags.DEFINE_list("targets", list(TARGETS), "Emulated cores.")
 flags.DEFINE_list(
     "entries", ENTRIES, "model/m<levels>/d<density>[/k<activation levels>[/bits|/binary]]."
 )
+flags.DEFINE_list("models", [], ".tflite files: their MLTQ layers, in the place of the entries.")
 flags.DEFINE_string("output", "build/benchmarks", "Folder for device.json.")
 flags.DEFINE_string("baseline", str(DEVICE / "baseline.json"), "Instructions to compare with.")
 flags.DEFINE_bool("check", False, "Fail on more instructions than in --baseline.")
@@ -74,18 +78,22 @@ flags.DEFINE_bool("update", False, "Write the totals into --baseline.")
 def layer_call(shapes: dict) -> Call:
     """Geometry and sizes of a layer."""
     kind = Kind[shapes["op"]]
-    inputs, outputs = shapes["in_shape"][-1], shapes["out_shape"][-1]
+    outputs = shapes["out_shape"][-1]
     if kind == Kind.FULLY_CONNECTED:
-        return Call(Geometry(kind, inputs, outputs))
+        inputs = shapes["filter_shape"][1]
+        size = (int(np.prod(shapes["in_shape"])) // inputs, 1)
+        return Call(Geometry(kind, inputs, outputs), size, size)
     geometry = Geometry(
-        kind, inputs, outputs, tuple(shapes["filter_shape"][1:3]), tuple(shapes["stride"]),
-        padding=Padding[shapes["padding"]],
+        kind, shapes["in_shape"][-1], outputs, tuple(shapes["filter_shape"][1:3]),
+        tuple(shapes["stride"]), padding=Padding[shapes["padding"]],
     )  # fmt: skip
     return Call(geometry, tuple(shapes["in_shape"][1:3]), tuple(shapes["out_shape"][1:3]))
 
 
-def random_layer(shapes: dict, levels: int, density: float, rng: np.random.Generator):
-    """A packed layer of a shape, with random planes, and the shape of its input."""
+def random_layer(
+    shapes: dict, levels: int, density: float, rng: np.random.Generator
+) -> PackedLayer:
+    """A packed layer of a shape, with random planes."""
     geometry = layer_call(shapes).geometry
     outputs = geometry.output_channels
     planes = rng.choice(np.array([-1, 1], np.int8), (levels, outputs, geometry.row_size))
@@ -99,12 +107,9 @@ def random_layer(shapes: dict, levels: int, density: float, rng: np.random.Gener
         output_scale=0.1 * max(1.0, np.sqrt(density * geometry.row_size)),
         output_zero_point=-128,
     )
-    layer = PackedLayer(
+    return PackedLayer(
         geometry, planes, tables.multipliers, tables.biases, tables.shifts, -128, -128, 127
     )
-    is_dense = geometry.kind == Kind.FULLY_CONNECTED
-    in_shape = [1, geometry.input_channels] if is_dense else shapes["in_shape"]
-    return layer, tuple(in_shape)
 
 
 def with_activation_levels(layer: PackedLayer, levels: int, kind: str) -> PackedLayer:
@@ -136,48 +141,43 @@ def fnv1a(data: bytes) -> int:
 
 
 class Entry:
-    """The layers of one entry, packed, with what they should give."""
+    """Layers, packed, with what they should give.
 
-    def __init__(self, name: str):
-        model, levels, density, *options = name.split("/")
-        self.activation_levels = int(options[0][1:]) if options else 0
-        self.bitwise = options[1:] in (["bits"], ["binary"])
-        kind = "binary" if options[1:] == ["binary"] else "ternary"
+    Attributes:
+      name, config: What they are.
+      shapes: Sizes and names of each layer, as in tflite_ops/device/*.json.
+      layers, packed, calls, counts, dims: Each layer, its bytes, its sizes and the counts of its
+        planes for the cost model, and the shapes of its input and output.
+      checksums: Of the outputs for the input that layer_benchmark.c makes.
+    """
+
+    def __init__(self, name: str, config: dict):
         self.name = name
-        self.config = {
-            "model": model, "levels": int(levels[1:]), "density": float(density[1:]), "seed": 1,
-            "activation_levels": self.activation_levels, "kind": kind, "bitwise": self.bitwise,
-            "optimize": OPTIMIZE,
-        }  # fmt: skip
-        self.shapes = MODELS[model]["layers"]
-        rng = np.random.default_rng(1)
-        self.layers, self.packed, self.checksums, self.dims = [], [], [], []
-        self.calls = [
-            dataclasses.replace(
-                layer_call(shapes),
-                activation_levels=self.activation_levels,
-                binary_activations=kind == "binary",
+        self.config = config | {"optimize": OPTIMIZE}
+        self.shapes, self.layers, self.packed, self.checksums, self.dims = [], [], [], [], []
+        self.calls, self.counts = [], []
+
+    def add(self, shapes: dict, layer: PackedLayer, encodings: list[int]) -> None:
+        """One more layer."""
+        call = dataclasses.replace(layer_call(shapes), geometry=layer.geometry)
+        if layer.activation is not None:
+            call = dataclasses.replace(
+                call,
+                activation_levels=len(layer.activation.scales),
+                binary_activations=bool(layer.activation.planes.all()),
             )
-            for shapes in self.shapes
-        ]
-        self.counts = []
-        largest = max(int(np.prod(shapes["in_shape"])) for shapes in self.shapes)
-        values = xorshift_input(largest)
-        for shapes in self.shapes:
-            layer, in_shape = random_layer(
-                shapes, self.config["levels"], self.config["density"], rng
-            )
-            if self.activation_levels:
-                layer = with_activation_levels(layer, self.activation_levels, kind)
-            output = ops.run_layer(layer, values[: np.prod(in_shape)].reshape(in_shape))
-            self.layers.append(layer)
-            bits = self.bitwise and layer.geometry.kind != Kind.DEPTHWISE_CONV_2D
-            choose = plane_codec.bitwise_encoding if bits else plane_codec.best_encoding
-            encodings = [choose(plane) for plane in layer.planes]
-            self.packed.append(packed_layer.encode(layer, encodings))
-            self.counts.append(count_planes(layer.planes, encodings))
-            self.checksums.append(fnv1a(output.tobytes()))
-            self.dims.append((in_shape, output.shape))
+        in_shape = tuple(shapes["in_shape"])
+        if layer.geometry.kind == Kind.FULLY_CONNECTED:
+            in_shape = (call.positions, layer.geometry.input_channels)
+        values = xorshift_input(int(np.prod(in_shape))).reshape(in_shape)
+        output = ops.run_layer(layer, values)
+        self.shapes.append(shapes)
+        self.layers.append(layer)
+        self.packed.append(packed_layer.encode(layer, encodings))
+        self.calls.append(call)
+        self.counts.append(count_planes(layer.planes, encodings))
+        self.checksums.append(fnv1a(output.tobytes()))
+        self.dims.append((in_shape, output.shape))
 
     def header(self) -> str:
         """The layers as C."""
@@ -211,6 +211,76 @@ class Entry:
             "entropy_bytes": round(plane_codec.entropy_bytes(planes), 1),
             "scratch_bytes": scratch_bytes,
         }
+
+
+def synthetic_entry(name: str) -> Entry:
+    """The layers of an entry of the benchmark, with random planes."""
+    model, levels, density, *options = name.split("/")
+    activation_levels = int(options[0][1:]) if options else 0
+    bitwise = options[1:] in (["bits"], ["binary"])
+    kind = "binary" if options[1:] == ["binary"] else "ternary"
+    entry = Entry(
+        name,
+        {
+            "model": model, "levels": int(levels[1:]), "density": float(density[1:]), "seed": 1,
+            "activation_levels": activation_levels, "kind": kind, "bitwise": bitwise,
+        },
+    )  # fmt: skip
+    rng = np.random.default_rng(1)
+    for shapes in MODELS[model]["layers"]:
+        layer = random_layer(shapes, entry.config["levels"], entry.config["density"], rng)
+        if activation_levels:
+            layer = with_activation_levels(layer, activation_levels, kind)
+        bits = bitwise and layer.geometry.kind != Kind.DEPTHWISE_CONV_2D
+        choose = plane_codec.bitwise_encoding if bits else plane_codec.best_encoding
+        entry.add(shapes, layer, [choose(plane) for plane in layer.planes])
+    return entry
+
+
+def model_entry(path: pathlib.Path) -> Entry:
+    """The MLTQ operators of a .tflite file.
+
+    Raises:
+      OSError, ValueError: There is no such file, or no such operator in it.
+    """
+    model = flatbuffer.load(path.read_bytes())
+    kinds = {name: kind for kind, name in CUSTOM_OP_NAMES.items()}
+    entry = Entry(path.stem, {"model": path.name})
+    graph = model.subgraphs[0]
+    for operator in graph.operators:
+        kind = kinds.get(flatbuffer.operator_name(model, operator))
+        if kind is None:
+            continue
+        source, planes = (graph.tensors[index] for index in operator.inputs)
+        target = graph.tensors[operator.outputs[0]]
+        packed = bytes(model.buffers[planes.buffer].data)
+        layer = packed_layer.decode(packed)
+        geometry = layer.geometry
+        is_dense = kind == Kind.FULLY_CONNECTED
+        out_shape = [int(size) for size in target.shape]
+        filter_shape = {
+            Kind.CONV_2D: [
+                geometry.output_channels,
+                *geometry.filter_size,
+                geometry.input_channels,
+            ],
+            Kind.DEPTHWISE_CONV_2D: [1, *geometry.filter_size, geometry.output_channels],
+            Kind.FULLY_CONNECTED: [geometry.output_channels, geometry.input_channels],
+        }[kind]
+        shapes = {
+            "name": flatbuffer.tensor_name(planes).removesuffix("/planes"),
+            "op": kind.name,
+            "in_shape": [int(size) for size in source.shape],
+            "filter_shape": filter_shape,
+            "out_shape": out_shape,
+            "stride": None if is_dense else list(geometry.stride),
+            "padding": None if is_dense else geometry.padding.name,
+            "macs": int(np.prod(out_shape)) * geometry.row_size,
+        }
+        entry.add(shapes, layer, packed_layer.encodings(packed))
+    if not entry.layers:
+        raise ValueError(f"{path} has no MLTQ operator; mltq.convert writes files that have.")
+    return entry
 
 
 def totals(layers: list[dict], dims: list) -> dict:
@@ -333,11 +403,14 @@ def main(_):
     results = {target: {} for target in FLAGS.targets}
     try:
         with tempfile.TemporaryDirectory() as folder:
-            for name in track(FLAGS.entries, "Counting", disable=not console.is_terminal):
-                entry = Entry(name)
+            wanted = [] if FLAGS.models and not FLAGS["entries"].present else FLAGS.entries
+            makers = [functools.partial(synthetic_entry, name) for name in wanted]
+            makers += [functools.partial(model_entry, pathlib.Path(path)) for path in FLAGS.models]
+            for make in track(makers, "Counting", disable=not console.is_terminal):
+                entry = make()
                 for target in FLAGS.targets:
-                    results[target][name] = measure(target, entry, pathlib.Path(folder))
-    except DeviceError as error:
+                    results[target][entry.name] = measure(target, entry, pathlib.Path(folder))
+    except (DeviceError, OSError, ValueError) as error:
         sys.exit(str(error))
     print_table(results, console)
     output = pathlib.Path(FLAGS.output)

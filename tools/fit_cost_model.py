@@ -94,7 +94,7 @@ def main(_):
     """Fits and writes."""
     results = json.loads(pathlib.Path(FLAGS.benchmark).read_text())
     names = {name for entries in results.values() for name in entries}
-    entries = {name: device_benchmark.Entry(name) for name in names}
+    entries = {name: device_benchmark.synthetic_entry(name) for name in names}
     table = Table(title="Relative error of predicted instructions: mean, largest")
     for column in ("target", "operator", "layers", "fit", "left out", "int8 fit"):
         table.add_column(column, justify="left" if column in ("target", "operator") else "right")

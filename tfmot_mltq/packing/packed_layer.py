@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import struct
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
@@ -220,14 +221,8 @@ def _table_levels(activation: ActivationTable | None) -> int:
     return 0 if activation is None else len(activation.scales)
 
 
-def decode(data: bytes) -> PackedLayer:
-    """Unpacks a layer.
-
-    Raises:
-      ValueError: The bytes are no packed layer of this version.
-    """
-    header_bytes = struct.calcsize(fmt.HEADER_STRUCT)
-    if len(data) < header_bytes:
+def _read_header(data: bytes) -> dict[str, Any]:
+    if len(data) < struct.calcsize(fmt.HEADER_STRUCT):
         raise ValueError("A packed layer is shorter than its header.")
     values = iter(struct.unpack_from(fmt.HEADER_STRUCT, data))
     header = {name: next(values) for name, _ in fmt.HEADER_FIELDS}
@@ -235,6 +230,27 @@ def decode(data: bytes) -> PackedLayer:
         raise ValueError(
             f"No packed layer of version {fmt.FORMAT_VERSION}: the magic or the version is another."
         )
+    return header
+
+
+def encodings(data: bytes) -> list[int]:
+    """The encoding of each level of a packed layer.
+
+    Raises:
+      ValueError: The bytes are no packed layer of this version.
+    """
+    header = _read_header(data)
+    return [code & fmt.ENCODING_MASK for code in header["encoding"][: header["levels"]]]
+
+
+def decode(data: bytes) -> PackedLayer:
+    """Unpacks a layer.
+
+    Raises:
+      ValueError: The bytes are no packed layer of this version.
+    """
+    header_bytes = struct.calcsize(fmt.HEADER_STRUCT)
+    header = _read_header(data)
     levels, channels = header["levels"], header["output_channels"]
     if not 1 <= levels <= fmt.MAX_LEVELS or header["total_bytes"] != len(data):
         raise ValueError("A packed layer has a wrong number of levels or of bytes.")
