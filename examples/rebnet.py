@@ -1,4 +1,4 @@
-r"""The networks of ReBNet, multi-level in weights and activations, ternary and binary.
+r"""ReBNet's networks and ResNet-8, multi-level in weights and activations, ternary and binary.
 
     python examples/rebnet.py --network=cnn --kinds=ternary,binary --levels=1,2,3 --epochs=30
 
@@ -13,7 +13,7 @@ bits or of words, over the same network without any zero.
 
 --network=mlp is 784-256-256-256-10 on MNIST; cnn is 64-64-P-128-128-P-256-256-512-512-10 on
 CIFAR-10, or with --digits on SVHN from --data (M. Ghasemzadeh, M. Samragh, F. Koushanfar: ReBNet,
-2018).
+2018); resnet8 is the one of MLPerf Tiny.
 """
 
 import itertools
@@ -27,7 +27,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 import keras
 import numpy as np
 from absl import app, flags
-from cifar10 import AugmentedImages, accuracy
+from cifar10 import AugmentedImages, accuracy, build_resnet8
 from cifar10 import load_data as load_cifar10
 from cifar10 import train as fit
 from rich.console import Console
@@ -36,7 +36,7 @@ import tfmot_mltq as mltq
 from tfmot_mltq.files import replaced_file
 
 FLAGS = flags.FLAGS
-flags.DEFINE_enum("network", "cnn", ["mlp", "cnn"], "Which network.")
+flags.DEFINE_enum("network", "cnn", ["mlp", "cnn", "resnet8"], "Which network.")
 flags.DEFINE_string("data", None, "Local .npz file with the arrays of the data set.")
 flags.DEFINE_bool("digits", False, "The images of --data are digits (SVHN): no mirroring.")
 flags.DEFINE_string("output", "build/rebnet", "Folder for the models and the results.")
@@ -90,9 +90,12 @@ def build_cnn(width=1.0):
     return keras.Model(inputs, layers.Softmax()(layers.Dense(10)(x)), name="rebnet_cnn")
 
 
+_BUILDERS = {"mlp": build_mlp, "cnn": build_cnn, "resnet8": build_resnet8}
+
+
 def load_data():
     """Images in 0..255, (samples, height, width, channels), and labels."""
-    if FLAGS.network == "cnn" or FLAGS.data:
+    if FLAGS.network != "mlp" or FLAGS.data:
         x_train, y_train, x_test, y_test = load_cifar10(FLAGS.data)
     else:
         (x_train, y_train), (x_test, y_test) = keras.datasets.mnist.load_data()
@@ -127,13 +130,13 @@ def scaled(images):
 
 def batches(x, y):
     """Batches to train on."""
-    mirror = FLAGS.network == "cnn" and not FLAGS.digits
+    mirror = FLAGS.network != "mlp" and not FLAGS.digits
     return ScaledImages(AugmentedImages(x, y, FLAGS.batch_size, FLAGS.seed, mirror))
 
 
 def train(kind, levels, x, y):
     """A network with so many levels of weights and of activations."""
-    model = build_mlp(FLAGS.width) if FLAGS.network == "mlp" else build_cnn(FLAGS.width)
+    model = _BUILDERS[FLAGS.network](FLAGS.width)
     q = mltq.quantize_model(
         model, levels, kind=kind, activation_levels=levels, include_last_layer=True
     )

@@ -130,6 +130,7 @@ def test_resnet8_pruning(small_cifar10, tmp_path):
 
 
 def test_rebnet(small_cifar10, tmp_path):
+    """Training, what is there already, and pruning."""
     arguments = (
         f"--data={tmp_path / 'data.npz'}", f"--output={tmp_path / 'runs'}", "--width=0.0625",
         "--levels=2", "--epochs=1.2", "--batch_size=64", "--tflm_images=10",
@@ -142,8 +143,14 @@ def test_rebnet(small_cifar10, tmp_path):
         assert ternary[side]["bit"] > 1.2
     assert ternary["two_sided"]["word"] > ternary["one_sided"]["word"]
     assert 0 <= ternary["tflm_accuracy"] <= 1
+    pruning = ("--speedups=10", "--pruning_epochs=1", "--granularity=word")
+    run("rebnet.py", *arguments, *pruning)
     run("rebnet.py", *arguments)
-    assert len(path.read_text().splitlines()) == 2
+    lines = path.read_text().splitlines()
+    assert len(lines) == 3
+    pruned = json.loads(lines[-1])
+    assert pruned["one_sided"]["word"] == pytest.approx(10, rel=0.05)
+    assert (tmp_path / "runs" / "cnn_ternary_2_word_10.0x.keras").exists()
 
 
 def test_digits_sparsify(tmp_path):
