@@ -32,15 +32,15 @@ from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
-from tfmot_mltq import flatbuffer
 from tfmot_mltq.activation_levels import ActivationLevels
 from tfmot_mltq.cost_model.kernel_plan import Call
 from tfmot_mltq.cost_model.kernel_work import count_planes
 from tfmot_mltq.files import replaced_file
 from tfmot_mltq.packing import fixed_point, packed_layer, plane_codec
-from tfmot_mltq.packing.format import CUSTOM_OP_NAMES, Kind, Padding
+from tfmot_mltq.packing.format import Kind, Padding
 from tfmot_mltq.packing.packed_layer import Geometry, PackedLayer
 from tfmot_mltq.reference import ops
+from tfmot_mltq.report.tflite_operators import read_operators
 
 DENSITIES = ("0.02", "0.05", "0.0667", "0.10", "0.20", "0.333", "1.0")
 ENTRIES = [
@@ -80,9 +80,7 @@ def layer_call(shapes: dict) -> Call:
     kind = Kind[shapes["op"]]
     outputs = shapes["out_shape"][-1]
     if kind == Kind.FULLY_CONNECTED:
-        inputs = shapes["filter_shape"][1]
-        size = (int(np.prod(shapes["in_shape"])) // inputs, 1)
-        return Call(Geometry(kind, inputs, outputs), size, size)
+        return Call(Geometry(kind, shapes["in_shape"][-1], outputs))
     geometry = Geometry(
         kind, shapes["in_shape"][-1], outputs, tuple(shapes["filter_shape"][1:3]),
         tuple(shapes["stride"]), padding=Padding[shapes["padding"]],
@@ -157,15 +155,8 @@ class Entry:
         self.shapes, self.layers, self.packed, self.checksums, self.dims = [], [], [], [], []
         self.calls, self.counts = [], []
 
-    def add(self, shapes: dict, layer: PackedLayer, encodings: list[int]) -> None:
+    def add(self, shapes: dict, call: Call, layer: PackedLayer, encodings: list[int]) -> None:
         """One more layer."""
-        call = dataclasses.replace(layer_call(shapes), geometry=layer.geometry)
-        if layer.activation is not None:
-            call = dataclasses.replace(
-                call,
-                activation_levels=len(layer.activation.scales),
-                binary_activations=bool(layer.activation.planes.all()),
-            )
         in_shape = tuple(shapes["in_shape"])
         if layer.geometry.kind == Kind.FULLY_CONNECTED:
             in_shape = (call.positions, layer.geometry.input_channels)
@@ -174,7 +165,7 @@ class Entry:
         self.shapes.append(shapes)
         self.layers.append(layer)
         self.packed.append(packed_layer.encode(layer, encodings))
-        self.calls.append(call)
+        self.calls.append(call.reading(layer.activation))
         self.counts.append(count_planes(layer.planes, encodings))
         self.checksums.append(fnv1a(output.tobytes()))
         self.dims.append((in_shape, output.shape))
@@ -233,7 +224,8 @@ def synthetic_entry(name: str) -> Entry:
             layer = with_activation_levels(layer, activation_levels, kind)
         bits = bitwise and layer.geometry.kind != Kind.DEPTHWISE_CONV_2D
         choose = plane_codec.bitwise_encoding if bits else plane_codec.best_encoding
-        entry.add(shapes, layer, [choose(plane) for plane in layer.planes])
+        encodings = [choose(plane) for plane in layer.planes]
+        entry.add(shapes, layer_call(shapes), layer, encodings)
     return entry
 
 
@@ -243,22 +235,13 @@ def model_entry(path: pathlib.Path) -> Entry:
     Raises:
       OSError, ValueError: There is no such file, or no such operator in it.
     """
-    model = flatbuffer.load(path.read_bytes())
-    kinds = {name: kind for kind, name in CUSTOM_OP_NAMES.items()}
     entry = Entry(path.stem, {"model": path.name})
-    graph = model.subgraphs[0]
-    for operator in graph.operators:
-        kind = kinds.get(flatbuffer.operator_name(model, operator))
-        if kind is None:
+    for operator in read_operators(path.read_bytes()):
+        if operator.layer is None or operator.call is None:
             continue
-        source, planes = (graph.tensors[index] for index in operator.inputs)
-        target = graph.tensors[operator.outputs[0]]
-        packed = bytes(model.buffers[planes.buffer].data)
-        layer = packed_layer.decode(packed)
-        geometry = layer.geometry
-        is_dense = kind == Kind.FULLY_CONNECTED
-        out_shape = [int(size) for size in target.shape]
-        filter_shape = {
+        geometry = operator.layer.geometry
+        is_dense = geometry.kind == Kind.FULLY_CONNECTED
+        channels = {
             Kind.CONV_2D: [
                 geometry.output_channels,
                 *geometry.filter_size,
@@ -266,18 +249,18 @@ def model_entry(path: pathlib.Path) -> Entry:
             ],
             Kind.DEPTHWISE_CONV_2D: [1, *geometry.filter_size, geometry.output_channels],
             Kind.FULLY_CONNECTED: [geometry.output_channels, geometry.input_channels],
-        }[kind]
+        }
         shapes = {
-            "name": flatbuffer.tensor_name(planes).removesuffix("/planes"),
-            "op": kind.name,
-            "in_shape": [int(size) for size in source.shape],
-            "filter_shape": filter_shape,
-            "out_shape": out_shape,
+            "name": operator.name,
+            "op": geometry.kind.name,
+            "in_shape": list(operator.input_shape),
+            "filter_shape": channels[geometry.kind],
+            "out_shape": list(operator.output_shape),
             "stride": None if is_dense else list(geometry.stride),
             "padding": None if is_dense else geometry.padding.name,
-            "macs": int(np.prod(out_shape)) * geometry.row_size,
+            "macs": operator.macs,
         }
-        entry.add(shapes, layer, packed_layer.encodings(packed))
+        entry.add(shapes, operator.call, operator.layer, operator.encodings)
     if not entry.layers:
         raise ValueError(f"{path} has no MLTQ operator; mltq.convert writes files that have.")
     return entry

@@ -81,7 +81,7 @@ def _plan(model: Any, operator: Any, layer: ExportLayer, choose: Choose) -> _Rep
     if layer.activation is not None:
         activation = layer.activation.table(*quantization)
         quantization = layer.activation.step, 0
-    call = _call(subgraph, operator, layer)
+    call = _call(subgraph, operator, layer).reading(activation)
     try:
         encodings = choose(call, layer.planes)
     except ValueError as error:
@@ -219,7 +219,7 @@ def _call(subgraph: Any, operator: Any, layer: ExportLayer) -> Call:
     if layer.kind == Kind.FULLY_CONNECTED:
         size = (int(np.prod(output_shape)) // channels, 1)
         geometry = packed_layer.Geometry(layer.kind, filter_shape[1], channels)
-        return Call(geometry, size, size, *_cut(layer))
+        return Call(geometry, size, size)
     input_shape = [int(size) for size in subgraph.tensors[operator.inputs[0]].shape]
     geometry = packed_layer.Geometry(
         kind=layer.kind,
@@ -230,15 +230,7 @@ def _call(subgraph: Any, operator: Any, layer: ExportLayer) -> Call:
         dilation=(options.dilationHFactor, options.dilationWFactor),
         padding=Padding.SAME if options.padding == schema.Padding.SAME else Padding.VALID,
     )
-    return Call(geometry, tuple(input_shape[1:3]), tuple(output_shape[1:3]), *_cut(layer))
-
-
-def _cut(layer: ExportLayer) -> tuple[int, bool]:
-    """Levels of a layer's input, and whether none of their entries is zero."""
-    if layer.activation is None:
-        return 0, False
-    counts = layer.activation.counts
-    return len(counts), layer.activation.kind == "binary" and bool(counts.all())
+    return Call(geometry, tuple(input_shape[1:3]), tuple(output_shape[1:3]))
 
 
 def float_operators(model: Any) -> list[str]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import dataclasses
 
 from tfmot_mltq.packing.format import Kind, Padding
-from tfmot_mltq.packing.packed_layer import Geometry
+from tfmot_mltq.packing.packed_layer import ActivationTable, Geometry
 
 MAX_LANE_ENTRIES = 128
 _WORD = 4
@@ -43,6 +43,16 @@ class Call:
     output_size: tuple[int, int] = (1, 1)
     activation_levels: int = 0
     binary_activations: bool = False
+
+    def reading(self, activation: ActivationTable | None) -> Call:
+        """The same call of a layer whose input is cut by a table."""
+        if activation is None:
+            return self
+        return dataclasses.replace(
+            self,
+            activation_levels=len(activation.scales),
+            binary_activations=bool(activation.planes.all()),
+        )
 
     @property
     def positions(self) -> int:
