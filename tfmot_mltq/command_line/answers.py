@@ -1,0 +1,78 @@
+"""Answers of .tflite files on samples."""
+
+from __future__ import annotations
+
+import pathlib
+
+import numpy as np
+from absl import flags
+from rich.console import Console
+from rich.progress import track
+
+from tfmot_mltq.command_line.samples import load_array
+from tfmot_mltq.runtime.interpreter import RUNTIMES, Interpreter
+
+_SAMPLES_AT_ONCE = 16
+
+
+def define_answer_flags(values: flags.FlagValues) -> None:
+    """The flags that say how models are run, and what the right answers are."""
+    flags.DEFINE_string(
+        "labels", None, "Array of class numbers in the --data file, or an .npz or .npy file.",
+        flag_values=values,
+    )  # fmt: skip
+    flags.DEFINE_enum("runtime", "tflm", RUNTIMES, "What runs the models.", flag_values=values)
+    flags.DEFINE_bool(
+        "reference_kernels", False,
+        "For --runtime=litert: its reference kernels, whose results are TensorFlow Lite Micro's.",
+        flag_values=values,
+    )  # fmt: skip
+
+
+def open_model(values: flags.FlagValues, path: str) -> Interpreter:
+    """The interpreter of a file."""
+    return Interpreter(path, values.runtime, reference_kernels=values.reference_kernels)
+
+
+def answers(interpreter: Interpreter, samples: np.ndarray, name: str) -> np.ndarray:
+    """Outputs for all samples, with a progress bar on a terminal.
+
+    Raises:
+      ValueError: The model has several inputs or outputs.
+    """
+    counts = len(interpreter.input_details), len(interpreter.output_details)
+    if counts != (1, 1):
+        raise ValueError(f"{name} has {counts[0]} inputs and {counts[1]} outputs; one is wanted.")
+    console = Console(stderr=True)
+    starts = range(0, len(samples), _SAMPLES_AT_ONCE)
+    return np.concatenate(
+        [
+            interpreter.predict(samples[start : start + _SAMPLES_AT_ONCE])
+            for start in track(
+                starts, f"Running {name}", console=console, disable=not console.is_terminal
+            )
+        ]
+    )
+
+
+def load_labels(values: flags.FlagValues, count: int) -> np.ndarray | None:
+    """Class numbers of the samples; None if no flag names them.
+
+    Raises:
+      ValueError: There is no such array, or it has another length.
+    """
+    if values.labels is None:
+        return None
+    path = pathlib.Path(values.labels)
+    is_file = path.suffix in (".npz", ".npy")
+    labels = load_array(path, None) if is_file else load_array(
+        pathlib.Path(values.data), values.labels
+    )  # fmt: skip
+    if labels.reshape(-1).shape != (count,):
+        raise ValueError(f"There are {labels.size} labels for {count} samples.")
+    return labels.reshape(-1)
+
+
+def accuracy(outputs: np.ndarray, labels: np.ndarray) -> float:
+    """Share of the samples whose largest output is the label's."""
+    return float(np.mean(np.argmax(outputs.reshape(len(outputs), -1), axis=1) == labels))

@@ -1,0 +1,127 @@
+"""Writes a Keras model (.keras, .h5 or a SavedModel folder) as a .tflite with ternary levels.
+
+  mltq convert MODEL [flags]
+
+The model is quantized first. One that mltq.quantize_model made, trained or pruned, is converted as
+it is.
+
+  mltq convert digits.keras --levels=2 --data=samples.npz
+  mltq convert digits.keras --sparsity=0.9 --data=images/ --scale=0.00392157 --output=digits.tflite
+  mltq convert trained.keras --optimize=speed --target=rv32imc
+"""
+
+from __future__ import annotations
+
+import pathlib
+from typing import Any
+
+from absl import flags
+
+import tfmot_mltq as mltq
+from tfmot_mltq.command_line.keras_models import load_keras_model
+from tfmot_mltq.command_line.output_files import check_output
+from tfmot_mltq.command_line.samples import define_sample_flags, load_samples
+from tfmot_mltq.cost_model.choose_encodings import DEFAULT_TARGET, OPTIMIZE
+from tfmot_mltq.cost_model.predict import targets
+from tfmot_mltq.decomposition import KINDS, THRESHOLDS
+from tfmot_mltq.files import replaced_file
+from tfmot_mltq.frameworks import adapter_of
+
+FILES = "convert takes one model"
+FEWEST_FILES = MOST_FILES = 1
+
+
+def define_flags(values: flags.FlagValues) -> None:
+    """The flags of the command."""
+    flags.DEFINE_string(
+        "output", None, "File to write; by default the model's name with .tflite.",
+        flag_values=values,
+    )  # fmt: skip
+    flags.DEFINE_bool("overwrite", False, "Replace the file if it is there.", flag_values=values)
+    flags.DEFINE_integer("levels", 2, "Levels of the weights, 1 to 4.", flag_values=values)
+    flags.DEFINE_enum("kind", "ternary", KINDS, "Kind of levels.", flag_values=values)
+    flags.DEFINE_enum(
+        "threshold", "twn", THRESHOLDS, "How levels pick their entries.", flag_values=values
+    )
+    flags.DEFINE_integer(
+        "activation_levels", 0, "Levels of the activations; 0 for int8.", flag_values=values
+    )
+    flags.DEFINE_bool("include_first_layer", False, "Also the first layer.", flag_values=values)
+    flags.DEFINE_bool("include_last_layer", False, "Also the last layer.", flag_values=values)
+    flags.DEFINE_float(
+        "sparsity", 0.0,
+        "Share of the bits, or words, to prune, without training. Pruning while training keeps "
+        "more accuracy: see mltq.prune_low_magnitude.",
+        flag_values=values,
+    )  # fmt: skip
+    flags.DEFINE_enum(
+        "granularity", "bit", ["bit", "word"], "What --sparsity prunes.", flag_values=values
+    )
+    define_sample_flags(
+        values,
+        "Some hundred typical inputs, for the int8 ranges of a model that was not trained with "
+        "levels: an .npz or .npy file, or a folder of images.",
+    )
+    flags.DEFINE_enum(
+        "optimize", "size", OPTIMIZE, "What encodings are chosen for.", flag_values=values
+    )
+    flags.DEFINE_enum(
+        "target", DEFAULT_TARGET, targets(), "Whose instructions count.", flag_values=values
+    )
+    flags.DEFINE_integer(
+        "max_scratch_bytes", None, "Refuse layers that need more.", flag_values=values
+    )
+
+
+def run(values: flags.FlagValues, files: list[str]) -> None:
+    """Converts."""
+    path = pathlib.Path(files[0])
+    output = pathlib.Path(values.output) if values.output else path.with_suffix(".tflite")
+    check_output(output, values.overwrite)
+    model = load_keras_model(path)
+    samples = load_samples(values, model.input_shape) if values.data else None
+    q = _quantized(model, values)
+    tflite = mltq.convert(
+        q,
+        samples,
+        optimize=values.optimize,
+        target=values.target,
+        max_scratch_bytes=values.max_scratch_bytes,
+    )
+    with replaced_file(output) as temporary:
+        temporary.write_bytes(tflite)
+    mltq.summary(q, target=values.target, optimize=values.optimize)
+    print(f"{output}: {len(tflite):,} bytes")
+
+
+def _quantized(model: Any, values: flags.FlagValues) -> Any:
+    adapter = adapter_of(model)
+    if any(adapter.is_quantized(layer) for layer in model.layers):
+        chosen = [name for name in ("levels", "kind", "sparsity") if values[name].present]
+        if chosen:
+            raise ValueError(
+                f"The model is quantized already, so --{chosen[0]} has no use. Leave it out, or "
+                "pass the float model."
+            )
+        return model
+    q = mltq.quantize_model(
+        model,
+        values.levels,
+        kind=values.kind,
+        threshold=values.threshold,
+        activation_levels=values.activation_levels,
+        include_first_layer=values.include_first_layer,
+        include_last_layer=values.include_last_layer,
+    )
+    return _pruned(q, values) if values.sparsity else q
+
+
+def _pruned(q: Any, values: flags.FlagValues) -> Any:
+    """The model with the sparsity, at once."""
+    schedule = mltq.ConstantSparsity(values.sparsity, begin_step=0)
+    p = mltq.prune_low_magnitude(q, schedule, values.granularity)
+    update = mltq.UpdatePruningStep()
+    update.set_model(p)
+    update.on_train_begin()
+    update.on_train_batch_begin(-1)
+    return p
