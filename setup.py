@@ -2,11 +2,16 @@
 
 import glob
 import os
+import pathlib
+import shutil
 
 from setuptools import Extension, setup
 from setuptools.command.build_ext import build_ext
+from setuptools.command.build_py import build_py
 
 _PARTS = ("core", "tflm", "litert", "host")
+# What mltq export copies into projects.
+_EXPORTED_PARTS = ("core", "stock")
 
 
 class BuildOperators(build_ext):
@@ -25,6 +30,21 @@ class BuildOperators(build_ext):
             ) from error
 
 
+class CopySources(build_py):
+    """build_py that takes the C sources along, for mltq export."""
+
+    def run(self) -> None:
+        """Copies modules, then sources; an editable package reads them where they are."""
+        super().run()
+        if self.editable_mode:
+            return
+        for part in _EXPORTED_PARTS:
+            folder = pathlib.Path(self.build_lib, "tfmot_mltq", "c_sources", part)
+            folder.mkdir(parents=True, exist_ok=True)
+            for source in sorted(glob.glob(f"tflite_ops/{part}/*.[ch]")):
+                shutil.copy(source, folder)
+
+
 setup(
     ext_modules=[
         # No Python module: a plain shared library that TensorFlow Lite Micro's and LiteRT's
@@ -35,7 +55,9 @@ setup(
                 source for part in _PARTS for source in glob.glob(f"tflite_ops/{part}/*.c")
             ),
             depends=sorted(
-                header for part in _PARTS for header in glob.glob(f"tflite_ops/{part}/*.h")
+                header
+                for part in (*_PARTS, "stock")
+                for header in glob.glob(f"tflite_ops/{part}/*.h")
             ),
             libraries=["m"],
             extra_compile_args=[
@@ -49,5 +71,5 @@ setup(
             ],
         )
     ],
-    cmdclass={"build_ext": BuildOperators},
+    cmdclass={"build_ext": BuildOperators, "build_py": CopySources},
 )

@@ -1,6 +1,7 @@
 """The command mltq, called in this process."""
 
 import json
+import subprocess
 
 import keras
 import numpy as np
@@ -150,6 +151,37 @@ def test_compare(folder, tmp_path, capsys):
     rows = [line for line in capsys.readouterr().out.splitlines() if "100.00%" in line]
     assert len(rows) >= 2
     assert rows[1].split("│")[-2].strip() == "0"
+
+
+def test_export(folder, tmp_path, capsys):
+    output = tmp_path / "project"
+    flags = [f"--output={output}", "--name=digits", *data(folder)]
+    assert main(["export", tflite(folder), *flags]) == 0
+    assert "arena" in capsys.readouterr().out
+    program = tmp_path / "program"
+    sources = [str(path) for path in output.rglob("*.c")]
+    command = [
+        "cc",
+        "-std=c99",
+        f"-I{output}",
+        f"-I{output / 'mltq'}",
+        *sources,
+        "-o",
+        str(program),
+    ]
+    subprocess.run(command, check=True)
+    done = subprocess.run([str(program)], capture_output=True, text=True, check=True)
+    assert done.stdout == "self-test: ok\n"
+    assert main(["export", tflite(folder), *flags]) == 1
+    assert "is there already" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("limit", "what"), [("--flash=100", "constants"), ("--ram=100", "arena")])
+def test_models_that_are_too_big_are_not_exported(limit, what, folder, tmp_path, capsys):
+    output = tmp_path / "project"
+    assert main(["export", tflite(folder), f"--output={output}", limit]) == 1
+    assert f"The {what} take" in capsys.readouterr().err
+    assert not output.exists()
 
 
 @pytest.mark.parametrize(

@@ -49,6 +49,8 @@ const char* mltq_status_message(MltqStatus status) {
       return "input tensor: shape does not fit the packed filter";
     case MLTQ_ERROR_OUTPUT_SHAPE:
       return "output tensor: shape does not follow from the input and the packed filter";
+    case MLTQ_ERROR_SCRATCH:
+      return "scratch: more than generated code has; export the model again with this version";
     case MLTQ_ERROR_TENSOR_TYPE:
       return "tensors: input and output must be int8 and the packed planes uint8";
     case MLTQ_ERROR_TENSOR_COUNT:

@@ -2,41 +2,27 @@
 
 #include <math.h>
 
+#include "../stock/mltq_fixed_point.h"
+
 enum { kInput = 0, kFilter = 1, kBias = 2 };
 enum { kActivationNone = 0, kActivationRelu = 1, kActivationReluN1To1 = 2, kActivationRelu6 = 3 };
 
-typedef struct {
-  int32_t multiplier; /* 31 fractional bits */
-  int shift;          /* to the left if positive */
-} FixedPoint;
-
-static FixedPoint to_fixed_point(double value) {
-  FixedPoint result = {0, 0};
+static MltqFixedPoint to_fixed_point(double value) {
+  MltqFixedPoint result = {0, 0};
+  int shift;
   if (value == 0.0) return result;
-  int64_t mantissa = (int64_t)round(frexp(value, &result.shift) * 2147483648.0);
+  int64_t mantissa = (int64_t)round(frexp(value, &shift) * 2147483648.0);
   if (mantissa == INT64_C(1) << 31) {
     mantissa /= 2;
-    result.shift++;
+    shift++;
   }
-  if (result.shift < -31) {
-    result.shift = 0;
+  if (shift < -31) {
+    shift = 0;
     mantissa = 0;
   }
   result.multiplier = (int32_t)mantissa;
+  result.shift = shift;
   return result;
-}
-
-/* Rounds twice: to an integer after the multiplication, half up; and after the shift, half away
- * from zero. */
-static int32_t multiply(int32_t value, FixedPoint factor) {
-  const int left = factor.shift > 0 ? factor.shift : 0;
-  const int right = factor.shift > 0 ? 0 : -factor.shift;
-  const int64_t product = (int64_t)value * (INT64_C(1) << left) * factor.multiplier;
-  const int64_t nudge = product >= 0 ? INT64_C(1) << 30 : 1 - (INT64_C(1) << 30);
-  const int64_t high = (product + nudge) / (INT64_C(1) << 31);
-  if (right == 0) return (int32_t)high;
-  const int64_t half = (INT64_C(1) << right) >> 1;
-  return (int32_t)(high >= 0 ? (high + half) >> right : -((-high + half) >> right));
 }
 
 static const TfLiteTensor* input_tensor(const TfLiteContext* context, const TfLiteNode* node,
@@ -83,8 +69,8 @@ static void activation_range(int activation, TfLiteQuantizationParams output, in
   }
 }
 
-static FixedPoint channel_factor(const TfLiteTensor* input, const TfLiteTensor* filter,
-                                 const TfLiteTensor* output, int channel) {
+static MltqFixedPoint channel_factor(const TfLiteTensor* input, const TfLiteTensor* filter,
+                                     const TfLiteTensor* output, int channel) {
   const TfLiteAffineQuantization* quantization = filter->quantization.params;
   if (quantization->scale->size > 1) {
     return to_fixed_point((double)input->params.scale * (double)quantization->scale->data[channel] /
@@ -112,7 +98,7 @@ TfLiteStatus mltq_fully_connected_tflm(TfLiteContext* context, const TfLiteNode*
   const int8_t* weights = filter->data;
   const int32_t* biases = bias == NULL ? NULL : bias->data;
   for (int channel = 0; channel < channels; channel++) {
-    const FixedPoint factor = channel_factor(input, filter, output, channel);
+    const MltqFixedPoint factor = channel_factor(input, filter, output, channel);
     const int8_t* row_weights = weights + (size_t)channel * (size_t)depth;
     for (size_t row = 0; row < rows; row++) {
       const int8_t* values = (const int8_t*)input->data + row * (size_t)depth;
@@ -120,7 +106,7 @@ TfLiteStatus mltq_fully_connected_tflm(TfLiteContext* context, const TfLiteNode*
       for (int i = 0; i < depth; i++) {
         sum += row_weights[i] * (values[i] - input->params.zero_point);
       }
-      int32_t value = multiply(sum, factor) + output->params.zero_point;
+      int32_t value = mltq_fixed_point_multiply(sum, factor) + output->params.zero_point;
       if (value < low) value = low;
       if (value > high) value = high;
       ((int8_t*)output->data)[row * (size_t)channels + (size_t)channel] = (int8_t)value;

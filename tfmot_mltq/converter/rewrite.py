@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -11,6 +10,7 @@ import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
 from tfmot_mltq import flatbuffer
+from tfmot_mltq.converter.activation_range import activation_range
 from tfmot_mltq.converter.export_layer import ExportLayer
 from tfmot_mltq.converter.match import FilterOperator
 from tfmot_mltq.cost_model.kernel_plan import Call
@@ -170,7 +170,9 @@ def _pack(replacement: _Replacement) -> bytes:
             output_zero_point=output_zero_point,
         )
         options = replacement.operator.builtinOptions
-        low, high = _activation_range(options, output_scale, output_zero_point)
+        low, high = activation_range(
+            options.fusedActivationFunction, output_scale, output_zero_point
+        )
         return packed_layer.encode(
             packed_layer.PackedLayer(
                 geometry=replacement.call.geometry,
@@ -192,23 +194,6 @@ def _pack(replacement: _Replacement) -> bytes:
 
 def _quantization(tensor: Any) -> tuple[float, int]:
     return float(tensor.quantization.scale[0]), int(tensor.quantization.zeroPoint[0])
-
-
-def _activation_range(options: Any, scale: float, zero_point: int) -> tuple[int, int]:
-    """The int8 values that a fused activation lets through."""
-    real_low, real_high = {
-        schema.ActivationFunctionType.NONE: (-math.inf, math.inf),
-        schema.ActivationFunctionType.RELU: (0.0, math.inf),
-        schema.ActivationFunctionType.RELU6: (0.0, 6.0),
-        schema.ActivationFunctionType.RELU_N1_TO_1: (-1.0, 1.0),
-    }[options.fusedActivationFunction]
-
-    def to_int8(value: float) -> int:
-        if math.isinf(value):
-            return 127 if value > 0 else -128
-        return int(np.clip(zero_point + round(value / scale), -128, 127))
-
-    return to_int8(real_low), to_int8(real_high)
 
 
 def _call(subgraph: Any, operator: Any, layer: ExportLayer) -> Call:

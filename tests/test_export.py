@@ -1,0 +1,138 @@
+"""Exported C code against TensorFlow Lite Micro: same bytes, on the host and on emulated cores."""
+
+import subprocess
+
+import numpy as np
+import pytest
+import tf_keras as keras
+from device_targets import TARGETS
+from hypothesis import given
+from hypothesis import strategies as st
+
+import tfmot_mltq as mltq
+from tfmot_mltq.export.c_project import plan_c_project
+from tfmot_mltq.export.memory_plan import ALIGNMENT, Buffer, plan_memory
+
+FLAGS = ["-std=c99", "-Wall", "-Wextra", "-Wconversion", "-Werror", "-O1", "-g"]
+SANITIZERS = ["-fsanitize=address,undefined", "-fno-sanitize-recover=all"]
+
+
+def network():
+    """Every operator that generated code has."""
+    layers = keras.layers
+    inputs = keras.Input((12, 10, 3))
+    x = layers.Conv2D(8, 3, strides=(2, 1), padding="same", activation="relu6", name="stem")(inputs)
+    y = layers.DepthwiseConv2D(3, padding="same", activation="relu", name="dw")(x)
+    y = layers.Conv2D(8, 3, padding="same", name="conv")(y)
+    x = layers.Activation("relu")(layers.Add()([x, y]))
+    x = layers.MaxPooling2D(2, padding="same")(x)
+    x = layers.Conv2D(12, 3, dilation_rate=1, activation="relu", name="wide")(x)
+    x = layers.AveragePooling2D((1, 2), strides=1, padding="same")(x)
+    x = layers.Flatten()(x)
+    x = layers.Dense(10, activation="relu", name="fc")(x)
+    return keras.Model(inputs, layers.Dense(5, activation="softmax", name="head")(x))
+
+
+def converted(levels, int8_layers, activation_levels=0):
+    """A model of which some layers are stock int8."""
+    keras.utils.set_random_seed(levels)
+
+    def annotate(layer):
+        if not layer.weights or layer.name in int8_layers:
+            return layer
+        return mltq.quantize_annotate_layer(layer, levels, activation_levels=activation_levels)
+
+    q = mltq.quantize_apply(keras.models.clone_model(network(), clone_function=annotate))
+    samples = np.random.default_rng(levels).random((64, 12, 10, 3), dtype=np.float32)
+    return mltq.convert(q, samples)
+
+
+@pytest.fixture(
+    scope="module",
+    params=[(2, ("stem", "head"), 0), (3, ("dw", "wide", "fc"), 2), (1, (), 1)],
+    ids=["usual", "mixed", "levels everywhere"],
+)
+def model(request):
+    return converted(*request.param)
+
+
+def golden(tflite, rng):
+    """A random input, and what TensorFlow Lite Micro makes of it."""
+    interpreter = mltq.Interpreter(tflite)
+    x = rng.integers(-128, 128, interpreter.input_details[0].shape, dtype=np.int8)
+    return x, interpreter.invoke(x)[0]
+
+
+def sources(folder):
+    return sorted(folder.rglob("*.c"))
+
+
+def test_generated_code_gives_the_bytes_of_the_interpreter(model, rng, tmp_path):
+    for i in range(2):
+        folder = tmp_path / f"run{i}"
+        plan_c_project(model).write(folder, golden(model, rng))
+        program = tmp_path / f"program{i}"
+        includes = [f"-I{folder}", f"-I{folder / 'mltq'}"]
+        command = ["cc", *FLAGS, *SANITIZERS, *includes, *map(str, sources(folder))]
+        subprocess.run([*command, "-o", str(program)], check=True)
+        done = subprocess.run([str(program)], capture_output=True, text=True, check=False)
+        assert (done.returncode, done.stdout) == (0, "self-test: ok\n"), done.stderr
+
+
+@pytest.mark.parametrize("target", ["cortex-m0", "cortex-m4", "cortex-m55", "rv32imc"])
+def test_generated_code_runs_on_the_core(target, model, rng, tmp_path):
+    folder = tmp_path / "project"
+    plan_c_project(model).write(folder, golden(model, rng))
+    program = tmp_path / "program.elf"
+    includes = [f"-I{folder}", f"-I{folder / 'mltq'}"]
+    TARGETS[target].build(sources(folder), program, ["-O2", *includes])
+    assert TARGETS[target].run(program) == "self-test: ok\n"
+
+
+@given(
+    st.lists(
+        st.tuples(st.integers(1, 3000), st.integers(0, 9), st.integers(0, 9)), min_size=1,
+        max_size=14,
+    )
+)  # fmt: skip
+def test_memory_that_is_needed_at_the_same_time_does_not_overlap(spans):
+    buffers = [Buffer(size, min(a, b), max(a, b)) for size, a, b in spans]
+    offsets, arena = plan_memory(buffers)
+    needed = max(sum(b.size for b in buffers if b.first <= step <= b.last) for step in range(10))
+    assert needed <= arena <= sum(b.size + ALIGNMENT for b in buffers)
+    for i, (first, at) in enumerate(zip(buffers, offsets, strict=True)):
+        assert at % ALIGNMENT == 0
+        assert at + first.size <= arena
+        for second, other in zip(buffers[:i], offsets[:i], strict=True):
+            if first.first <= second.last and second.first <= first.last:
+                assert at + first.size <= other or other + second.size <= at
+
+
+def test_the_arena_is_not_larger_than_the_interpreters(model):
+    assert plan_c_project(model).arena_bytes <= mltq.Interpreter(model).arena_bytes
+
+
+def test_what_generated_code_cannot_do_is_refused(model, rng, tmp_path):
+    inputs = keras.Input((6, 6, 3))
+    x = keras.layers.Conv2D(4, 3, name="conv")(inputs)
+    x = keras.layers.Conv2D(4, 3, activation="tanh", name="last")(x)
+    q = mltq.quantize_model(keras.Model(inputs, x), include_first_layer=True)
+    tflite = mltq.convert(q, rng.random((8, 6, 6, 3), dtype=np.float32))
+    with pytest.raises(mltq.ConversionError, match=r"Operator TANH is not among .*SOFTMAX"):
+        plan_c_project(tflite)
+    with pytest.raises(ValueError, match="C identifier"):
+        plan_c_project(model, name="my model")
+    (tmp_path / "there").mkdir()
+    with pytest.raises(FileExistsError, match="choose another folder"):
+        plan_c_project(model).write(tmp_path / "there", golden(model, rng))
+    assert not list((tmp_path / "there").iterdir())
+
+
+def test_several_inputs_need_the_interpreter(rng):
+    inputs = [keras.Input((4,)) for _ in range(2)]
+    x = keras.layers.Dense(4, name="a")(keras.layers.Add()(inputs))
+    q = mltq.quantize_model(keras.Model(inputs, keras.layers.Dense(2, name="b")(x)))
+    samples = [[rng.random((1, 4), dtype=np.float32)] * 2 for _ in range(4)]
+    tflite = mltq.convert(q, lambda: iter(samples))
+    with pytest.raises(mltq.ConversionError, match="2 inputs and 1 outputs"):
+        plan_c_project(tflite)

@@ -1,0 +1,75 @@
+"""Writes a .tflite as a project for microcontrollers.
+
+  mltq export MODEL.tflite --output=FOLDER [flags]
+
+--format=c is C99 code that needs no interpreter: the model's weights, its memory plan, calls of the
+operators, their sources in mltq/, and main.c, a self-test with an input and the output that
+TensorFlow Lite Micro gives for it. Compile all .c files, with FOLDER and FOLDER/mltq as include
+folders.
+
+  mltq export digits.tflite --output=digits_c
+  mltq export digits.tflite --output=digits_c --name=digits --data=test.npz --data_key=x
+  mltq export digits.tflite --output=digits_c --flash=32768 --ram=16384
+"""
+
+from __future__ import annotations
+
+import pathlib
+
+import numpy as np
+from absl import flags
+
+from tfmot_mltq.command_line.output_files import check_output
+from tfmot_mltq.command_line.samples import define_sample_flags, load_samples
+from tfmot_mltq.frameworks import import_with_extra
+from tfmot_mltq.runtime.interpreter import Interpreter
+
+FILES = "export takes one .tflite file"
+FEWEST_FILES = MOST_FILES = 1
+
+
+def define_flags(values: flags.FlagValues) -> None:
+    """The flags of the command."""
+    flags.DEFINE_string("output", None, "Folder to make.", flag_values=values)
+    flags.DEFINE_enum("format", "c", ["c"], "Kind of project.", flag_values=values)
+    flags.DEFINE_string(
+        "name", "model", "Prefix of functions, and name of files.", flag_values=values
+    )
+    define_sample_flags(
+        values, "The first sample is the input of the self-test; a random one by default."
+    )
+    flags.DEFINE_integer(
+        "flash", None, "Refuse a model whose constants take more bytes; code comes on top.",
+        flag_values=values,
+    )  # fmt: skip
+    flags.DEFINE_integer(
+        "ram", None, "Refuse a model whose arena takes more bytes; the stack comes on top.",
+        flag_values=values,
+    )  # fmt: skip
+    flags.mark_flag_as_required("output", flag_values=values)
+
+
+def run(values: flags.FlagValues, files: list[str]) -> None:
+    """Exports."""
+    c_project = import_with_extra(
+        "tfmot_mltq.export.c_project", ("jinja2",), "export", "mltq export"
+    )
+    output = check_output(pathlib.Path(values.output), overwrite=False)
+    tflite = pathlib.Path(files[0]).read_bytes()
+    interpreter = Interpreter(tflite)
+    details = interpreter.input_details[0]
+    if values.data:
+        sample = details.quantize(load_samples(values, details.shape)[:1])
+    else:
+        sample = np.random.default_rng(0).integers(-128, 128, details.shape, dtype=np.int8)
+    project = c_project.plan_c_project(tflite, name=values.name, source=pathlib.Path(files[0]).name)
+    for what, needed, limit in (
+        ("constants take", project.constant_bytes, values.flash),
+        ("arena takes", project.arena_bytes, values.ram),
+    ):
+        if limit is not None and needed > limit:
+            raise ValueError(f"The {what} {needed:,} bytes, more than the limit of {limit:,}.")
+    project.write(output, golden=(sample, interpreter.invoke(sample)[0]))
+    print(
+        f"{output}: constants {project.constant_bytes:,} bytes, arena {project.arena_bytes:,} bytes"
+    )

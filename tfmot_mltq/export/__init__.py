@@ -1,0 +1,1 @@
+"""Projects for microcontrollers, from .tflite files."""

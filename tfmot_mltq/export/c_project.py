@@ -1,0 +1,187 @@
+"""A model as C code that runs without an interpreter."""
+
+from __future__ import annotations
+
+import dataclasses
+import pathlib
+import re
+import shutil
+import tempfile
+from typing import Any
+
+import jinja2
+import numpy as np
+
+from tfmot_mltq.cost_model.kernel_work import count_planes, scratch_bytes
+from tfmot_mltq.export.c_sources import c_sources
+from tfmot_mltq.export.memory_plan import ALIGNMENT, Buffer, plan_memory
+from tfmot_mltq.export.step import Step, Tensor, read_steps
+from tfmot_mltq.report.tflite_operators import TfliteOperator, read_operators
+
+# A file runs on all targets, so its scratch is the most that any of the kernels needs.
+_KERNELS = ("portable", "dsp", "helium")
+_TEMPLATES = pathlib.Path(__file__).parent / "templates"
+
+
+@dataclasses.dataclass(frozen=True)
+class CProject:
+    """A model as C code, planned and not yet written.
+
+    Attributes:
+      arena_bytes: Memory for tensors and scratch.
+      constant_bytes: Weights and tables.
+    """
+
+    arena_bytes: int
+    constant_bytes: int
+    _context: dict[str, Any]
+
+    def write(self, output: pathlib.Path, golden: tuple[np.ndarray, np.ndarray]) -> None:
+        """Writes a folder with the code, the C sources that it needs, and main.c, a self-test.
+
+        Args:
+          output: Folder to make.
+          golden: An int8 input of the model, and the output for it.
+
+        Raises:
+          FileExistsError: The folder is there.
+        """
+        if output.exists():
+            raise FileExistsError(f"{output} is there already; choose another folder.")
+        name = self._context["name"]
+        names = ("golden_input", "golden_output")
+        arrays = (array.reshape(-1).tolist() for array in golden)
+        context = self._context | dict(zip(names, arrays, strict=True))
+        environment = jinja2.Environment(
+            loader=jinja2.FileSystemLoader(_TEMPLATES), trim_blocks=True, lstrip_blocks=True,
+            keep_trailing_newline=True, undefined=jinja2.StrictUndefined,
+        )  # fmt: skip
+        files = {"model.h.j2": f"{name}.h", "model.c.j2": f"{name}.c", "main.c.j2": "main.c"}
+        parent = output.absolute().parent
+        with tempfile.TemporaryDirectory(dir=parent, prefix=f".{output.name}.") as folder:
+            made = pathlib.Path(folder) / output.name
+            (made / "mltq").mkdir(parents=True)
+            for path in c_sources():
+                shutil.copy(path, made / "mltq")
+            for template, file in files.items():
+                (made / file).write_text(environment.get_template(template).render(context))
+            made.replace(output)
+
+
+def plan_c_project(
+    tflite: bytes, *, name: str = "model", source: str = "a .tflite file"
+) -> CProject:
+    """A model as C code that runs without an interpreter.
+
+    It has no heap and no global that changes: the caller holds its memory in a struct.
+
+    Args:
+      tflite: The model: int8, with one input and one output, and the operators of
+        ``export.step``.
+      name: Prefix of the functions and name of the files, a C identifier.
+      source: What comments name as the source.
+
+    Raises:
+      ValueError: The name is no C identifier, or the bytes are no TFLite model.
+      ConversionError: The model cannot run without the interpreter.
+    """
+    if not re.fullmatch(r"[a-z][a-z0-9_]*", name):
+        raise ValueError(f"The name must be a C identifier in lower case, got {name!r}.")
+    context = _context(tflite, name, source)
+    return CProject(context["arena_bytes"], context["constant_bytes"], context)
+
+
+def _context(tflite: bytes, name: str, source: str) -> dict[str, Any]:
+    """What the templates use."""
+    steps, tensors, first, last = read_steps(tflite)
+    operators = read_operators(tflite)
+    scratch = [_scratch(operator) for operator in operators]
+    offsets, scratch_offsets, arena = _plan(steps, tensors, scratch, (first, last))
+    layers: list[dict[str, Any]] = []
+    calls: list[dict[str, Any]] = []
+    for index, step in enumerate(steps):
+        shapes = [tensors[step.inputs[0]].shape, tensors[step.output].shape]
+        values = dict(step.values)
+        if step.op == "mltq":
+            values["layer"] = len(layers)
+            layers.append(
+                {
+                    "name": values["name"],
+                    "kind": int(values["kind"]),
+                    "packed": values.pop("packed"),
+                    "input_shape": shapes[0],
+                    "output_shape": shapes[1],
+                    "scratch_bytes": scratch[index],
+                }
+            )
+        weights = values.get("weights")
+        if weights is not None:
+            biases = weights["biases"]
+            values["weights"] = weights | {
+                "filter": weights["filter"].reshape(-1).tolist(),
+                "biases": None if biases is None else biases.reshape(-1).tolist(),
+            }
+        sizes = " to ".join("x".join(map(str, shape[1:])) for shape in shapes)
+        calls.append(
+            {"weights": None, "window": None}
+            | values
+            | {
+                "op": step.op,
+                "comment": f"{operators[index].op}, {sizes}",
+                "inputs": [offsets[tensor] for tensor in step.inputs],
+                "output": offsets[step.output],
+                "scratch": scratch_offsets[index],
+            }
+        )
+
+    def end(index: int) -> dict[str, Any]:
+        return dataclasses.asdict(tensors[index]) | {
+            "size": tensors[index].size,
+            "offset": offsets[index],
+        }
+
+    return {
+        "name": name,
+        "type": "".join(part.capitalize() for part in ("mltq", *name.split("_"))),
+        "guard": f"MLTQ_EXPORT_{name.upper()}_H_",
+        "source": source,
+        "layers": layers,
+        "steps": calls,
+        "input": end(first),
+        "output": end(last),
+        "arena_bytes": max(arena, ALIGNMENT),
+        "constant_bytes": sum(operator.constant_bytes for operator in operators),
+    }
+
+
+def _scratch(operator: TfliteOperator) -> int:
+    """Most bytes that a kernel needs; those of the reference kernel where no other runs."""
+    if operator.layer is None or operator.call is None:
+        return 0
+    counts = count_planes(operator.layer.planes, operator.encodings)
+    reference = 2 * 4 * operator.call.output_size[1]
+    needed = [
+        scratch_bytes(operator.call, operator.layer.levels, counts, kernel) for kernel in _KERNELS
+    ]
+    return max(reference if size is None else size for size in needed)
+
+
+def _plan(
+    steps: list[Step], tensors: dict[int, Tensor], scratch: list[int], ends: tuple[int, int]
+) -> tuple[dict[int, int], list[int], int]:
+    """Offsets of tensors and of the scratch of steps, and the bytes of all."""
+    home = {index: index for index in tensors}
+    for step in steps:  # A reshaped tensor is where its source is.
+        home[step.output] = home[step.inputs[0]] if step.op == "reshape" else step.output
+    begin = {ends[0]: 0}
+    end = {home[ends[1]]: len(steps)}
+    for number, step in enumerate(steps):
+        begin.setdefault(home[step.output], number)
+        for index in (*step.inputs, step.output):
+            end[home[index]] = max(end.get(home[index], 0), number)
+    roots = sorted(begin)
+    buffers = [Buffer(tensors[root].size, begin[root], end[root]) for root in roots]
+    buffers += [Buffer(size, number, number) for number, size in enumerate(scratch)]
+    places, arena = plan_memory(buffers)
+    offsets = dict(zip(roots, places, strict=False))
+    return {index: offsets[root] for index, root in home.items()}, places[len(roots) :], arena

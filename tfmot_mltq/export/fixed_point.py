@@ -1,0 +1,48 @@
+"""Integers of TensorFlow Lite's int8 reference kernels, from the scales of tensors.
+
+The twin in C is tflite_ops/stock/mltq_fixed_point.h; tests compare the kernels with TensorFlow Lite
+Micro.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+
+# Softmax: fractional bits of scaled differences, and bits before their point.
+_DIFFERENCE_BITS = 5
+_ADD_LEFT_SHIFT = 20
+
+
+@dataclasses.dataclass(frozen=True)
+class FixedPoint:
+    """multiplier / 2^31 * 2^shift."""
+
+    multiplier: int
+    shift: int
+
+
+def fixed_point(value: float) -> FixedPoint:
+    """The nearest factor with a multiplier of 31 bits; 0 below 2^-32."""
+    mantissa, shift = math.frexp(value)
+    multiplier = math.floor(mantissa * 2**31 + 0.5)
+    if multiplier == 2**31:
+        multiplier, shift = 2**30, shift + 1
+    if value == 0.0 or shift < -31:
+        return FixedPoint(0, 0)
+    return FixedPoint(multiplier, shift)
+
+
+def add_factors(scales: tuple[float, float], output_scale: float) -> tuple[FixedPoint, ...]:
+    """Factors of both inputs of an addition, and of its sum."""
+    twice_larger = 2.0 * max(scales)
+    inputs = [fixed_point(scale / twice_larger) for scale in scales]
+    return *inputs, fixed_point(twice_larger / ((1 << _ADD_LEFT_SHIFT) * output_scale))
+
+
+def softmax_parameters(beta: float, input_scale: float) -> tuple[FixedPoint, int]:
+    """The factor that scales differences, and the smallest one that counts."""
+    factor = beta * input_scale * (1 << (31 - _DIFFERENCE_BITS))
+    beta_factor = fixed_point(min(factor, 2.0**31 - 1.0))
+    largest = ((1 << _DIFFERENCE_BITS) - 1) * 2.0 ** (31 - _DIFFERENCE_BITS)
+    return beta_factor, -math.floor(largest / 2.0**beta_factor.shift)
