@@ -27,9 +27,8 @@
 #define MAX_ROW_WORDS 65536u
 #define MAX_BAND_WORDS (1u << 24)
 
-/* Bits of the cut of a value: two for each level. */
-#define NONZERO_BIT(level) (2u * (level))
-#define NEGATIVE_BIT(level) (2u * (level) + 1u)
+/* Where the cut of a value has the two bits of a level: not zero, negative. */
+#define CUT_SHIFT(level) (2u * (level))
 
 typedef struct {
   uint32_t streams;       /* words for 32 entries of a level: 1 if none is zero, else 2 */
@@ -41,8 +40,6 @@ typedef struct {
   uint32_t tile;
 } Plan;
 
-static uint32_t words_of(uint32_t bits) { return (bits + 31u) / 32u; }
-
 /* Whether no entry is zero on either side: no weight, no value of the activations, no padding. */
 static bool without_zeros(const MltqLayer* layer, const uint8_t cuts[256]) {
   if (layer->padding == MLTQ_PADDING_SAME && layer->row_size != layer->input_channels) return false;
@@ -51,7 +48,7 @@ static bool without_zeros(const MltqLayer* layer, const uint8_t cuts[256]) {
     if ((layer->encoding[level] & MLTQ_ENCODING_MASK) != MLTQ_ENCODING_SIGN_BITS) return false;
   }
   for (uint32_t level = 0; level < layer->activation_levels; level++) {
-    nonzero |= 1u << NONZERO_BIT(level);
+    nonzero |= 1u << CUT_SHIFT(level);
   }
   for (uint32_t i = 0; i < 256u; i++) {
     if ((cuts[i] & nonzero) != nonzero) return false;
@@ -64,9 +61,9 @@ static bool make_plan(const MltqLayer* layer, const MltqShape* shape, const uint
                       Plan* plan) {
   const uint64_t span = (uint64_t)(layer->filter_h - 1u) * layer->dilation_h + 1u;
   plan->streams = without_zeros(layer, cuts) ? 1u : 2u;
-  plan->channel_words = words_of(layer->input_channels);
+  plan->channel_words = mltq_words_of(layer->input_channels);
   plan->pixel_words = plan->channel_words * layer->activation_levels * plan->streams;
-  plan->row_words = words_of(layer->row_size);
+  plan->row_words = mltq_words_of(layer->row_size);
   plan->window_words = plan->row_words * layer->activation_levels * plan->streams;
   plan->tile = shape->output_w < TILE ? (uint32_t)shape->output_w : TILE;
   /* Rows that no filter reads are not kept. */
@@ -100,7 +97,7 @@ static void cut_pixel(const MltqLayer* layer, const Plan* plan, const uint8_t cu
       uint32_t nonzero = 0;
       uint32_t negative = 0;
       for (uint32_t i = 0; i < count; i++) {
-        const uint32_t cut = (uint32_t)cuts[(uint8_t)*from++] >> NONZERO_BIT(level);
+        const uint32_t cut = (uint32_t)cuts[(uint8_t)*from++] >> CUT_SHIFT(level);
         nonzero = (nonzero >> 1) | (cut << 31);
         negative = (negative >> 1) | (cut >> 1 << 31);
       }
@@ -267,7 +264,7 @@ static const uint8_t* read_row(const uint8_t* from, bool pairs, uint32_t words, 
   uint32_t count = words;
   if (pairs) {
     count = list_words(from, words, places);
-    from += MLTQ_WORD_BYTES * words_of(words);
+    from += MLTQ_WORD_BYTES * mltq_words_of(words);
   }
   row->words = from;
   row->places = places;

@@ -55,8 +55,6 @@ static uint32_t take_word(MltqPlaneReader* reader) {
   return word;
 }
 
-static uint32_t words_of(uint32_t bits) { return (bits + 31u) / 32u; }
-
 /* Which of the bits from 32 * `word` on are among the first `bits`. */
 static uint32_t bits_inside(uint32_t bits, uint32_t word) {
   const uint32_t left = bits - 32u * word;
@@ -67,8 +65,8 @@ static void begin_bit_row(MltqPlaneReader* reader) {
   reader->bits = 0;
   reader->words = 0;
   if (reader->codes_per_word == MLTQ_ENCODING_SIGN_BITS) return;
-  const uint32_t words = words_of(reader->row_size);
-  const uint32_t present = words_of(words);
+  const uint32_t words = mltq_words_of(reader->row_size);
+  const uint32_t present = mltq_words_of(words);
   if ((uint64_t)(reader->end - reader->cursor) < (uint64_t)present * MLTQ_WORD_BYTES) {
     reader->valid = false;
     return;
@@ -175,7 +173,7 @@ static bool next_gap_entry(MltqPlaneReader* reader, uint32_t* index, int32_t* si
 
 /* Reads words of the row up to one with entries. Returns false at its end. */
 static bool next_bit_word(MltqPlaneReader* reader) {
-  while (reader->words < words_of(reader->row_size)) {
+  while (reader->words < mltq_words_of(reader->row_size)) {
     const uint32_t word = reader->words++;
     const uint32_t inside = bits_inside(reader->row_size, word);
     if (reader->codes_per_word == MLTQ_ENCODING_SIGN_BITS) {

@@ -18,4 +18,7 @@ static inline uint32_t mltq_load_word(const uint8_t* aligned) {
   return word;
 }
 
+/* Words that hold so many bits. */
+static inline uint32_t mltq_words_of(uint32_t bits) { return (bits + 31u) / 32u; }
+
 #endif /* TFLITE_OPS_CORE_MLTQ_WORD_H_ */
