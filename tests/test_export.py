@@ -67,16 +67,19 @@ def sources(folder):
     return sorted(folder.rglob("*.c"))
 
 
+def check_on_host(tflite, rng, folder):
+    plan_c_project(tflite).write(folder, golden(tflite, rng))
+    program = folder / "program"
+    includes = [f"-I{folder}", f"-I{folder / 'mltq'}"]
+    command = ["cc", *FLAGS, *SANITIZERS, *includes, *map(str, sources(folder))]
+    subprocess.run([*command, "-o", str(program)], check=True)
+    done = subprocess.run([str(program)], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (0, "self-test: ok\n"), done.stderr
+
+
 def test_generated_code_gives_the_bytes_of_the_interpreter(model, rng, tmp_path):
     for i in range(2):
-        folder = tmp_path / f"run{i}"
-        plan_c_project(model).write(folder, golden(model, rng))
-        program = tmp_path / f"program{i}"
-        includes = [f"-I{folder}", f"-I{folder / 'mltq'}"]
-        command = ["cc", *FLAGS, *SANITIZERS, *includes, *map(str, sources(folder))]
-        subprocess.run([*command, "-o", str(program)], check=True)
-        done = subprocess.run([str(program)], capture_output=True, text=True, check=False)
-        assert (done.returncode, done.stdout) == (0, "self-test: ok\n"), done.stderr
+        check_on_host(model, rng, tmp_path / f"run{i}")
 
 
 @pytest.mark.parametrize("target", ["cortex-m0", "cortex-m4", "cortex-m55", "rv32imc"])
@@ -87,6 +90,17 @@ def test_generated_code_runs_on_the_core(target, model, rng, tmp_path):
     includes = [f"-I{folder}", f"-I{folder / 'mltq'}"]
     TARGETS[target].build(sources(folder), program, ["-O2", *includes])
     assert TARGETS[target].run(program) == "self-test: ok\n"
+
+
+def test_means_of_images(rng, tmp_path):
+    layers = keras.layers
+    for size in ((7, 5), (8, 8), (3, 1)):
+        inputs = keras.Input((*size, 3))
+        x = layers.Conv2D(6, 1, name="a")(inputs)
+        x = layers.GlobalAveragePooling2D()(layers.Conv2D(4, 1, activation="relu", name="b")(x))
+        q = mltq.quantize_model(keras.Model(inputs, layers.Dense(3, name="c")(x)))
+        tflite = mltq.convert(q, rng.random((16, *size, 3), dtype=np.float32))
+        check_on_host(tflite, rng, tmp_path / "x".join(map(str, size)))
 
 
 @given(

@@ -76,6 +76,11 @@ typedef struct {
 void mltq_stock_add_s8(const MltqAdd* add, int32_t size, const int8_t* first, const int8_t* second,
                        int8_t* output);
 
+/* The mean of every channel over all positions: MEAN over height and width. `factor` divides by the
+ * positions. */
+void mltq_stock_mean_s8(MltqFixedPoint factor, int32_t input_offset, int32_t output_offset,
+                        int32_t positions, int32_t channels, const int8_t* input, int8_t* output);
+
 /* An int8 tensor in another scale: QUANTIZE of int8. */
 void mltq_stock_requantize_s8(MltqFixedPoint factor, int32_t input_offset, int32_t output_offset,
                               int32_t size, const int8_t* input, int8_t* output);

@@ -40,6 +40,13 @@ def add_factors(scales: tuple[float, float], output_scale: float) -> tuple[Fixed
     return *inputs, fixed_point(twice_larger / ((1 << _ADD_LEFT_SHIFT) * output_scale))
 
 
+def mean_factor(input_scale: float, output_scale: float, count: int) -> FixedPoint:
+    """The factor of a sum of ``count`` values: the quotient of the scales, divided by the count."""
+    factor = fixed_point(input_scale / output_scale)
+    shift = min(count.bit_length() - 1, 32, 31 + factor.shift)
+    return FixedPoint((factor.multiplier << shift) // count, factor.shift - shift)
+
+
 def softmax_parameters(beta: float, input_scale: float) -> tuple[FixedPoint, int]:
     """The factor that scales differences, and the smallest one that counts."""
     factor = beta * input_scale * (1 << (31 - _DIFFERENCE_BITS))

@@ -15,8 +15,9 @@ from tfmot_mltq.errors import ConversionError
 from tfmot_mltq.export.fixed_point import (
     add_factors,
     fixed_point,
+    mean_factor,
     softmax_parameters,
-)  # fmt: skip
+)
 from tfmot_mltq.packing.format import CUSTOM_OP_NAMES
 
 
@@ -46,7 +47,7 @@ class Step:
     Attributes:
       op: Which function of generated code: "mltq", "conv_2d", "depthwise_conv_2d",
         "fully_connected", "average_pool_2d", "max_pool_2d", "add", "softmax",
-        "requantize", "reshape".
+        "mean", "requantize", "reshape".
       inputs, output: Numbers of tensors of the model.
       values: Constants of the call, by the names that the template uses.
     """
@@ -245,6 +246,26 @@ def _add(reader: _Reader) -> Step:
     )
 
 
+def _mean(reader: _Reader) -> Step:
+    source, target = reader.input(), reader.output
+    axes = reader.constant(1)
+    if axes is None or len(source.shape) != 4 or sorted(axes.reshape(-1).tolist()) != [1, 2]:
+        raise ConversionError(
+            "MEAN runs without the interpreter over the height and width of an image only."
+        )
+    positions = source.shape[1] * source.shape[2]
+    return reader.step(
+        "mean",
+        {
+            "positions": positions,
+            "channels": source.shape[3],
+            "factor": mean_factor(source.scale, target.scale, positions),
+            "input_offset": -source.zero_point,
+            "output_offset": target.zero_point,
+        },
+    )
+
+
 def _softmax(reader: _Reader) -> Step:
     size = reader.input().shape[-1]
     beta, smallest = softmax_parameters(reader.options.beta, reader.input().scale)
@@ -286,6 +307,7 @@ _READERS: dict[str, Callable[[_Reader], Step]] = {
     "AVERAGE_POOL_2D": _pool("average_pool_2d"),
     "MAX_POOL_2D": _pool("max_pool_2d"),
     "ADD": _add,
+    "MEAN": _mean,
     "SOFTMAX": _softmax,
     "QUANTIZE": _quantize,
     "RESHAPE": _reshape,

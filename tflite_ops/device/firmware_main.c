@@ -1,0 +1,28 @@
+/* Runs an exported model on an emulated board: its self-test, and the instructions of one run.
+ * tools/firmware.py builds it with the exported code and with golden.h, the input and output. */
+#include <stdio.h>
+#include <string.h>
+
+#include "golden.h"
+#include "instruction_counter.h"
+#include "model.h"
+
+static MltqModel model;
+
+int main(void) {
+  counter_start();
+  const MltqStatus status = model_init(&model);
+  if (status != MLTQ_OK) {
+    printf("%s\n", mltq_status_message(status));
+    return 1;
+  }
+  memcpy(model_input(&model), kInput, sizeof kInput);
+  const uint32_t start = counter_ticks();
+  model_run(&model);
+  const uint32_t ticks = counter_ticks() - start;
+  const uint64_t instructions = (uint64_t)ticks * MLTQ_INSTRUCTIONS / MLTQ_TICKS;
+  const int same = memcmp(model_output(&model), kOutput, sizeof kOutput) == 0;
+  printf("instructions %lu\n", (unsigned long)instructions);
+  printf("self-test: %s\n", same ? "ok" : "FAILED");
+  return same ? 0 : 1;
+}
