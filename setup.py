@@ -11,7 +11,7 @@ from setuptools.command.build_py import build_py
 
 _PARTS = ("core", "tflm", "litert", "host")
 # What mltq export copies into projects.
-_EXPORTED_PARTS = ("core", "stock")
+_EXPORTED_PARTS = ("core", "stock", "tflm")
 
 
 class BuildOperators(build_ext):

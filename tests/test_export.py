@@ -1,5 +1,6 @@
 """Exported C code against TensorFlow Lite Micro: same bytes, on the host and on emulated cores."""
 
+import pathlib
 import subprocess
 
 import numpy as np
@@ -12,7 +13,10 @@ from hypothesis import strategies as st
 import tfmot_mltq as mltq
 from tfmot_mltq.export.c_project import plan_c_project
 from tfmot_mltq.export.memory_plan import ALIGNMENT, Buffer, plan_memory
+from tfmot_mltq.export.tflm_methods import registration
+from tfmot_mltq.export.tflm_project import plan_tflm_project
 
+STUB = pathlib.Path(__file__).parent / "tflm_stub"
 FLAGS = ["-std=c99", "-Wall", "-Wextra", "-Wconversion", "-Werror", "-O1", "-g"]
 SANITIZERS = ["-fsanitize=address,undefined", "-fno-sanitize-recover=all"]
 
@@ -70,7 +74,7 @@ def sources(folder):
 def check_on_host(tflite, rng, folder):
     plan_c_project(tflite).write(folder, golden(tflite, rng))
     program = folder / "program"
-    includes = [f"-I{folder}", f"-I{folder / 'mltq'}"]
+    includes = [f"-I{folder}"]
     command = ["cc", *FLAGS, *SANITIZERS, *includes, *map(str, sources(folder))]
     subprocess.run([*command, "-o", str(program)], check=True)
     done = subprocess.run([str(program)], capture_output=True, text=True, check=False)
@@ -87,9 +91,38 @@ def test_generated_code_runs_on_the_core(target, model, rng, tmp_path):
     folder = tmp_path / "project"
     plan_c_project(model).write(folder, golden(model, rng))
     program = tmp_path / "program.elf"
-    includes = [f"-I{folder}", f"-I{folder / 'mltq'}"]
+    includes = [f"-I{folder}"]
     TARGETS[target].build(sources(folder), program, ["-O2", *includes])
     assert TARGETS[target].run(program) == "self-test: ok\n"
+
+
+@pytest.mark.parametrize("compiler", ["c++", "arm-none-eabi-g++", "riscv64-unknown-elf-g++"])
+def test_code_for_the_interpreter_compiles(compiler, model, rng, tmp_path):
+    """Against our own declarations of TensorFlow Lite Micro; C as C, C++ as C++17."""
+    folder = tmp_path / "project"
+    project = plan_tflm_project(model, name="net")
+    project.write(folder, golden(model, rng))
+    includes = [f"-I{folder}", f"-I{STUB}", "-Wall", "-Wextra", "-Werror"]
+    cross = compiler.removesuffix("++").removesuffix("g")
+    core = {
+        "arm-none-eabi-": ["-mcpu=cortex-m4", "-mthumb"],
+        "riscv64-unknown-elf-": ["-march=rv32imc", "-mabi=ilp32", "--specs=picolibc.specs"],
+    }.get(cross, [])
+    for path in folder.rglob("*.c*"):
+        is_c = path.suffix == ".c"
+        command = [cross + "gcc" if is_c and core else "cc" if is_c else compiler, *core, *includes]
+        command += ["-std=c99" if is_c else "-std=c++17", "-c", str(path)]
+        subprocess.run([*command, "-o", str(tmp_path / "object.o")], check=True)
+    text = (folder / "net.cc").read_text()
+    assert f"{len(model)};" in (folder / "net.h").read_text()
+    assert 'AddCustom("MLTQ_CONV_2D", mltq_tflm_conv_2d())' in text
+    assert project.arena_bytes == mltq.Interpreter(model).arena_bytes
+
+
+def test_operators_that_the_interpreter_lacks():
+    assert registration("MAX_POOL_2D") == "AddMaxPool2D()"
+    with pytest.raises(mltq.ConversionError, match="no operator UNIQUE"):
+        registration("UNIQUE")
 
 
 def test_means_of_images(rng, tmp_path):

@@ -70,7 +70,7 @@ def run_firmware(name: str, tflite: bytes, folder: pathlib.Path) -> Firmware:
     ]
     (code / "golden.h").write_text("".join(lines))
     sources = sorted(code.rglob("*.c"))
-    includes = [f"-I{code}", f"-I{code / 'mltq'}", f"-I{DEVICE}"]
+    includes = [f"-I{code}", f"-I{DEVICE}"]
     program = folder / "firmware.elf"
     target.build([*sources, DEVICE / "firmware_main.c"], program, ["-O3", *includes])
     lines = target.run(program, count=True).splitlines()

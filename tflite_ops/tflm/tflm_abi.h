@@ -1,103 +1,23 @@
-/* The part of TensorFlow Lite Micro's C interface that the adapter uses.
+/* TensorFlow Lite Micro's C interface, as far as the adapter uses it.
  *
- * Firmware builds define MLTQ_USE_TFLM_HEADERS and get the real headers. The host library has to
- * talk to the TensorFlow Lite Micro inside a Python wheel, which ships no headers: for it the
- * structures are declared here (TF_LITE_STATIC_MEMORY layout), and their layout is asserted.
+ * Firmware has the real headers. The host library has to talk to the TensorFlow Lite Micro inside a
+ * Python wheel, which ships no headers: there our own declarations stand in. Define
+ * MLTQ_USE_TFLM_HEADERS where a compiler cannot look for headers itself.
  */
 #ifndef TFLITE_OPS_TFLM_TFLM_ABI_H_
 #define TFLITE_OPS_TFLM_TFLM_ABI_H_
 
-#ifdef MLTQ_USE_TFLM_HEADERS
-
-#include "tensorflow/lite/c/common.h"
-#include "tensorflow/lite/micro/micro_common.h"
-
-#else
-
-#include <stdbool.h>
-#include <stddef.h>
-#include <stdint.h>
-
-typedef enum { kTfLiteOk = 0, kTfLiteError = 1 } TfLiteStatus;
-typedef enum { kTfLiteUInt8 = 3, kTfLiteInt8 = 9 } TfLiteType;
-
-typedef struct {
-  int size;
-  int data[];
-} TfLiteIntArray;
-
-typedef union {
-  void* data;
-  const int8_t* int8;
-  const uint8_t* uint8;
-} TfLitePtrUnion;
-
-typedef struct {
-  TfLitePtrUnion data;
-  TfLiteIntArray* dims;
-  TfLiteType type;
-} TfLiteEvalTensor;
-
-typedef struct {
-  TfLiteIntArray* inputs;
-  TfLiteIntArray* outputs;
-  TfLiteIntArray* intermediates;
-  void* user_data;
-  void* builtin_data;
-  const void* custom_initial_data;
-  int custom_initial_data_size;
-} TfLiteNode;
-
-typedef struct TfLiteContext {
-  size_t tensors_size;
-  void (*GetExecutionPlan)(void);
-  void* tensors;
-  void* impl_;
-  void (*ResizeTensor)(void);
-  void (*ReportError)(struct TfLiteContext* context, const char* format, ...);
-  void (*AddTensors)(void);
-  void (*GetNodeAndRegistration)(void);
-  void (*ReplaceNodeSubsetsWithDelegateKernels)(void);
-  int recommended_num_threads;
-  void (*GetExternalContext)(void);
-  void (*SetExternalContext)(void);
-  bool allow_fp32_relax_to_fp16;
-  void* profiler;
-  void* (*AllocatePersistentBuffer)(struct TfLiteContext* context, size_t bytes);
-  void (*AllocateBufferForEval)(void);
-  TfLiteStatus (*RequestScratchBufferInArena)(struct TfLiteContext* context, size_t bytes,
-                                              int* buffer_index);
-  void* (*GetScratchBuffer)(struct TfLiteContext* context, int buffer_index);
-  void (*ResizeTensorExplicit)(void);
-  void (*PreviewDelegatePartitioning)(void);
-  void (*GetTensor)(void);
-  TfLiteEvalTensor* (*GetEvalTensor)(const struct TfLiteContext* context, int tensor_index);
-} TfLiteContext;
-
-struct TFLMRegistration {
-  void* (*init)(TfLiteContext* context, const char* buffer, size_t length);
-  void (*free)(TfLiteContext* context, void* buffer);
-  TfLiteStatus (*prepare)(TfLiteContext* context, TfLiteNode* node);
-  TfLiteStatus (*invoke)(TfLiteContext* context, TfLiteNode* node);
-  void (*reset)(TfLiteContext* context, void* buffer);
-  int32_t builtin_code;
-  const char* custom_name;
-};
-
-#ifdef __LP64__
-typedef char
-    MltqTflmContextLayout[offsetof(TfLiteContext, ReportError) == 40 &&
-                                  offsetof(TfLiteContext, AllocatePersistentBuffer) == 112 &&
-                                  offsetof(TfLiteContext, RequestScratchBufferInArena) == 128 &&
-                                  offsetof(TfLiteContext, GetScratchBuffer) == 136 &&
-                                  offsetof(TfLiteContext, GetEvalTensor) == 168
-                              ? 1
-                              : -1];
-typedef char MltqTflmEvalTensorLayout[sizeof(TfLiteEvalTensor) == 24 ? 1 : -1];
-typedef char MltqTflmNodeLayout[offsetof(TfLiteNode, user_data) == 24 ? 1 : -1];
-typedef char MltqTflmRegistrationLayout[sizeof(struct TFLMRegistration) == 56 ? 1 : -1];
+#if !defined(MLTQ_USE_TFLM_HEADERS) && defined(__has_include)
+#if __has_include("tensorflow/lite/micro/micro_common.h")
+#define MLTQ_USE_TFLM_HEADERS
+#endif
 #endif
 
-#endif /* MLTQ_USE_TFLM_HEADERS */
+#ifdef MLTQ_USE_TFLM_HEADERS
+#include "tensorflow/lite/c/common.h"
+#include "tensorflow/lite/micro/micro_common.h"
+#else
+#include "tflm_declarations.h"
+#endif
 
 #endif /* TFLITE_OPS_TFLM_TFLM_ABI_H_ */

@@ -2,12 +2,14 @@
 
   mltq export MODEL.tflite --output=FOLDER [flags]
 
---format=c is C99 code that needs no interpreter: the model's weights, its memory plan, calls of the
-operators, their sources in mltq/, and main.c, a self-test with an input and the output that
-TensorFlow Lite Micro gives for it. Compile all .c files, with FOLDER and FOLDER/mltq as include
-folders.
+With --runtime=none it is C99 code that needs no interpreter: the model's weights, its memory plan,
+and calls of the operators. With --runtime=tflm it is C++ code for TensorFlow Lite Micro: the model
+as an array, the size of its arena, and a resolver with its operators. Both have the sources of the
+operators in mltq/, and a self-test with an input and the output that TensorFlow Lite Micro gives
+for it on this machine. Compile all files, with FOLDER as include folder.
 
   mltq export digits.tflite --output=digits_c
+  mltq export digits.tflite --output=digits_tflm --runtime=tflm
   mltq export digits.tflite --output=digits_c --name=digits --data=test.npz --data_key=x
   mltq export digits.tflite --output=digits_c --flash=32768 --ram=16384
 """
@@ -31,7 +33,9 @@ FEWEST_FILES = MOST_FILES = 1
 def define_flags(values: flags.FlagValues) -> None:
     """The flags of the command."""
     flags.DEFINE_string("output", None, "Folder to make.", flag_values=values)
-    flags.DEFINE_enum("format", "c", ["c"], "Kind of project.", flag_values=values)
+    flags.DEFINE_enum(
+        "runtime", "none", ["none", "tflm"], "What runs the model on the chip.", flag_values=values
+    )
     flags.DEFINE_string(
         "name", "model", "Prefix of functions, and name of files.", flag_values=values
     )
@@ -51,8 +55,12 @@ def define_flags(values: flags.FlagValues) -> None:
 
 def run(values: flags.FlagValues, files: list[str]) -> None:
     """Exports."""
-    c_project = import_with_extra(
-        "tfmot_mltq.export.c_project", ("jinja2",), "export", "mltq export"
+    module, planner = {
+        "none": ("c_project", "plan_c_project"),
+        "tflm": ("tflm_project", "plan_tflm_project"),
+    }[values.runtime]
+    exporter = import_with_extra(
+        f"tfmot_mltq.export.{module}", ("jinja2",), "export", "mltq export"
     )
     output = check_output(pathlib.Path(values.output), overwrite=False)
     tflite = pathlib.Path(files[0]).read_bytes()
@@ -62,7 +70,8 @@ def run(values: flags.FlagValues, files: list[str]) -> None:
         sample = details.quantize(load_samples(values, details.shape)[:1])
     else:
         sample = np.random.default_rng(0).integers(-128, 128, details.shape, dtype=np.int8)
-    project = c_project.plan_c_project(tflite, name=values.name, source=pathlib.Path(files[0]).name)
+    source = pathlib.Path(files[0]).name
+    project = getattr(exporter, planner)(tflite, name=values.name, source=source)
     for what, needed, limit in (
         ("constants take", project.constant_bytes, values.flash),
         ("arena takes", project.arena_bytes, values.ram),

@@ -3,74 +3,21 @@
 from __future__ import annotations
 
 import dataclasses
-import pathlib
-import re
-import shutil
-import tempfile
 from typing import Any
 
-import jinja2
-import numpy as np
-
 from tfmot_mltq.cost_model.kernel_work import count_planes, scratch_bytes
-from tfmot_mltq.export.c_sources import c_sources
 from tfmot_mltq.export.memory_plan import ALIGNMENT, Buffer, plan_memory
+from tfmot_mltq.export.project import Project, check_name
 from tfmot_mltq.export.step import Step, Tensor, read_steps
 from tfmot_mltq.report.tflite_operators import TfliteOperator, read_operators
 
 # A file runs on all targets, so its scratch is the most that any of the kernels needs.
 _KERNELS = ("portable", "dsp", "helium")
-_TEMPLATES = pathlib.Path(__file__).parent / "templates"
-
-
-@dataclasses.dataclass(frozen=True)
-class CProject:
-    """A model as C code, planned and not yet written.
-
-    Attributes:
-      arena_bytes: Memory for tensors and scratch.
-      constant_bytes: Weights and tables.
-    """
-
-    arena_bytes: int
-    constant_bytes: int
-    _context: dict[str, Any]
-
-    def write(self, output: pathlib.Path, golden: tuple[np.ndarray, np.ndarray]) -> None:
-        """Writes a folder with the code, the C sources that it needs, and main.c, a self-test.
-
-        Args:
-          output: Folder to make.
-          golden: An int8 input of the model, and the output for it.
-
-        Raises:
-          FileExistsError: The folder is there.
-        """
-        if output.exists():
-            raise FileExistsError(f"{output} is there already; choose another folder.")
-        name = self._context["name"]
-        names = ("golden_input", "golden_output")
-        arrays = (array.reshape(-1).tolist() for array in golden)
-        context = self._context | dict(zip(names, arrays, strict=True))
-        environment = jinja2.Environment(
-            loader=jinja2.FileSystemLoader(_TEMPLATES), trim_blocks=True, lstrip_blocks=True,
-            keep_trailing_newline=True, undefined=jinja2.StrictUndefined,
-        )  # fmt: skip
-        files = {"model.h.j2": f"{name}.h", "model.c.j2": f"{name}.c", "main.c.j2": "main.c"}
-        parent = output.absolute().parent
-        with tempfile.TemporaryDirectory(dir=parent, prefix=f".{output.name}.") as folder:
-            made = pathlib.Path(folder) / output.name
-            (made / "mltq").mkdir(parents=True)
-            for path in c_sources():
-                shutil.copy(path, made / "mltq")
-            for template, file in files.items():
-                (made / file).write_text(environment.get_template(template).render(context))
-            made.replace(output)
 
 
 def plan_c_project(
     tflite: bytes, *, name: str = "model", source: str = "a .tflite file"
-) -> CProject:
+) -> Project:
     """A model as C code that runs without an interpreter.
 
     It has no heap and no global that changes: the caller holds its memory in a struct.
@@ -85,10 +32,18 @@ def plan_c_project(
       ValueError: The name is no C identifier, or the bytes are no TFLite model.
       ConversionError: The model cannot run without the interpreter.
     """
-    if not re.fullmatch(r"[a-z][a-z0-9_]*", name):
-        raise ValueError(f"The name must be a C identifier in lower case, got {name!r}.")
-    context = _context(tflite, name, source)
-    return CProject(context["arena_bytes"], context["constant_bytes"], context)
+    context = _context(tflite, check_name(name), source)
+    return Project(
+        arena_bytes=context["arena_bytes"],
+        constant_bytes=context["constant_bytes"],
+        parts=("core", "stock"),
+        templates={
+            f"{name}.h": "c/model.h.j2",
+            f"{name}.c": "c/model.c.j2",
+            "main.c": "c/main.c.j2",
+        },
+        context=context,
+    )
 
 
 def _context(tflite: bytes, name: str, source: str) -> dict[str, Any]:

@@ -1,0 +1,50 @@
+"""A model as C++ code for TensorFlow Lite Micro."""
+
+from __future__ import annotations
+
+from tfmot_mltq.export.project import Project, check_name
+from tfmot_mltq.export.tflm_methods import registration
+from tfmot_mltq.report.tflite_operators import read_operators
+from tfmot_mltq.runtime.interpreter import Interpreter
+
+
+def plan_tflm_project(
+    tflite: bytes, *, name: str = "model", source: str = "a .tflite file"
+) -> Project:
+    """The model as a constant array, the size of its arena, a resolver with its operators and no
+    others, and a self-test.
+
+    Args:
+      tflite: The model, with one int8 input and one int8 output.
+      name: Prefix of functions and name of files, a C identifier.
+      source: What comments name as the source.
+
+    Raises:
+      ValueError: The name is no C identifier, or the bytes are no TFLite model.
+      ConversionError: TensorFlow Lite Micro lacks an operator.
+      RuntimeUnavailableError: The arena cannot be measured: TensorFlow Lite Micro is not installed.
+    """
+    check_name(name)
+    operators = sorted({operator.op for operator in read_operators(tflite)})
+    registrations = [registration(op) for op in operators]
+    interpreter = Interpreter(tflite)
+    ends = (interpreter.input_details[0], interpreter.output_details[0])
+    return Project(
+        arena_bytes=interpreter.arena_bytes,
+        constant_bytes=len(tflite),
+        parts=("core", "tflm"),
+        templates={
+            f"{name}.h": "tflm/model.h.j2",
+            f"{name}.cc": "tflm/model.cc.j2",
+            "main.cc": "tflm/main.cc.j2",
+        },
+        context={
+            "name": name,
+            "guard": f"MLTQ_EXPORT_{name.upper()}_H_",
+            "source": source,
+            "data": tflite,
+            "registrations": registrations,
+            "arena_bytes": interpreter.arena_bytes,
+            "ends": dict(zip(("input", "output"), ends, strict=True)),
+        },
+    )
