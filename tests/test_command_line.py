@@ -176,6 +176,17 @@ def test_export(folder, tmp_path, capsys):
     assert "is there already" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("kind", ["arduino", "esp-idf"])
+@pytest.mark.parametrize("runtime", ["none", "tflm"])
+def test_export_for_boards(kind, runtime, folder, tmp_path):
+    output = tmp_path / "project"
+    flags = [f"--output={output}", f"--format={kind}", f"--runtime={runtime}"]
+    assert main(["export", tflite(folder), *flags]) == 0
+    expected = "library.properties" if kind == "arduino" else "CMakeLists.txt"
+    assert (output / expected).exists()
+    assert list(output.rglob("golden.h"))
+
+
 @pytest.mark.parametrize(("limit", "what"), [("--flash=100", "constants"), ("--ram=100", "arena")])
 def test_models_that_are_too_big_are_not_exported(limit, what, folder, tmp_path, capsys):
     output = tmp_path / "project"

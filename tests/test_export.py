@@ -1,6 +1,7 @@
 """Exported C code against TensorFlow Lite Micro: same bytes, on the host and on emulated cores."""
 
 import pathlib
+import re
 import subprocess
 
 import numpy as np
@@ -12,6 +13,7 @@ from hypothesis import strategies as st
 
 import tfmot_mltq as mltq
 from tfmot_mltq.export.c_project import plan_c_project
+from tfmot_mltq.export.layouts import LAYOUTS
 from tfmot_mltq.export.memory_plan import ALIGNMENT, Buffer, plan_memory
 from tfmot_mltq.export.tflm_methods import registration
 from tfmot_mltq.export.tflm_project import plan_tflm_project
@@ -72,7 +74,7 @@ def sources(folder):
 
 
 def check_on_host(tflite, rng, folder):
-    plan_c_project(tflite).write(folder, golden(tflite, rng))
+    LAYOUTS["c"](plan_c_project(tflite), "model").write(folder, golden(tflite, rng))
     program = folder / "program"
     includes = [f"-I{folder}"]
     command = ["cc", *FLAGS, *SANITIZERS, *includes, *map(str, sources(folder))]
@@ -89,7 +91,7 @@ def test_generated_code_gives_the_bytes_of_the_interpreter(model, rng, tmp_path)
 @pytest.mark.parametrize("target", ["cortex-m0", "cortex-m4", "cortex-m55", "rv32imc"])
 def test_generated_code_runs_on_the_core(target, model, rng, tmp_path):
     folder = tmp_path / "project"
-    plan_c_project(model).write(folder, golden(model, rng))
+    LAYOUTS["c"](plan_c_project(model), "model").write(folder, golden(model, rng))
     program = tmp_path / "program.elf"
     includes = [f"-I{folder}"]
     TARGETS[target].build(sources(folder), program, ["-O2", *includes])
@@ -100,7 +102,7 @@ def test_generated_code_runs_on_the_core(target, model, rng, tmp_path):
 def test_code_for_the_interpreter_compiles(compiler, model, rng, tmp_path):
     """Against our own declarations of TensorFlow Lite Micro; C as C, C++ as C++17."""
     folder = tmp_path / "project"
-    project = plan_tflm_project(model, name="net")
+    project = LAYOUTS["c"](plan_tflm_project(model, name="net"), "net")
     project.write(folder, golden(model, rng))
     includes = [f"-I{folder}", f"-I{STUB}", "-Wall", "-Wextra", "-Werror"]
     cross = compiler.removesuffix("++").removesuffix("g")
@@ -113,10 +115,64 @@ def test_code_for_the_interpreter_compiles(compiler, model, rng, tmp_path):
         command = [cross + "gcc" if is_c and core else "cc" if is_c else compiler, *core, *includes]
         command += ["-std=c99" if is_c else "-std=c++17", "-c", str(path)]
         subprocess.run([*command, "-o", str(tmp_path / "object.o")], check=True)
-    text = (folder / "net.cc").read_text()
+    text = (folder / "net.cpp").read_text()
     assert f"{len(model)};" in (folder / "net.h").read_text()
     assert 'AddCustom("MLTQ_CONV_2D", mltq_tflm_conv_2d())' in text
     assert project.arena_bytes == mltq.Interpreter(model).arena_bytes
+
+
+@pytest.mark.parametrize("plan", [plan_c_project, plan_tflm_project])
+def test_arduino_library(plan, model, rng, tmp_path):
+    """Structure and fields as arduino-lint wants them; sources compile without include folders."""
+    folder = tmp_path / "net_mltq"
+    LAYOUTS["arduino"](plan(model, name="net"), "net").write(folder, golden(model, rng))
+    lines = (folder / "library.properties").read_text().strip().splitlines()
+    fields = dict(line.split("=", 1) for line in lines)
+    wanted = {
+        "name", "version", "author", "maintainer", "sentence", "paragraph", "category", "url",
+        "architectures", "includes",
+    }  # fmt: skip
+    assert wanted <= set(fields)
+    assert fields["category"] == "Data Processing"
+    assert re.fullmatch(r"\d+\.\d+\.\d+", fields["version"])
+    assert re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,62}", fields["name"])
+    assert not fields["name"].lower().startswith("arduino")
+    assert fields["sentence"].endswith(".")
+    assert ("depends" in fields) == (plan is plan_tflm_project)
+    assert (folder / "src" / fields["includes"]).exists()
+    sketch = folder / "examples" / "self_test" / "self_test.ino"
+    for header in re.findall(r"#include <(.+)>", sketch.read_text()):
+        assert header == "TensorFlowLite.h" or (folder / "src" / header).exists()
+    assert not list(folder.rglob("main.c"))
+    for path in (folder / "src").rglob("*.c*"):
+        compiler = ["cc", "-std=gnu11"] if path.suffix == ".c" else ["c++", "-std=gnu++17"]
+        command = [*compiler, f"-I{STUB}", f"-I{folder / 'src'}", "-Wall", "-Wextra", "-Werror"]
+        subprocess.run([*command, "-fsyntax-only", str(path)], check=True)
+
+
+@pytest.mark.parametrize("plan", [plan_c_project, plan_tflm_project])
+def test_esp_idf_project(plan, model, rng, tmp_path):
+    folder = tmp_path / "net"
+    LAYOUTS["esp-idf"](plan(model, name="net"), "net").write(folder, golden(model, rng))
+    component = folder / "components" / "net"
+    manifest = (component / "idf_component.yml").read_text()
+    with_tflm = plan is plan_tflm_project
+    assert ("espressif/esp-tflite-micro" in manifest) == with_tflm
+    assert ("esp-tflite-micro" in (component / "CMakeLists.txt").read_text()) == with_tflm
+    assert "REQUIRES net" in (folder / "main" / "CMakeLists.txt").read_text()
+    assert "project(net_self_test)" in (folder / "CMakeLists.txt").read_text()
+    assert "NET_MLTQ_OPTIMIZE_SPEED" in (component / "Kconfig").read_text()
+    assert (folder / "main" / "main.c").exists()
+    compilers = {
+        "riscv64-unknown-elf-": ["-march=rv32imc", "-mabi=ilp32", "--specs=picolibc.specs"],
+        "xtensa-lx106-elf-": [
+            "-mlongcalls", "--specs=/usr/lib/xtensa-lx106-elf/picolibc.specs"
+        ],
+    }  # fmt: skip
+    for prefix, flags in compilers.items():
+        for path in component.rglob("*.c"):
+            command = [prefix + "gcc", *flags, f"-I{component}", f"-I{STUB}", "-std=gnu17"]
+            subprocess.run([*command, "-Werror", "-fsyntax-only", str(path)], check=True)
 
 
 def test_operators_that_the_interpreter_lacks():

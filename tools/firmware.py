@@ -61,14 +61,6 @@ def run_firmware(name: str, tflite: bytes, folder: pathlib.Path) -> Firmware:
     y = interpreter.invoke(x)[0]
     code = folder / "project"
     project.write(code, golden=(x, y))
-    (code / "main.c").unlink()
-    arrays = {"kInput": x, "kOutput": y}
-    lines = [
-        f"static const signed char {array}[{values.size}] = "
-        f"{{{', '.join(map(str, values.reshape(-1)))}}};\n"
-        for array, values in arrays.items()
-    ]
-    (code / "golden.h").write_text("".join(lines))
     sources = sorted(code.rglob("*.c"))
     includes = [f"-I{code}", f"-I{DEVICE}"]
     program = folder / "firmware.elf"

@@ -1,5 +1,5 @@
 /* Runs an exported model on an emulated board: its self-test, and the instructions of one run.
- * tools/firmware.py builds it with the exported code and with golden.h, the input and output. */
+ * tools/firmware.py builds it with the exported code. */
 #include <stdio.h>
 #include <string.h>
 
@@ -16,12 +16,12 @@ int main(void) {
     printf("%s\n", mltq_status_message(status));
     return 1;
   }
-  memcpy(model_input(&model), kInput, sizeof kInput);
+  memcpy(model_input(&model), kGoldenInput, sizeof kGoldenInput);
   const uint32_t start = counter_ticks();
   model_run(&model);
   const uint32_t ticks = counter_ticks() - start;
   const uint64_t instructions = (uint64_t)ticks * MLTQ_INSTRUCTIONS / MLTQ_TICKS;
-  const int same = memcmp(model_output(&model), kOutput, sizeof kOutput) == 0;
+  const int same = memcmp(model_output(&model), kGoldenOutput, sizeof kGoldenOutput) == 0;
   printf("instructions %lu\n", (unsigned long)instructions);
   printf("self-test: %s\n", same ? "ok" : "FAILED");
   return same ? 0 : 1;

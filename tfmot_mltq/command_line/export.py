@@ -6,16 +6,22 @@ With --runtime=none it is C99 code that needs no interpreter: the model's weight
 and calls of the operators. With --runtime=tflm it is C++ code for TensorFlow Lite Micro: the model
 as an array, the size of its arena, and a resolver with its operators. Both have the sources of the
 operators in mltq/, and a self-test with an input and the output that TensorFlow Lite Micro gives
-for it on this machine. Compile all files, with FOLDER as include folder.
+for it on this machine.
+
+--format=c is one folder; compile all files in it, with FOLDER as include folder. --format=arduino
+is an Arduino library with the self-test as its example: put FOLDER into the libraries of the
+sketchbook. --format=esp-idf is a project of ESP-IDF with the model as a component.
 
   mltq export digits.tflite --output=digits_c
   mltq export digits.tflite --output=digits_tflm --runtime=tflm
+  mltq export digits.tflite --output=digits_mltq --format=arduino --name=digits
   mltq export digits.tflite --output=digits_c --name=digits --data=test.npz --data_key=x
   mltq export digits.tflite --output=digits_c --flash=32768 --ram=16384
 """
 
 from __future__ import annotations
 
+import importlib
 import pathlib
 
 import numpy as np
@@ -33,6 +39,9 @@ FEWEST_FILES = MOST_FILES = 1
 def define_flags(values: flags.FlagValues) -> None:
     """The flags of the command."""
     flags.DEFINE_string("output", None, "Folder to make.", flag_values=values)
+    flags.DEFINE_enum(
+        "format", "c", ["c", "arduino", "esp-idf"], "Kind of project.", flag_values=values
+    )
     flags.DEFINE_enum(
         "runtime", "none", ["none", "tflm"], "What runs the model on the chip.", flag_values=values
     )
@@ -72,6 +81,8 @@ def run(values: flags.FlagValues, files: list[str]) -> None:
         sample = np.random.default_rng(0).integers(-128, 128, details.shape, dtype=np.int8)
     source = pathlib.Path(files[0]).name
     project = getattr(exporter, planner)(tflite, name=values.name, source=source)
+    layouts = importlib.import_module("tfmot_mltq.export.layouts")
+    project = layouts.LAYOUTS[values.format](project, values.name)
     for what, needed, limit in (
         ("constants take", project.constant_bytes, values.flash),
         ("arena takes", project.arena_bytes, values.ram),

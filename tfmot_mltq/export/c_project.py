@@ -40,7 +40,9 @@ def plan_c_project(
         templates={
             f"{name}.h": "c/model.h.j2",
             f"{name}.c": "c/model.c.j2",
-            "main.c": "c/main.c.j2",
+            "self_test.h": "c/self_test.h.j2",
+            "self_test.c": "c/self_test.c.j2",
+            "golden.h": "golden.h.j2",
         },
         context=context,
     )

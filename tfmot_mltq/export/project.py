@@ -28,6 +28,8 @@ class Project:
       parts: Folders of C sources that it needs.
       templates: The generated files, each with its template.
       context: What the templates use.
+      needs_interpreter: Whether it is built with TensorFlow Lite Micro.
+      folder: Where its code goes, with a slash at the end.
     """
 
     arena_bytes: int
@@ -35,6 +37,8 @@ class Project:
     parts: tuple[str, ...]
     templates: Mapping[str, str]
     context: Mapping[str, Any]
+    needs_interpreter: bool = False
+    folder: str = ""
 
     def write(self, output: pathlib.Path, golden: tuple[np.ndarray, np.ndarray]) -> None:
         """Writes the folder.
@@ -62,11 +66,14 @@ class Project:
         with tempfile.TemporaryDirectory(dir=parent, prefix=f".{output.name}.") as folder:
             made = pathlib.Path(folder) / output.name
             for part in self.parts:
-                (made / "mltq" / part).mkdir(parents=True)
+                sources = made / self.folder / "mltq" / part
+                sources.mkdir(parents=True)
                 for path in c_sources(part):
-                    shutil.copy(path, made / "mltq" / part)
+                    shutil.copy(path, sources)
             for file, template in self.templates.items():
-                (made / file).write_text(environment.get_template(template).render(context))
+                path = made / file
+                path.parent.mkdir(parents=True, exist_ok=True)
+                path.write_text(environment.get_template(template).render(context))
             made.replace(output)
 
 

@@ -35,9 +35,12 @@ def plan_tflm_project(
         parts=("core", "tflm"),
         templates={
             f"{name}.h": "tflm/model.h.j2",
-            f"{name}.cc": "tflm/model.cc.j2",
-            "main.cc": "tflm/main.cc.j2",
+            f"{name}.cpp": "tflm/model.cpp.j2",
+            "self_test.h": "c/self_test.h.j2",
+            "self_test.cpp": "tflm/self_test.cpp.j2",
+            "golden.h": "golden.h.j2",
         },
+        needs_interpreter=True,
         context={
             "name": name,
             "guard": f"MLTQ_EXPORT_{name.upper()}_H_",
