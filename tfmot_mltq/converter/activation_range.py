@@ -27,7 +27,9 @@ def activation_range(function: int, scale: float, zero_point: int) -> tuple[int,
     def to_int8(value: float) -> int:
         if math.isinf(value):
             return 127 if value > 0 else -128
-        return int(np.clip(zero_point + round(value / scale), -128, 127))
+        steps = float(np.float32(value) / np.float32(scale))
+        rounded = math.floor(abs(steps) + 0.5)  # halves away from zero, as TFLite rounds
+        return int(np.clip(zero_point + math.copysign(rounded, steps), -128, 127))
 
     low, high = _REAL_RANGES[function]
     return to_int8(low), to_int8(high)
