@@ -97,10 +97,10 @@ def bitwise_layers(rng):
     """
     window = {"filter_size": (3, 2), "padding": Padding.SAME}
     geometries = {
-        "conv_2d": Geometry(Kind.CONV_2D, 20, 5, (2, 3)),
-        "conv_2d_padded": Geometry(Kind.CONV_2D, 36, 4, **window),
-        "conv_2d_strided": Geometry(Kind.CONV_2D, 64, 3, stride=(2, 1), dilation=(1, 2), **window),
-        "fully_connected": Geometry(Kind.FULLY_CONNECTED, 77, 7),
+        "conv_2d": Geometry(Kind.CONV_2D, 20, 3, (2, 3)),
+        "conv_2d_padded": Geometry(Kind.CONV_2D, 36, 1, **window),
+        "conv_2d_strided": Geometry(Kind.CONV_2D, 32, 1, stride=(2, 1), dilation=(1, 2), **window),
+        "fully_connected": Geometry(Kind.FULLY_CONNECTED, 77, 3),
         "fully_connected_long": Geometry(Kind.FULLY_CONNECTED, 1056, 1),
     }
     for name, geometry in geometries.items():
