@@ -107,6 +107,13 @@ def random_input(rng, geometry):
     return x
 
 
+def packed_operators(tflite):
+    """Our operators of a model, by layer name."""
+    from tfmot_mltq.report.tflite_operators import read_operators
+
+    return {op.name: op for op in read_operators(tflite) if op.layer is not None}
+
+
 def packed_sizes(tflite):
     """Bytes of the packed tensor of every layer of a model, by name."""
     from tfmot_mltq import flatbuffer

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import tf_keras as keras
-from packed_layers import packed_sizes
+from packed_layers import packed_operators, packed_sizes
 
 import tfmot_mltq as mltq
 from tfmot_mltq import activation_levels as mathematics
@@ -143,16 +143,10 @@ def test_scratch_above_the_limit_is_refused(trained):
 
 def families(tflite):
     """Whether each layer of a model is for the bitwise kernel."""
-    from tfmot_mltq import flatbuffer
-
-    model = flatbuffer.load(tflite)
-    found = {}
-    for tensor in model.subgraphs[0].tensors:
-        name = flatbuffer.tensor_name(tensor)
-        if name.endswith("/planes"):
-            encoding = int(model.buffers[tensor.buffer].data[8]) & fmt.ENCODING_MASK
-            found[name.removesuffix("/planes")] = encoding in fmt.BITWISE_ENCODINGS
-    return found
+    return {
+        name: set(operator.encodings) <= set(fmt.BITWISE_ENCODINGS)
+        for name, operator in packed_operators(tflite).items()
+    }
 
 
 def test_both_families_give_the_same_bytes(trained, images):
@@ -289,21 +283,6 @@ def test_bytes_of_the_tables_are_counted(trained):
     assert sum(layer["flash_bytes"] for layer in layers) == sum(sizes.values())
 
 
-def packed_layers_of(tflite):
-    """The packed layers of a model, by name."""
-    from tfmot_mltq import flatbuffer
-    from tfmot_mltq.packing import packed_layer
-
-    model = flatbuffer.load(tflite)
-    return {
-        flatbuffer.tensor_name(tensor).removesuffix("/planes"): packed_layer.decode(
-            bytes(model.buffers[tensor.buffer].data)
-        )
-        for tensor in model.subgraphs[0].tensors
-        if flatbuffer.tensor_name(tensor).endswith("/planes")
-    }
-
-
 def test_levels_are_passed_on_where_one_layer_reads_another(images):
     layers = keras.layers
     inputs = keras.Input((9, 8, 3))
@@ -318,7 +297,7 @@ def test_levels_are_passed_on_where_one_layer_reads_another(images):
     q = mltq.quantize_model(model, levels=2, activation_levels=2)
     mltq.calibrate(q, images)
     tflite = mltq.convert(q)
-    packed = packed_layers_of(tflite)
+    packed = {name: operator.layer for name, operator in packed_operators(tflite).items()}
     assert {name for name, layer in packed.items() if layer.activation is not None} == {
         f"quant_{name}" for name in "acd"
     }

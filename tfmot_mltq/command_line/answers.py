@@ -73,6 +73,11 @@ def load_labels(values: flags.FlagValues, count: int) -> np.ndarray | None:
     return labels.reshape(-1)
 
 
-def accuracy(outputs: np.ndarray, labels: np.ndarray) -> float:
-    """Share of the samples whose largest output is the label's."""
-    return float(np.mean(np.argmax(outputs.reshape(len(outputs), -1), axis=1) == labels))
+def classes(outputs: np.ndarray) -> np.ndarray:
+    """The largest output of every sample."""
+    return np.argmax(outputs.reshape(len(outputs), -1), axis=1)
+
+
+def accuracy(found: np.ndarray, labels: np.ndarray) -> float:
+    """Share of the samples whose class is the label."""
+    return float(np.mean(found == labels))

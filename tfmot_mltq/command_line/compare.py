@@ -18,6 +18,7 @@ from rich.table import Table
 from tfmot_mltq.command_line.answers import (
     accuracy,
     answers,
+    classes,
     define_answer_flags,
     load_labels,
     open_model,
@@ -42,24 +43,26 @@ def run(values: flags.FlagValues, files: list[str]) -> None:
     table.add_column("model", overflow="fold")
     for column in ("bytes", "arena", "accuracy", "same class", "largest difference"):
         table.add_column(column, justify="right")
-    first = None
+    first = samples = None
     for file in files:
         interpreter = open_model(values, file)
-        samples = load_samples(values, interpreter.input_details[0].shape)
-        labels = load_labels(values, len(samples))
+        shape = interpreter.input_details[0].shape
+        if samples is None or samples.shape[1:] != shape[1:]:
+            samples = load_samples(values, shape)
+            labels = load_labels(values, len(samples))
         outputs = answers(interpreter, samples, file).reshape(len(samples), -1)
         first = outputs if first is None else first
         if outputs.shape != first.shape:
             raise ValueError(
                 f"{file} has {outputs.shape[1]} outputs, {files[0]} has {first.shape[1]}."
             )
-        same = np.mean(np.argmax(outputs, 1) == np.argmax(first, 1))
+        found = classes(outputs)
         table.add_row(
             file,
             f"{pathlib.Path(file).stat().st_size:,}",
             f"{interpreter.arena_bytes:,}" if values.runtime == "tflm" else "",
-            "" if labels is None else f"{accuracy(outputs, labels):.2%}",
-            f"{same:.2%}",
+            "" if labels is None else f"{accuracy(found, labels):.2%}",
+            f"{accuracy(found, classes(first)):.2%}",
             f"{np.abs(outputs - first).max():.4g}",
         )
     stdout_console().print(table)

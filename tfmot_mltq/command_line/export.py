@@ -21,7 +21,6 @@ sketchbook. --format=esp-idf is a project of ESP-IDF with the model as a compone
 
 from __future__ import annotations
 
-import importlib
 import pathlib
 
 import numpy as np
@@ -64,14 +63,10 @@ def define_flags(values: flags.FlagValues) -> None:
 
 def run(values: flags.FlagValues, files: list[str]) -> None:
     """Exports."""
-    module, planner = {
-        "none": ("c_project", "plan_c_project"),
-        "tflm": ("tflm_project", "plan_tflm_project"),
-    }[values.runtime]
-    exporter = import_with_extra(
-        f"tfmot_mltq.export.{module}", ("jinja2",), "export", "mltq export"
+    export = import_with_extra(
+        "tfmot_mltq.export.plan_project", ("jinja2",), "export", "mltq export"
     )
-    output = check_output(pathlib.Path(values.output), overwrite=False)
+    output = check_output(pathlib.Path(values.output))
     tflite = pathlib.Path(files[0]).read_bytes()
     interpreter = Interpreter(tflite)
     details = interpreter.input_details[0]
@@ -80,9 +75,7 @@ def run(values: flags.FlagValues, files: list[str]) -> None:
     else:
         sample = np.random.default_rng(0).integers(-128, 128, details.shape, dtype=np.int8)
     source = pathlib.Path(files[0]).name
-    project = getattr(exporter, planner)(tflite, name=values.name, source=source)
-    layouts = importlib.import_module("tfmot_mltq.export.layouts")
-    project = layouts.LAYOUTS[values.format](project, values.name)
+    project = export.plan_project(tflite, values.runtime, values.format, values.name, source)
     for what, needed, limit in (
         ("constants take", project.constant_bytes, values.flash),
         ("arena takes", project.arena_bytes, values.ram),

@@ -9,8 +9,6 @@ from collections.abc import Sequence
 
 from absl import flags
 
-from tfmot_mltq.errors import ConversionError, RuntimeUnavailableError
-
 COMMANDS = {
     "convert": "A Keras model to a .tflite with multi-level ternary layers",
     "inspect": "The operators of a .tflite: bits, bytes, predicted instructions",
@@ -19,10 +17,8 @@ COMMANDS = {
     "export": "A .tflite as C code for a microcontroller",
 }
 _EXIT_ERROR, _EXIT_USAGE = 1, 2
-_ERRORS = (
-    ValueError, TypeError, OSError, ImportError, ConversionError, RuntimeUnavailableError,
-    RuntimeError,
-)  # fmt: skip
+# The package's own errors are ValueErrors and RuntimeErrors.
+_ERRORS = (ValueError, TypeError, OSError, ImportError, RuntimeError)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

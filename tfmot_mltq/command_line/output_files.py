@@ -5,14 +5,19 @@ from __future__ import annotations
 import pathlib
 
 
-def check_output(path: pathlib.Path, overwrite: bool) -> pathlib.Path:
+def check_output(path: pathlib.Path, overwrite: bool | None = None) -> pathlib.Path:
     """The path, if it may be written to.
+
+    Args:
+      path: File or folder.
+      overwrite: What the command's flag says; None if it has none.
 
     Raises:
       ValueError: It is there already, or its folder is not.
     """
     if path.exists() and not overwrite:
-        raise ValueError(f"{path} is there already; pass --overwrite or another --output.")
+        choice = "choose" if overwrite is None else "pass --overwrite or"
+        raise ValueError(f"{path} is there already; {choice} another --output.")
     if not path.parent.is_dir():
         raise ValueError(f"There is no folder {path.parent}.")
     return path

@@ -19,6 +19,7 @@ from absl import flags
 from tfmot_mltq.command_line.answers import (
     accuracy,
     answers,
+    classes,
     define_answer_flags,
     load_labels,
     open_model,
@@ -55,10 +56,10 @@ def run(values: flags.FlagValues, files: list[str]) -> None:
     if output is not None:
         with replaced_file(output) as temporary:
             np.savez(temporary, outputs=outputs)
-    classes = np.argmax(outputs.reshape(len(outputs), -1), axis=1)
-    more = " ..." if len(classes) > _PRINTED_CLASSES else ""
-    print(f"classes: {' '.join(map(str, classes[:_PRINTED_CLASSES]))}{more}")
+    found = classes(outputs)
+    more = " ..." if len(found) > _PRINTED_CLASSES else ""
+    print(f"classes: {' '.join(map(str, found[:_PRINTED_CLASSES]))}{more}")
     if labels is not None:
-        print(f"accuracy: {accuracy(outputs, labels):.2%} of {len(labels):,} samples")
+        print(f"accuracy: {accuracy(found, labels):.2%} of {len(labels):,} samples")
     if values.runtime == "tflm":
         print(f"arena: {interpreter.arena_bytes:,} bytes")

@@ -14,9 +14,10 @@ from tfmot_mltq.converter.activation_range import activation_range
 from tfmot_mltq.converter.export_layer import ExportLayer
 from tfmot_mltq.converter.match import FilterOperator
 from tfmot_mltq.cost_model.kernel_plan import Call
+from tfmot_mltq.cost_model.tflite_call import stock_call
 from tfmot_mltq.errors import ConversionError
 from tfmot_mltq.packing import fixed_point, packed_layer
-from tfmot_mltq.packing.format import BITWISE_ENCODINGS, CUSTOM_OP_NAMES, Kind, Padding
+from tfmot_mltq.packing.format import BITWISE_ENCODINGS, CUSTOM_OP_NAMES
 from tfmot_mltq.packing.packed_layer import ActivationTable
 
 _OPERATOR_VERSION = 1
@@ -81,7 +82,11 @@ def _plan(model: Any, operator: Any, layer: ExportLayer, choose: Choose) -> _Rep
     if layer.activation is not None:
         activation = layer.activation.table(*quantization)
         quantization = layer.activation.step, 0
-    call = _call(subgraph, operator, layer).reading(activation)
+    shapes = [
+        tuple(map(int, tensor.shape))
+        for tensor in (source, subgraph.tensors[operator.inputs[1]], target)
+    ]
+    call = stock_call(layer.kind, *shapes, operator.builtinOptions).reading(activation)
     try:
         encodings = choose(call, layer.planes)
     except ValueError as error:
@@ -194,28 +199,6 @@ def _pack(replacement: _Replacement) -> bytes:
 
 def _quantization(tensor: Any) -> tuple[float, int]:
     return float(tensor.quantization.scale[0]), int(tensor.quantization.zeroPoint[0])
-
-
-def _call(subgraph: Any, operator: Any, layer: ExportLayer) -> Call:
-    filter_shape = [int(size) for size in subgraph.tensors[operator.inputs[1]].shape]
-    options = operator.builtinOptions
-    channels = layer.planes.shape[1]
-    output_shape = [int(size) for size in subgraph.tensors[operator.outputs[0]].shape]
-    if layer.kind == Kind.FULLY_CONNECTED:
-        size = (int(np.prod(output_shape)) // channels, 1)
-        geometry = packed_layer.Geometry(layer.kind, filter_shape[1], channels)
-        return Call(geometry, size, size)
-    input_shape = [int(size) for size in subgraph.tensors[operator.inputs[0]].shape]
-    geometry = packed_layer.Geometry(
-        kind=layer.kind,
-        input_channels=input_shape[3],
-        output_channels=channels,
-        filter_size=(filter_shape[1], filter_shape[2]),
-        stride=(options.strideH, options.strideW),
-        dilation=(options.dilationHFactor, options.dilationWFactor),
-        padding=Padding.SAME if options.padding == schema.Padding.SAME else Padding.VALID,
-    )
-    return Call(geometry, tuple(input_shape[1:3]), tuple(output_shape[1:3]))
 
 
 def float_operators(model: Any) -> list[str]:

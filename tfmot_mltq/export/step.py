@@ -11,6 +11,7 @@ from ai_edge_litert import schema_py_generated as schema
 
 from tfmot_mltq import flatbuffer
 from tfmot_mltq.converter.activation_range import activation_range
+from tfmot_mltq.cost_model.tflite_call import sized_call, window_padding
 from tfmot_mltq.errors import ConversionError
 from tfmot_mltq.export.fixed_point import (
     add_factors,
@@ -18,7 +19,8 @@ from tfmot_mltq.export.fixed_point import (
     mean_factor,
     softmax_parameters,
 )
-from tfmot_mltq.packing.format import CUSTOM_OP_NAMES
+from tfmot_mltq.packing.format import CUSTOM_OP_NAMES, Kind
+from tfmot_mltq.packing.packed_layer import Geometry
 
 
 @dataclasses.dataclass(frozen=True)
@@ -181,12 +183,11 @@ def _window(
 ) -> dict[str, int]:
     source, target, options = reader.input(), reader.output, reader.options
     stride = options.strideH, options.strideW
-    pad = [0, 0]
-    if options.padding == schema.Padding.SAME:
-        for axis in range(2):
-            extent = (filter_size[axis] - 1) * dilation[axis] + 1
-            reach = (target.shape[1 + axis] - 1) * stride[axis] + extent
-            pad[axis] = max(0, reach - source.shape[1 + axis]) // 2
+    geometry = Geometry(
+        Kind.CONV_2D, source.shape[3], target.shape[3], filter_size, stride, dilation,
+        window_padding(options),
+    )  # fmt: skip
+    call = sized_call(geometry, source.shape, target.shape)
     names = ("h", "w")
     return {
         **{f"input_{n}": source.shape[1 + i] for i, n in enumerate(names)},
@@ -196,8 +197,8 @@ def _window(
         **{f"filter_{n}": filter_size[i] for i, n in enumerate(names)},
         **{f"stride_{n}": stride[i] for i, n in enumerate(names)},
         **{f"dilation_{n}": dilation[i] for i, n in enumerate(names)},
-        "pad_top": pad[0],
-        "pad_left": pad[1],
+        "pad_top": call.reach(0)[0],
+        "pad_left": call.reach(1)[0],
     }
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -13,9 +12,10 @@ from tfmot_mltq import flatbuffer
 from tfmot_mltq.cost_model import predict
 from tfmot_mltq.cost_model.kernel_plan import Call
 from tfmot_mltq.cost_model.kernel_work import count_planes
+from tfmot_mltq.cost_model.tflite_call import sized_call, stock_call
 from tfmot_mltq.packing import packed_layer
-from tfmot_mltq.packing.format import CUSTOM_OP_NAMES, Kind, Padding
-from tfmot_mltq.packing.packed_layer import Geometry, PackedLayer
+from tfmot_mltq.packing.format import CUSTOM_OP_NAMES, Kind
+from tfmot_mltq.packing.packed_layer import PackedLayer
 
 _KINDS = {name: kind for kind, name in CUSTOM_OP_NAMES.items()}
 
@@ -97,38 +97,18 @@ def _read(model: Any, graph: Any, operator: Any) -> TfliteOperator:
         return dataclasses.replace(
             found,
             name=flatbuffer.tensor_name(inputs[1]).removesuffix("/planes"),
-            call=_call(layer.geometry, found).reading(layer.activation),
+            call=sized_call(layer.geometry, found.input_shape, found.output_shape).reading(
+                layer.activation
+            ),
             layer=layer,
             packed=packed,
         )
     if op in Kind.__members__ and inputs[0].type == schema.TensorType.INT8:
-        geometry = _stock_geometry(Kind[op], inputs, output, operator.builtinOptions)
-        return dataclasses.replace(found, call=_call(geometry, found))
+        shapes = found.input_shape, _shape(inputs[1]), found.output_shape
+        call = stock_call(Kind[op], *shapes, operator.builtinOptions)
+        return dataclasses.replace(found, call=call)
     return found
 
 
 def _shape(tensor: Any) -> tuple[int, ...]:
     return () if tensor.shape is None else tuple(map(int, tensor.shape))
-
-
-def _stock_geometry(kind: Kind, inputs: Sequence[Any], output: Any, options: Any) -> Geometry:
-    filter_shape, outputs = _shape(inputs[1]), _shape(output)[-1]
-    if kind == Kind.FULLY_CONNECTED:
-        return Geometry(kind, filter_shape[1], outputs)
-    return Geometry(
-        kind=kind,
-        input_channels=_shape(inputs[0])[3],
-        output_channels=outputs,
-        filter_size=(filter_shape[1], filter_shape[2]),
-        stride=(options.strideH, options.strideW),
-        dilation=(options.dilationHFactor, options.dilationWFactor),
-        padding=Padding.SAME if options.padding == schema.Padding.SAME else Padding.VALID,
-    )
-
-
-def _call(geometry: Geometry, found: TfliteOperator) -> Call:
-    if geometry.kind == Kind.FULLY_CONNECTED:
-        positions = int(np.prod(found.output_shape)) // geometry.output_channels
-        return Call(geometry, (positions, 1), (positions, 1))
-    height, width = found.input_shape[1:3]
-    return Call(geometry, (height, width), (found.output_shape[1], found.output_shape[2]))
