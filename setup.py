@@ -10,8 +10,8 @@ from setuptools.command.build_ext import build_ext
 from setuptools.command.build_py import build_py
 
 _PARTS = ("core", "tflm", "litert", "host")
-# What mltq export copies into projects.
-_EXPORTED_PARTS = ("core", "stock", "tflm")
+# What mltq export copies into projects, and what mltq benchmark adds to them.
+_PACKAGED_PARTS = ("core", "left_out", "stock", "tflm", "device")
 
 
 class BuildOperators(build_ext):
@@ -31,17 +31,18 @@ class BuildOperators(build_ext):
 
 
 class CopySources(build_py):
-    """build_py that takes the C sources along, for mltq export."""
+    """build_py that takes the C sources along, for mltq export and mltq benchmark."""
 
     def run(self) -> None:
         """Copies modules, then sources; an editable package reads them where they are."""
         super().run()
         if self.editable_mode:
             return
-        for part in _EXPORTED_PARTS:
+        for part in _PACKAGED_PARTS:
             folder = pathlib.Path(self.build_lib, "tfmot_mltq", "c_sources", part)
             folder.mkdir(parents=True, exist_ok=True)
-            for source in sorted(glob.glob(f"tflite_ops/{part}/*.[ch]")):
+            patterns = (f"tflite_ops/{part}/*.[ch]", f"tflite_ops/{part}/*.ld")
+            for source in sorted(path for pattern in patterns for path in glob.glob(pattern)):
                 shutil.copy(source, folder)
 
 

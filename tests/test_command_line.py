@@ -11,6 +11,8 @@ from PIL import Image
 
 import tfmot_mltq as mltq
 from tfmot_mltq.command_line.main import COMMANDS, main
+from tfmot_mltq.emulation import firmware
+from tfmot_mltq.emulation.targets import TARGETS
 
 
 def small_model(framework):
@@ -115,6 +117,39 @@ def test_inspect(folder, capsys):
     assert conv["kernel"] == "gather-add"
     assert conv["macs"] == 4 * 4 * 8 * 72
     assert all(row["instructions"]["cortex-m4"] > 0 for row in (stem, conv))
+
+
+def test_benchmark(folder, capsys):
+    flags = ["--runs=3", "--targets=cortex-m4,rv32imc"]
+    assert main(["benchmark", tflite(folder), *flags, "--json"]) == 0
+    report = json.loads(capsys.readouterr().out)
+    assert report["bytes"] == (folder / "new.tflite").stat().st_size
+    assert all(value > 0 for value in report["host_milliseconds"].values())
+    assert set(report["host_milliseconds"]) == {"tflm", "litert"}
+    assert list(report["targets"]) == ["cortex-m4", "rv32imc"]
+    for figures in report["targets"].values():
+        assert figures["arena_bytes"] < report["tflm_arena_bytes"]
+        assert figures["instructions"] > 0
+    assert main(["benchmark", tflite(folder), *flags]) == 0
+    printed = capsys.readouterr().out
+    for figures in report["targets"].values():  # counts are the same in every run
+        assert f"{figures['instructions']:,}" in printed
+        assert f"{figures['flash_bytes']:,}" in printed
+
+
+def test_benchmark_without_tools(folder, capsys, monkeypatch):
+    monkeypatch.setattr("shutil.which", lambda tool: None if "xtensa" in tool else tool)
+    monkeypatch.setattr(firmware, "run_firmware", lambda name, model: firmware.Firmware(1, 2, 3))
+    assert main(["benchmark", tflite(folder), "--runs=1", "--json"]) == 0
+    out, err = capsys.readouterr()
+    assert list(json.loads(out)["targets"]) == [name for name in TARGETS if name != "xtensa"]
+    assert "Not on xtensa: apt-get install gcc-xtensa-lx106" in err
+    monkeypatch.undo()
+    monkeypatch.setattr("shutil.which", lambda tool: None)
+    assert main(["benchmark", tflite(folder), "--targets=rv32imc"]) == 1
+    assert "riscv64-unknown-elf-gcc is missing: apt-get install" in capsys.readouterr().err
+    assert main(["benchmark", tflite(folder), "--targets=z80"]) == 1
+    assert "There are no targets ['z80']" in capsys.readouterr().err
 
 
 def test_run(folder, tmp_path, capsys):

@@ -7,7 +7,8 @@ import shutil
 import subprocess
 
 import pytest
-from device_targets import CORE_SOURCES, DEVICE, TARGETS
+
+from tfmot_mltq.emulation.targets import CORE_SOURCES, DEVICE, TARGETS
 
 SOURCES = [*CORE_SOURCES, DEVICE.parent / "tests" / "core_test.c"]
 

@@ -6,11 +6,11 @@ import device_benchmark
 import numpy as np
 import pytest
 from device_benchmark import MLPERF_TINY, MODELS
-from device_targets import DEVICE
 
 import tfmot_mltq as mltq
 from tfmot_mltq.cost_model import predict
 from tfmot_mltq.cost_model.kernel_work import scratch_bytes
+from tfmot_mltq.emulation.targets import DEVICE
 
 ENTRIES = [
     "resnet8/m2/d0.10",

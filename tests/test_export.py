@@ -7,11 +7,12 @@ import subprocess
 import numpy as np
 import pytest
 import tf_keras as keras
-from device_targets import TARGETS
 from hypothesis import given
 from hypothesis import strategies as st
 
 import tfmot_mltq as mltq
+from tfmot_mltq.c_sources import c_folder, c_sources
+from tfmot_mltq.emulation.targets import CORE_SOURCES, TARGETS
 from tfmot_mltq.export.c_project import plan_c_project
 from tfmot_mltq.export.layouts import LAYOUTS
 from tfmot_mltq.export.memory_plan import ALIGNMENT, Buffer, plan_memory
@@ -96,6 +97,36 @@ def test_generated_code_runs_on_the_core(target, model, rng, tmp_path):
     includes = [f"-I{folder}"]
     TARGETS[target].build(sources(folder), program, ["-O2", *includes])
     assert TARGETS[target].run(program) == "self-test: ok\n"
+
+
+def test_code_that_no_layer_needs_is_left_out(rng, tmp_path):
+    tflite = converted(2, ("stem", "dw", "conv", "wide", "head"))
+    plan_c_project(tflite).write(tmp_path / "project", golden(tflite, rng))
+
+    def is_left_out(name):
+        return "takes no layer" in (tmp_path / "project/mltq/core" / name).read_text()
+
+    assert is_left_out("mltq_conv_2d_s8.c")
+    assert is_left_out("mltq_depthwise_conv_2d_s8.c")
+    assert is_left_out("mltq_bit_planes_s8.c")
+    assert not is_left_out("mltq_fully_connected_s8.c")
+    assert not (tmp_path / "project/mltq/core/mltq_conv_2d_s8_helium.c").exists()
+    stock = {path.name for path in (tmp_path / "project/mltq/stock").glob("*.c")}
+    assert "mltq_stock_pool_2d_s8.c" in stock
+    assert "mltq_stock_mean_s8.c" not in stock
+
+
+def test_layers_run_on_the_reference_kernels_where_all_are_left_out(tmp_path):
+    left_out = c_sources("left_out")
+    names = {path.name for path in left_out}
+    core = [path for path in CORE_SOURCES if path.name not in names]
+    test = c_folder("core").parent / "tests" / "core_test.c"
+    includes = [f"-I{c_folder('core')}", "-std=gnu11"]
+    program = tmp_path / "core_test"
+    command = ["cc", *FLAGS, *SANITIZERS, *includes, *map(str, [*core, *left_out, test])]
+    subprocess.run([*command, "-Wno-conversion", "-o", str(program)], check=True)
+    done = subprocess.run([str(program)], capture_output=True, text=True, check=False)
+    assert done.stdout.endswith(", 0 failed\n"), done.stdout
 
 
 @pytest.mark.parametrize("compiler", ["c++", "arm-none-eabi-g++", "riscv64-unknown-elf-g++"])

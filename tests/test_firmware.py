@@ -1,13 +1,13 @@
 """Whole networks on emulated cores, without an interpreter: the bytes of TensorFlow Lite Micro."""
 
 import cifar10
-import firmware
 import keras
 import numpy as np
 import pytest
-from device_targets import DeviceError
 
 import tfmot_mltq as mltq
+from tfmot_mltq.emulation.firmware import run_firmware
+from tfmot_mltq.emulation.targets import DeviceError
 
 
 def converted(model, shape, speedup):
@@ -44,22 +44,22 @@ def resnet8_model():
 
 
 @pytest.mark.parametrize("target", ["cortex-m0", "cortex-m4", "rv32imc"])
-def test_digits(target, digits_model, tmp_path):
-    found = firmware.run_firmware(target, digits_model, tmp_path)
+def test_digits(target, digits_model):
+    found = run_firmware(target, digits_model)
     assert found.arena_bytes < mltq.Interpreter(digits_model).arena_bytes
     assert found.arena_bytes < 16384  # the RAM of a small Cortex-M0
     assert found.instructions > 0
 
 
 @pytest.mark.parametrize("target", ["cortex-m4", "rv32imc"])
-def test_resnet8(target, resnet8_model, tmp_path):
-    found = firmware.run_firmware(target, resnet8_model, tmp_path)
+def test_resnet8(target, resnet8_model):
+    found = run_firmware(target, resnet8_model)
     assert found.arena_bytes < mltq.Interpreter(resnet8_model).arena_bytes
 
 
-def test_a_wrong_output_is_found(digits_model, tmp_path, monkeypatch):
+def test_a_wrong_output_is_found(digits_model, monkeypatch):
     """The self-test can fail."""
     right = mltq.Interpreter.invoke
     monkeypatch.setattr(mltq.Interpreter, "invoke", lambda self, x: [right(self, x)[0] ^ 1])
     with pytest.raises(DeviceError, match="self-test: FAILED"):
-        firmware.run_firmware("cortex-m4", digits_model, tmp_path)
+        run_firmware("cortex-m4", digits_model)

@@ -27,7 +27,6 @@ import tempfile
 import numpy as np
 from absl import app, flags
 from device_plot import draw
-from device_targets import CORE_SOURCES, DEVICE, TARGETS, DeviceError
 from rich.console import Console
 from rich.progress import track
 from rich.table import Table
@@ -35,6 +34,7 @@ from rich.table import Table
 from tfmot_mltq.activation_levels import ActivationLevels
 from tfmot_mltq.cost_model.kernel_plan import Call
 from tfmot_mltq.cost_model.kernel_work import count_planes
+from tfmot_mltq.emulation.targets import CORE_SOURCES, DEVICE, TARGETS, DeviceError
 from tfmot_mltq.files import replaced_file
 from tfmot_mltq.packing import fixed_point, packed_layer, plane_codec
 from tfmot_mltq.packing.format import Kind, Padding

@@ -1,5 +1,5 @@
 /* Runs an exported model on an emulated board: its self-test, and the instructions of one run.
- * tools/firmware.py builds it with the exported code. */
+ * tfmot_mltq/emulation/firmware.py builds it with the exported code. */
 #include <stdio.h>
 #include <string.h>
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from tfmot_mltq.cost_model.kernel_work import count_planes, scratch_bytes
 from tfmot_mltq.export.memory_plan import ALIGNMENT, Buffer, plan_memory
+from tfmot_mltq.export.needed_sources import needed_core, needed_stock
 from tfmot_mltq.export.project import Project, check_name
 from tfmot_mltq.export.step import Step, Tensor, read_steps
 from tfmot_mltq.report.tflite_operators import TfliteOperator, read_operators
@@ -32,11 +33,14 @@ def plan_c_project(
       ValueError: The name is no C identifier, or the bytes are no TFLite model.
       ConversionError: The model cannot run without the interpreter.
     """
-    context = _context(tflite, check_name(name), source)
+    check_name(name)
+    steps, tensors, *ends = read_steps(tflite)
+    operators = read_operators(tflite)
+    context = _context(steps, tensors, (ends[0], ends[1]), operators) | _names(name, source)
     return Project(
         arena_bytes=context["arena_bytes"],
         constant_bytes=context["constant_bytes"],
-        parts=("core", "stock"),
+        sources={"core": needed_core(operators), "stock": needed_stock(step.op for step in steps)},
         templates={
             f"{name}.h": "c/model.h.j2",
             f"{name}.c": "c/model.c.j2",
@@ -48,12 +52,24 @@ def plan_c_project(
     )
 
 
-def _context(tflite: bytes, name: str, source: str) -> dict[str, Any]:
+def _names(name: str, source: str) -> dict[str, str]:
+    return {
+        "name": name,
+        "type": "".join(part.capitalize() for part in ("mltq", *name.split("_"))),
+        "guard": f"MLTQ_EXPORT_{name.upper()}_H_",
+        "source": source,
+    }
+
+
+def _context(
+    steps: list[Step],
+    tensors: dict[int, Tensor],
+    ends: tuple[int, int],
+    operators: list[TfliteOperator],
+) -> dict[str, Any]:
     """What the templates use."""
-    steps, tensors, first, last = read_steps(tflite)
-    operators = read_operators(tflite)
     scratch = [_scratch(operator) for operator in operators]
-    offsets, scratch_offsets, arena = _plan(steps, tensors, scratch, (first, last))
+    offsets, scratch_offsets, arena = _plan(steps, tensors, scratch, ends)
     layers: list[dict[str, Any]] = []
     calls: list[dict[str, Any]] = []
     for index, step in enumerate(steps):
@@ -98,14 +114,10 @@ def _context(tflite: bytes, name: str, source: str) -> dict[str, Any]:
         }
 
     return {
-        "name": name,
-        "type": "".join(part.capitalize() for part in ("mltq", *name.split("_"))),
-        "guard": f"MLTQ_EXPORT_{name.upper()}_H_",
-        "source": source,
         "layers": layers,
         "steps": calls,
-        "input": end(first),
-        "output": end(last),
+        "input": end(ends[0]),
+        "output": end(ends[1]),
         "arena_bytes": max(arena, ALIGNMENT),
         "constant_bytes": sum(operator.constant_bytes for operator in operators),
     }

@@ -7,13 +7,11 @@ import pathlib
 import re
 import shutil
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import jinja2
 import numpy as np
-
-from tfmot_mltq.export.c_sources import c_sources
 
 _TEMPLATES = pathlib.Path(__file__).parent / "templates"
 
@@ -25,7 +23,7 @@ class Project:
     Attributes:
       arena_bytes: Memory for tensors and scratch.
       constant_bytes: Weights and tables.
-      parts: Folders of C sources that it needs.
+      sources: C sources that it needs, by folder.
       templates: The generated files, each with its template.
       context: What the templates use.
       needs_interpreter: Whether it is built with TensorFlow Lite Micro.
@@ -34,7 +32,7 @@ class Project:
 
     arena_bytes: int
     constant_bytes: int
-    parts: tuple[str, ...]
+    sources: Mapping[str, Sequence[pathlib.Path]]
     templates: Mapping[str, str]
     context: Mapping[str, Any]
     needs_interpreter: bool = False
@@ -65,10 +63,10 @@ class Project:
         parent = output.absolute().parent
         with tempfile.TemporaryDirectory(dir=parent, prefix=f".{output.name}.") as folder:
             made = pathlib.Path(folder) / output.name
-            for part in self.parts:
+            for part, paths in self.sources.items():
                 sources = made / self.folder / "mltq" / part
                 sources.mkdir(parents=True)
-                for path in c_sources(part):
+                for path in paths:
                     shutil.copy(path, sources)
             for file, template in self.templates.items():
                 path = made / file

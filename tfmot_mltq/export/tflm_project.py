@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from tfmot_mltq.c_sources import c_sources
+from tfmot_mltq.export.needed_sources import needed_core
 from tfmot_mltq.export.project import Project, check_name
 from tfmot_mltq.export.tflm_methods import registration
 from tfmot_mltq.report.tflite_operators import read_operators
@@ -25,14 +27,14 @@ def plan_tflm_project(
       RuntimeUnavailableError: The arena cannot be measured: TensorFlow Lite Micro is not installed.
     """
     check_name(name)
-    operators = sorted({operator.op for operator in read_operators(tflite)})
-    registrations = [registration(op) for op in operators]
+    operators = read_operators(tflite)
+    registrations = [registration(op) for op in sorted({operator.op for operator in operators})]
     interpreter = Interpreter(tflite)
     ends = (interpreter.input_details[0], interpreter.output_details[0])
     return Project(
         arena_bytes=interpreter.arena_bytes,
         constant_bytes=len(tflite),
-        parts=("core", "tflm"),
+        sources={"core": needed_core(operators), "tflm": c_sources("tflm")},
         templates={
             f"{name}.h": "tflm/model.h.j2",
             f"{name}.cpp": "tflm/model.cpp.j2",

@@ -9,8 +9,10 @@ import subprocess
 import tempfile
 from collections.abc import Sequence
 
-DEVICE = pathlib.Path(__file__).parents[1] / "tflite_ops" / "device"
-CORE_SOURCES = sorted((DEVICE.parent / "core").glob("*.c"))
+from tfmot_mltq.c_sources import c_folder
+
+DEVICE = c_folder("device")
+CORE_SOURCES = sorted(c_folder("core").glob("*.c"))
 _ARM_PACKAGES = "gcc-arm-none-eabi libnewlib-arm-none-eabi qemu-system-arm"
 _RISCV_PACKAGES = "gcc-riscv64-unknown-elf picolibc-riscv64-unknown-elf qemu-system-misc"
 _XTENSA_PACKAGES = "gcc-xtensa-lx106 picolibc-xtensa-lx106-elf qemu-system-misc"
@@ -37,6 +39,12 @@ class Target:
     flags: tuple[str, ...]
     emulator: tuple[str, ...]
     packages: str
+
+    def missing_tools(self) -> list[str]:
+        """Programs that are not installed."""
+        return [
+            tool for tool in (f"{self.tools}gcc", self.emulator[0]) if shutil.which(tool) is None
+        ]
 
     def build(
         self, sources: Sequence[pathlib.Path], program: pathlib.Path, flags: Sequence[str]
