@@ -36,6 +36,7 @@ _PUBLIC = {
     "MultiLevelQuantizeScheme": "tfmot_mltq.tfmot.quantize_scheme",
     "calibrate": "tfmot_mltq.calibration",
     "summary": "tfmot_mltq.report.summary",
+    "compare": "tfmot_mltq.report.compare",
     "potential_speedup": "tfmot_mltq.report.potential_speedup",
     "write_report": "tfmot_mltq.report.write_report",
     "convert": "tfmot_mltq.converter.convert",

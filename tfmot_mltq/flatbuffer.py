@@ -61,6 +61,16 @@ def tensor_name(tensor: Any) -> str:
     return name.decode(errors="replace") if isinstance(name, bytes) else name
 
 
+def planes_name(layer_name: str) -> str:
+    """Name of the packed tensor of a layer."""
+    return f"{layer_name}/planes"
+
+
+def layer_name(packed_tensor: Any) -> str:
+    """Name of the layer of a packed tensor; ``shorten_names`` numbers those of shared layers."""
+    return tensor_name(packed_tensor).rpartition("/planes")[0]
+
+
 def constant(model: Any, tensor: Any) -> np.ndarray | None:
     """Value of a constant tensor; None for other tensors.
 

@@ -1,4 +1,4 @@
-"""Answers of .tflite files on samples."""
+"""How models are run, and what the right answers are, as the flags say."""
 
 from __future__ import annotations
 
@@ -6,13 +6,9 @@ import pathlib
 
 import numpy as np
 from absl import flags
-from rich.console import Console
-from rich.progress import track
 
 from tfmot_mltq.command_line.samples import load_array
 from tfmot_mltq.runtime.interpreter import RUNTIMES, Interpreter
-
-_SAMPLES_AT_ONCE = 16
 
 
 def define_answer_flags(values: flags.FlagValues) -> None:
@@ -34,27 +30,6 @@ def open_model(values: flags.FlagValues, path: str) -> Interpreter:
     return Interpreter(path, values.runtime, reference_kernels=values.reference_kernels)
 
 
-def answers(interpreter: Interpreter, samples: np.ndarray, name: str) -> np.ndarray:
-    """Outputs for all samples, with a progress bar on a terminal.
-
-    Raises:
-      ValueError: The model has several inputs or outputs.
-    """
-    counts = len(interpreter.input_details), len(interpreter.output_details)
-    if counts != (1, 1):
-        raise ValueError(f"{name} has {counts[0]} inputs and {counts[1]} outputs; one is wanted.")
-    console = Console(stderr=True)
-    starts = range(0, len(samples), _SAMPLES_AT_ONCE)
-    return np.concatenate(
-        [
-            interpreter.predict(samples[start : start + _SAMPLES_AT_ONCE])
-            for start in track(
-                starts, f"Running {name}", console=console, disable=not console.is_terminal
-            )
-        ]
-    )
-
-
 def load_labels(values: flags.FlagValues, count: int) -> np.ndarray | None:
     """Class numbers of the samples; None if no flag names them.
 
@@ -71,13 +46,3 @@ def load_labels(values: flags.FlagValues, count: int) -> np.ndarray | None:
     if labels.reshape(-1).shape != (count,):
         raise ValueError(f"There are {labels.size} labels for {count} samples.")
     return labels.reshape(-1)
-
-
-def classes(outputs: np.ndarray) -> np.ndarray:
-    """The largest output of every sample."""
-    return np.argmax(outputs.reshape(len(outputs), -1), axis=1)
-
-
-def accuracy(found: np.ndarray, labels: np.ndarray) -> float:
-    """Share of the samples whose class is the label."""
-    return float(np.mean(found == labels))

@@ -135,7 +135,7 @@ def _replace(model: Any, replacement: _Replacement, packed: bytes) -> None:
     planes.shape = [len(packed)]
     planes.type = schema.TensorType.UINT8
     planes.buffer = len(model.buffers) - 1
-    planes.name = f"{replacement.layer.name}/planes"
+    planes.name = flatbuffer.planes_name(replacement.layer.name)
     tensors = replacement.subgraph.tensors
     tensors.append(planes)
     operator = replacement.operator

@@ -153,7 +153,7 @@ def _mltq(reader: _Reader) -> Step:
     kind = next(kind for kind, text in CUSTOM_OP_NAMES.items() if text == name)
     buffer = reader.graph.tensors[reader.operator.inputs[1]].buffer
     packed = bytes(reader.model.buffers[buffer].data)
-    layer = flatbuffer.tensor_name(reader.graph.tensors[reader.operator.inputs[1]])
+    layer = flatbuffer.layer_name(reader.graph.tensors[reader.operator.inputs[1]])
     return reader.step("mltq", {"kind": kind, "packed": packed, "name": layer})
 
 

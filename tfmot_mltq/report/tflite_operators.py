@@ -96,7 +96,7 @@ def _read(model: Any, graph: Any, operator: Any) -> TfliteOperator:
         layer = packed_layer.decode(packed)
         return dataclasses.replace(
             found,
-            name=flatbuffer.tensor_name(inputs[1]).removesuffix("/planes"),
+            name=flatbuffer.layer_name(inputs[1]),
             call=sized_call(layer.geometry, found.input_shape, found.output_shape).reading(
                 layer.activation
             ),
