@@ -13,19 +13,19 @@ import os
 import pathlib
 import subprocess
 import sys
-import tempfile
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
 import numpy as np
 from absl import app, flags, logging
+from digits_data import load_data
 from rich.console import Console
 from rich.progress import track
 from rich.table import Table
-from sklearn.datasets import load_digits
-from sklearn.model_selection import train_test_split
+from stock import stock_tflite
 
 import tfmot_mltq as mltq
+from tfmot_mltq.files import write_file
 
 FLAGS = flags.FLAGS
 flags.DEFINE_string("output", "build/demo", "Folder for the models and the results.")
@@ -39,15 +39,6 @@ flags.DEFINE_integer("epochs", 30, "Epochs of the float training.", lower_bound=
 flags.DEFINE_integer("fine_tune_epochs", 20, "Epochs of the ternary fine-tuning.", lower_bound=0)
 flags.DEFINE_integer("seed", 7, "Random seed.")
 flags.DEFINE_bool("trained", False, "Only convert and run what an earlier run trained.")
-
-
-def load_data():
-    """Images (n, 8, 8, 1) in 0..1 and labels, for training and for testing."""
-    digits = load_digits()
-    images = (digits.images / 16.0).astype(np.float32)[..., None]
-    return train_test_split(
-        images, digits.target, test_size=0.25, random_state=0, stratify=digits.target
-    )
 
 
 def build_model(keras):
@@ -91,36 +82,12 @@ def train(keras, model, data, epochs, learning_rate, console, title, callbacks=(
     model.fit(x, y, batch, epochs, verbose=0, shuffle=True, callbacks=[shown, *callbacks])
 
 
-def stock_tflite(model, samples=None):
-    """TensorFlow's own conversion: float, or full int8 if samples are given."""
-    import tensorflow as tf
-
-    tf.get_logger().setLevel("ERROR")
-    function = tf.function(lambda x: model(x, training=False)).get_concrete_function(
-        tf.TensorSpec((1, *model.input_shape[1:]), tf.float32)
-    )
-    converter = tf.lite.TFLiteConverter.from_concrete_functions([function])
-    if samples is not None:
-        converter.optimizations = [tf.lite.Optimize.DEFAULT]
-        converter.representative_dataset = lambda: ([sample[None]] for sample in samples)
-        converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
-        converter.inference_input_type = converter.inference_output_type = tf.int8
-    return converter.convert()
-
-
 def classify(interpreter, images, title):
     """Class of every image, with a progress bar."""
     chunks = np.array_split(images, 20)
     return np.concatenate(
         [np.argmax(interpreter.predict(chunk), 1) for chunk in track(chunks, f"  {title}")]
     )
-
-
-def write_file(path, content):
-    """Writes a file under another name and moves it, so that no half of one is ever seen."""
-    with tempfile.NamedTemporaryFile(dir=path.parent, delete=False) as file:
-        file.write(content)
-    os.replace(file.name, path)
 
 
 def results_table(result):

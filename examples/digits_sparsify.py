@@ -14,7 +14,8 @@ import pathlib
 
 import numpy as np
 from absl import app, flags, logging
-from digits import build_model, load_data, train
+from digits import build_model, train
+from digits_data import load_data
 from rich.console import Console
 from rich.table import Table
 

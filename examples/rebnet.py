@@ -49,15 +49,14 @@ flags.DEFINE_list("speedups", [], "Prune trained ternary networks to these speed
 flags.DEFINE_enum("granularity", "bit", ["bit", "word"], "What is pruned.")
 flags.DEFINE_float("pruning_epochs", 6.0, "Epochs of training while and after pruning.")
 flags.DEFINE_float("pruning_learning_rate", 0.02, "Peak learning rate of these.")
+flags.DEFINE_float("rise", 0.15, "Share of these in which the sparsity rises.")
 flags.DEFINE_integer("batch_size", 128, "Images per step.")
 flags.DEFINE_integer("tflm_images", 1000, "Test images to run on TensorFlow Lite Micro.")
 flags.DEFINE_integer("seed", 1, "Random seed.")
 
 # What makes a run; a line of the results with the same values is not repeated.
 _RUN = ("network", "data", "width", "epochs", "learning_rate", "batch_size", "seed")
-_PRUNING_RUN = (*_RUN, "granularity", "pruning_epochs", "pruning_learning_rate")
-# The sparsity rises for this share of training.
-_RISE = 0.7
+_PRUNING_RUN = (*_RUN, "granularity", "pruning_epochs", "pruning_learning_rate", "rise")
 _MEASURED_IMAGES = 200
 
 
@@ -153,7 +152,7 @@ def prune(q, speedup, x, y):
     whole = summary["layers"][0]["levels"] if FLAGS.granularity == "word" else 1
     schedule = mltq.PolynomialDecay(
         1.0 - whole / min(reached, speedup), 1.0 - whole / speedup, 0,
-        int(_RISE * FLAGS.pruning_epochs * len(images)), power=3, frequency=50,
+        int(FLAGS.rise * FLAGS.pruning_epochs * len(images)), power=3, frequency=50,
     )  # fmt: skip
     # Every layer alike: the first has 784 times the work of the last, and would be pruned away if
     # they were ranked together by error per work.

@@ -1,14 +1,19 @@
 """The examples run as a user runs them; results go to a temporary folder."""
 
 import importlib
+import itertools
 import json
 import pathlib
 import subprocess
 import sys
+import wave
 
 import numpy as np
 import pytest
+import speech
 from backend_runs import one_thread_environment
+
+import tfmot_mltq as mltq
 
 ROOT = pathlib.Path(__file__).parent.parent
 KEYS = {
@@ -163,3 +168,113 @@ def test_digits_sparsify(tmp_path):
     assert len(result["trials"]) >= 3
     for name in ("word.html", "word.png", "word.json", "word/trials.json"):
         assert (tmp_path / name).stat().st_size > 500
+
+
+def write_wav(path, samples, rate=8000, channels=1):
+    with wave.open(str(path), "wb") as file:
+        file.setnchannels(channels)
+        file.setsampwidth(2)
+        file.setframerate(rate)
+        file.writeframes((samples * 32767).astype("<i2").tobytes())
+
+
+@pytest.fixture
+def recordings(tmp_path):
+    """Tones instead of digits: ten pitches by two speakers, twelve times each."""
+    rng = np.random.default_rng(0)
+    folder = tmp_path / "recordings"
+    folder.mkdir()
+    for digit, speaker, number in itertools.product(range(10), range(2), range(12)):
+        time = np.arange(rng.integers(2500, 9500)) / 8000
+        tone = 0.4 * np.sin(2 * np.pi * 200 * 1.35**digit * (1 + 0.03 * speaker) * time)
+        write_wav(folder / f"{digit}_speaker{speaker}_{number}.wav", tone)
+    return folder
+
+
+def test_spoken_digits(recordings, tmp_path):
+    output = tmp_path / "results"
+    run(
+        "spoken_digits.py", f"--data={recordings}", f"--output={output}", "--filters=8",
+        "--epochs=30", "--fine_tune_epochs=10", "--sparsity=0.6",
+    )  # fmt: skip
+    result = json.loads((output / "result.json").read_text())
+    assert result["float_accuracy"] > 0.25  # chance is 0.1
+    assert result["bit_density"] == pytest.approx(0.4, abs=0.01)
+    int8, ternary = result["compared"]
+    assert ternary["bytes"] == (output / "mltq.tflite").stat().st_size
+    assert (int8["model"], ternary["accuracy"]) == ("int8", result["litert_accuracy"])
+    with np.load(output / "features.npz") as features:
+        assert features["x"].shape == (100, 49, 10, 1)
+        expected = mltq.Interpreter(output / "mltq.tflite").predict(features["x"][:1]).argmax()
+    first = recordings / "0_speaker0_0.wav"
+    said = run("spoken_digits.py", f"--recording={first}", f"--output={output}")
+    assert f"wav: {expected} (" in "".join(said.split("\n"))
+
+
+@pytest.mark.parametrize(
+    ("rate", "channels", "message"), [(16000, 1, "16000 Hz"), (8000, 2, "2 channel")]
+)
+def test_recordings_of_another_format_are_refused(rate, channels, message, recordings):
+    path = recordings / "0_speaker0_5.wav"
+    write_wav(path, np.zeros(800), rate, channels)
+    with pytest.raises(ValueError, match=f"{message}.* takes 8000 Hz.* Convert it: sox"):
+        speech.load_recordings(recordings)
+    path.write_bytes(b"no sound")
+    with pytest.raises(ValueError, match=r"no \.wav file"):
+        speech.load_recordings(recordings)
+    with pytest.raises(ValueError, match="no recordings"):
+        speech.load_recordings(recordings.parent)
+
+
+def test_recordings_from_arrays_are_those_of_files(recordings, tmp_path):
+    files = sorted(recordings.glob("*.wav"))
+    pcm = [np.round(speech.read_wav(file) * 32768).astype(np.int16) for file in files]
+    np.savez(
+        tmp_path / "data.npz",
+        pcm=np.concatenate(pcm),
+        offsets=np.cumsum([0, *map(len, pcm)]),
+        labels=np.array([int(file.name[0]) for file in files], np.uint8),
+        index=np.array([int(file.stem.split("_")[2]) for file in files], np.uint8),
+    )
+    for from_files, from_arrays in zip(
+        speech.load_recordings(recordings),
+        speech.load_recordings(tmp_path / "data.npz"),
+        strict=True,
+    ):
+        np.testing.assert_array_equal(from_files, from_arrays)
+
+
+def test_mfcc_is_that_of_its_definition():
+    """Against the transforms written out, in float64."""
+    waves = np.random.default_rng(3).normal(size=(2, 8000)).astype(np.float32)
+    found = speech.mfcc(waves).numpy()
+    assert found.shape == (2, 49, speech.COEFFICIENTS, 1)
+    starts = speech.STEP * np.arange(49)
+    frames = waves[:, starts[:, None] + np.arange(speech.FRAME)].astype(np.float64)
+    window = 0.5 - 0.5 * np.cos(2 * np.pi * np.arange(speech.FRAME) / speech.FRAME)
+    spectrum = np.abs(np.fft.rfft(frames * window, speech.FFT))
+    mel = [1127 * np.log(1 + hz / 700) for hz in (speech.LOWEST, speech.HIGHEST)]
+    edges = np.linspace(*mel, speech.MEL_BINS + 2)
+    bins = 1127 * np.log(1 + np.arange(speech.FFT // 2 + 1) * speech.SAMPLE_RATE / speech.FFT / 700)
+    rise = (bins[:, None] - edges[:-2]) / np.diff(edges)[:-1]
+    fall = (edges[2:] - bins[:, None]) / np.diff(edges)[1:]
+    filters = np.maximum(0, np.minimum(rise, fall))
+    log_mel = np.log(spectrum @ filters + 1e-3)
+    angles = np.pi / speech.MEL_BINS * (np.arange(speech.MEL_BINS) + 0.5)
+    cosines = np.cos(angles[:, None] * np.arange(speech.COEFFICIENTS))
+    expected = log_mel @ cosines * np.sqrt(2 / speech.MEL_BINS)
+    np.testing.assert_allclose(found[..., 0], expected, atol=2e-2)
+
+
+def test_post_training(small_cifar10, tmp_path):
+    output = tmp_path / "results"
+    run(
+        "post_training.py", f"--model={tmp_path / 'model.keras'}", "--levels=1,4",
+        f"--data={tmp_path / 'data.npz'}", f"--output={output}", "--samples=50",
+        "--test_images=30",
+    )  # fmt: skip
+    rows = json.loads((output / "result.json").read_text())["compared"]
+    assert [row["model"] for row in rows] == ["int8", "1 levels", "4 levels"]
+    # Four levels are nearer to the weights than one.
+    assert rows[2]["largest_difference"] < rows[1]["largest_difference"]
+    assert (output / "4_levels.tflite").stat().st_size == rows[2]["bytes"]

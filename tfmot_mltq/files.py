@@ -17,3 +17,9 @@ def replaced_file(path: pathlib.Path) -> Iterator[pathlib.Path]:
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def write_file(path: pathlib.Path, content: bytes) -> None:
+    """Writes a file under another name and moves it."""
+    with replaced_file(path) as temporary:
+        temporary.write_bytes(content)

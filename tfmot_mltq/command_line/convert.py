@@ -24,7 +24,7 @@ from tfmot_mltq.command_line.samples import define_sample_flags, load_samples
 from tfmot_mltq.cost_model.choose_encodings import DEFAULT_TARGET, OPTIMIZE
 from tfmot_mltq.cost_model.predict import targets
 from tfmot_mltq.decomposition import KINDS, THRESHOLDS
-from tfmot_mltq.files import replaced_file
+from tfmot_mltq.files import write_file
 from tfmot_mltq.frameworks import adapter_of
 
 FILES = "convert takes one model"
@@ -88,8 +88,7 @@ def run(values: flags.FlagValues, files: list[str]) -> None:
         target=values.target,
         max_scratch_bytes=values.max_scratch_bytes,
     )
-    with replaced_file(output) as temporary:
-        temporary.write_bytes(tflite)
+    write_file(output, tflite)
     mltq.summary(q, target=values.target, optimize=values.optimize)
     print(f"{output}: {len(tflite):,} bytes")
 

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
+from rich import box
 from rich.console import Console
 from rich.table import Table
 
@@ -15,6 +16,8 @@ from tfmot_mltq.cost_model.predict import check_target
 from tfmot_mltq.report.answers import accuracy, answers, classes
 from tfmot_mltq.report.tflite_operators import read_operators
 from tfmot_mltq.runtime.interpreter import Interpreter
+
+_WIDTH_OF_NAMES = 16
 
 
 def compare(
@@ -116,10 +119,17 @@ def measure(
 
 def comparison_table(rows: Sequence[Mapping[str, Any]]) -> Table:
     """What ``measure`` found, for people: one line per model."""
-    table = Table(title_justify="left")
-    table.add_column("model", overflow="fold")
-    targets = [f"{target}, instructions" for target in rows[0]["instructions"]]
-    for column in ("bytes", "arena", "accuracy", "same class", "largest difference", *targets):
+    table = Table(
+        box=box.SIMPLE_HEAD,
+        title_justify="left",
+        caption_justify="left",
+        caption="Under the targets: predicted instructions of the convolutions and fully connected "
+        "layers, those of stock int8 layers with CMSIS-NN or ESP-NN.",
+    )
+    longest = max(len(row["model"]) for row in rows)
+    table.add_column("model", overflow="fold", min_width=min(longest, _WIDTH_OF_NAMES))
+    targets = list(rows[0]["instructions"])
+    for column in ("bytes", "arena", "accuracy", "same class", "max diff.", *targets):
         table.add_column(column, justify="right")
     for row in rows:
         table.add_row(
@@ -128,7 +138,7 @@ def comparison_table(rows: Sequence[Mapping[str, Any]]) -> Table:
             "" if row["arena_bytes"] is None else f"{row['arena_bytes']:,}",
             "" if row["accuracy"] is None else f"{row['accuracy']:.2%}",
             f"{row['same_class']:.2%}",
-            f"{row['largest_difference']:.4g}",
-            *(f"{count:,}" for count in row["instructions"].values()),
+            f"{row['largest_difference']:.3g}",
+            *(f"{count / 1e6:.3g} M" for count in row["instructions"].values()),
         )
     return table
