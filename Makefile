@@ -3,6 +3,8 @@
 # make test   all checks and tests that take minutes
 # make test-slow   tests that take longer
 # make fuzz   ten minutes of libFuzzer on the C core (FUZZ_SECONDS=600)
+# make docs   the documentation site, its notebooks executed, in build/docs/
+# make tflm-firmware TFLM_DIR=... MODEL=...   a model in a whole TensorFlow Lite Micro, emulated
 # make bench  instructions of the operators on emulated microcontrollers, beside int8 kernels
 #
 # Both set up everything in .venv; what they write goes to build/.
@@ -16,13 +18,15 @@ C_FILES := $(wildcard tflite_ops/*/*.[ch] tflite_ops/*/*/*.[ch])
 C_SOURCES := $(filter-out tflite_ops/tests/% tflite_ops/device/%,$(C_FILES))
 
 FUZZ_SECONDS ?= 600
+TFLM_DIR ?= pass-TFLM_DIR
+MODEL ?= build/demo/digits.tflite
 
 # Cross compilers and emulators of the device tests, and the fuzzer.
 DEVICE_PACKAGES := gcc-arm-none-eabi libnewlib-arm-none-eabi qemu-system-arm \
   gcc-riscv64-unknown-elf picolibc-riscv64-unknown-elf qemu-system-misc \
   gcc-xtensa-lx106 picolibc-xtensa-lx106-elf clang libclang-rt-dev
 
-.PHONY: help demo test test-slow bench fuzz lint format golden device-tools bazel-test clean
+.PHONY: help demo test test-slow docs bench tflm-firmware fuzz lint format golden device-tools bazel-test clean
 
 help:
 	@sed -n 's/^# \(make\)/\1/p' Makefile
@@ -54,8 +58,16 @@ test: $(VENV)/installed device-tools lint
 test-slow: $(VENV)/installed
 	$(RUN) -m pytest -n $(JOBS) -m slow
 
+# Notebooks call mltq, and compilers.
+docs: $(VENV)/installed device-tools
+	PATH="$(abspath $(VENV))/bin:$$PATH" $(RUN) -m sphinx -W --keep-going -b html docs build/docs
+
 bench: $(VENV)/installed device-tools
 	$(RUN) tools/device_benchmark.py --output=build/benchmarks
+
+tflm-firmware: $(VENV)/installed device-tools
+	tools/install_system_packages.sh libstdc++-arm-none-eabi-newlib
+	$(RUN) tools/tflm_firmware.py --tflm=$(TFLM_DIR) $(MODEL)
 
 fuzz: $(VENV)/installed device-tools
 	$(RUN) tools/fuzz_core.py --seconds=$(FUZZ_SECONDS) --corpus=build/fuzz

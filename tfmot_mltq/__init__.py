@@ -76,10 +76,9 @@ def __getattr__(name: str) -> Any:
         raise AttributeError(f"module 'tfmot_mltq' has no attribute '{name}'")
     if _PUBLIC[name].startswith("tfmot_mltq.tfmot."):
         _, packages, extra = FRAMEWORKS["tf_keras"]
-        module = import_with_extra(_PUBLIC[name], packages, extra, f"tfmot_mltq.{name}")
-    else:
-        module = importlib.import_module(_PUBLIC[name])
-    return getattr(module, name)
+        # Before our modules, as its import registers them.
+        import_with_extra("tensorflow_model_optimization", packages, extra, f"tfmot_mltq.{name}")
+    return getattr(importlib.import_module(_PUBLIC[name]), name)
 
 
 def __dir__() -> list[str]:

@@ -197,9 +197,9 @@ def ternary_weights(layer: Any) -> tuple[np.ndarray, np.ndarray]:
         ``q.get_layer("conv2d_1")`` ("quant_conv2d_1" in a tf_keras model).
 
     Returns:
-      planes: int8, shape (levels, *kernel shape), values -1, 0, +1.
-      scales: float32, shape (levels, output channels), not negative. The output channels of a
-        depthwise kernel are its channels times its multiplier, in that order.
+      Planes, int8 of the shape of the kernel with the levels in front, values -1, 0, +1; scales,
+      float32 of shape (levels, output channels), not negative. The output channels of a depthwise
+      kernel are its channels times its multiplier, in that order.
 
     Raises:
       ValueError: The layer has no multi-level weights, or they are NaN or infinite.

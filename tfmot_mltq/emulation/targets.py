@@ -28,7 +28,7 @@ class Target:
 
     Attributes:
       tools: Prefix of the cross compiler and its tools.
-      core_flags: Compiler flags that choose the core.
+      core_flags: Compiler flags that choose the core, and a definition that names the board.
       flags: Other compiler and linker flags, for a whole program.
       emulator: QEMU's command line, without the program.
       packages: Debian packages that have all of it.
@@ -58,19 +58,51 @@ class Target:
         command += [*self.core_flags, *self.flags, *flags, *map(str, sources), "-o", str(program)]
         self._run(command, timeout=300)
 
+    def compile(self, source: pathlib.Path, compiled: pathlib.Path, flags: Sequence[str]) -> None:
+        """Compiles a file of C, or of C++ (.cc, .cpp) without exceptions and types at run time.
+
+        Raises:
+          DeviceError: The compiler is missing, or refused the source.
+        """
+        command = [f"{self.tools}gcc", "-std=gnu11"]
+        if source.suffix in (".cc", ".cpp"):
+            command = [f"{self.tools}g++", "-std=gnu++17", "-fno-rtti", "-fno-exceptions"]
+        command += [*self.core_flags, *flags, "-c", str(source), "-o", str(compiled)]
+        self._run(command, timeout=300)
+
+    def link(
+        self, compiled: Sequence[pathlib.Path], program: pathlib.Path, flags: Sequence[str]
+    ) -> None:
+        """Links files of C and C++; unused functions are left out.
+
+        Raises:
+          DeviceError: The linker is missing, or something is undefined.
+        """
+        command = [f"{self.tools}gcc", *self.core_flags, *self.flags, *flags, "-Wl,--gc-sections"]
+        command += [*map(str, compiled), "-lstdc++", "-lm", "-o", str(program)]
+        self._run(command, timeout=300)
+
+    def flash_bytes(self, program: pathlib.Path) -> int:
+        """Code, constants and initial values of a linked program.
+
+        Raises:
+          DeviceError: The tools are missing.
+        """
+        text, data = self._run([f"{self.tools}size", str(program)], 60).splitlines()[1].split()[:2]
+        return int(text) + int(data)
+
     def text_bytes(self, sources: Sequence[pathlib.Path], flags: Sequence[str]) -> int:
         """Bytes of code, .text, of ``sources`` compiled one by one.
 
         Raises:
           DeviceError: The compiler is missing, or refused the sources.
         """
-        flags = ["-std=gnu11", *self.core_flags, *flags]
         total = 0
         with tempfile.TemporaryDirectory() as folder:
             for source in sources:
-                compiled = str(pathlib.Path(folder) / f"{source.stem}.o")
-                self._run([f"{self.tools}gcc", *flags, "-c", str(source), "-o", compiled], 300)
-                sections = self._run([f"{self.tools}size", "-A", compiled], 60)
+                compiled = pathlib.Path(folder) / f"{source.stem}.o"
+                self.compile(source, compiled, flags)
+                sections = self._run([f"{self.tools}size", "-A", str(compiled)], 60)
                 total += sum(
                     int(line.split()[1])
                     for line in sections.splitlines()
@@ -130,8 +162,8 @@ def _cortex_m(
     linker = [f"-Wl,--defsym={name}={value}" for name, value in memories.items()]
     return Target(
         "arm-none-eabi-",
-        (f"-mcpu={core}", "-mthumb", *flags),
-        ("--specs=rdimon.specs", define, *linker,
+        (f"-mcpu={core}", "-mthumb", define, *flags),
+        ("--specs=rdimon.specs", *linker,
          "-T", str(DEVICE / "cortex_m.ld"), str(DEVICE / "cortex_m_start.c")),
         ("qemu-system-arm", "-M", board),
         _ARM_PACKAGES,

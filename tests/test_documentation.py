@@ -1,0 +1,89 @@
+"""The documentation site builds without a warning, its notebooks run, and it says what is true."""
+
+import ast
+import os
+import pathlib
+import re
+import subprocess
+import sys
+
+import pytest
+
+import tfmot_mltq as mltq
+
+ROOT = pathlib.Path(__file__).parent.parent
+DOCS = ROOT / "docs"
+NOTEBOOKS = sorted((ROOT / "examples" / "notebooks").glob("*.ipynb"))
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory):
+    """The built site: every notebook is executed from top to bottom."""
+    folder = tmp_path_factory.mktemp("site")
+    programs = f"{pathlib.Path(sys.executable).parent}:{os.environ['PATH']}"
+    command = [sys.executable, "-m", "sphinx", "-W", "--keep-going", "-b", "html"]
+    done = subprocess.run(
+        [*command, str(DOCS), str(folder)],
+        env={**os.environ, "PATH": programs, "OMP_NUM_THREADS": "1"},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout[-6000:]
+    return folder
+
+
+def test_notebooks_run_from_top_to_bottom(site):
+    assert len(NOTEBOOKS) == 3
+    for notebook in NOTEBOOKS:
+        page = (site / "notebooks" / f"{notebook.stem}.html").read_text()
+        plots = re.findall(r'src="\.\./_images/[0-9a-f]+\.png"', page)
+        assert len(plots) >= 1, notebook.stem
+        assert "same class" in page, f"{notebook.stem} compares nothing"
+    assert "self-test: ok" in (site / "notebooks" / "deploy.html").read_text()
+
+
+def test_every_public_name_is_in_the_reference(site):
+    page = (site / "api.html").read_text()
+    for name in mltq.__all__:
+        assert f'id="tfmot_mltq.{name}"' in page, name
+
+
+def test_every_page_is_in_the_contents(site):
+    index = (site / "index.html").read_text()
+    pages = {path.stem for path in DOCS.glob("*.md")} - {"index"}
+    assert {page for page in pages if f'href="{page}.html"' in index} == pages
+
+
+def messages():
+    """The strings of the package and of the C operators; "..." for what is put in."""
+    for path in (ROOT / "tfmot_mltq").rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Constant) and isinstance(node.value, str):
+                yield node.value
+            elif isinstance(node, ast.JoinedStr):
+                yield "".join(
+                    str(part.value) if isinstance(part, ast.Constant) else "..."
+                    for part in node.values
+                )
+    status = (ROOT / "tflite_ops" / "core" / "mltq_status.c").read_text()
+    for found in re.findall(r'return ((?:"[^"]*"\s*)+);', status):
+        yield "".join(re.findall(r'"([^"]*)"', found))
+
+
+def test_messages_in_troubleshooting_are_those_of_the_code():
+    quotes = re.findall(r"^> (.+)$", (DOCS / "troubleshooting.md").read_text(), re.MULTILINE)
+    assert len(quotes) > 15
+    known = list(messages())
+    for quote in quotes:
+        parts = [re.escape(part) for part in quote.split("...")]
+        pattern = re.compile(".*".join(parts), re.DOTALL)
+        assert any(pattern.search(message) for message in known), quote
+
+
+def test_links_between_pages_and_files_lead_somewhere():
+    for page in [ROOT / "README.md", *DOCS.glob("*.md")]:
+        for target in re.findall(r"\]\(([^)#\s]+)[^)]*\)", page.read_text()):
+            if not target.startswith("http"):
+                assert (page.parent / target).exists(), f"{page.name}: {target}"
