@@ -109,9 +109,11 @@ def _emulate(tflite: bytes, targets: list[str]) -> dict[str, dict[str, int]]:
     firmware = import_with_extra(
         "tfmot_mltq.emulation.firmware", ("jinja2",), "export", "mltq benchmark"
     )
-    console = Console(stderr=True)
     steps = track(
-        targets, "Emulated microcontrollers", console=console, disable=not console.is_terminal
+        targets,
+        "Emulated microcontrollers",
+        console=Console(stderr=True),
+        disable=not sys.stderr.isatty(),
     )
     return {name: vars(firmware.run_firmware(name, tflite)) for name in steps}
 

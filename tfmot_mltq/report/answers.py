@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+
 import numpy as np
 from rich.console import Console
 from rich.progress import track
@@ -22,13 +24,15 @@ def answers(interpreter: Interpreter, samples: np.ndarray, name: str) -> np.ndar
         raise ValueError(f"{name} has {counts[0]} inputs and {counts[1]} outputs; one is wanted.")
     if len(samples) == 0:
         raise ValueError("There are no samples.")
-    console = Console(stderr=True)
     starts = range(0, len(samples), _SAMPLES_AT_ONCE)
     return np.concatenate(
         [
             interpreter.predict(samples[start : start + _SAMPLES_AT_ONCE])
             for start in track(
-                starts, f"Running {name}", console=console, disable=not console.is_terminal
+                starts,
+                f"Running {name}",
+                console=Console(stderr=True),
+                disable=not sys.stderr.isatty(),
             )
         ]
     )
