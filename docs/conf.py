@@ -6,6 +6,7 @@ project = "tfmot_mltq"
 release = importlib.metadata.version("tfmot-mltq")
 extensions = ["myst_nb", "sphinx.ext.autodoc", "sphinx.ext.napoleon"]
 html_theme = "furo"
+html_show_copyright = False
 html_title = f"{project} {release}"
 exclude_patterns = ["_build"]
 

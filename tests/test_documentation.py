@@ -41,7 +41,11 @@ def test_notebooks_run_from_top_to_bottom(site):
         plots = re.findall(r'src="\.\./_images/[0-9a-f]+\.png"', page)
         assert len(plots) >= 1, notebook.stem
         assert "same class" in page, f"{notebook.stem} compares nothing"
-    assert "self-test: ok" in (site / "notebooks" / "deploy.html").read_text()
+    deploy = (site / "notebooks" / "deploy.html").read_text()
+    assert "self-test: ok" in deploy
+    accuracy = re.search(r"accuracy: ([\d.]+)% of 450 samples", deploy)
+    assert accuracy is not None
+    assert float(accuracy[1]) > 97
 
 
 def test_every_public_name_is_in_the_reference(site):
