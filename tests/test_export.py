@@ -20,6 +20,7 @@ from tfmot_mltq.export.tflm_methods import registration
 from tfmot_mltq.export.tflm_project import plan_tflm_project
 
 STUB = pathlib.Path(__file__).parent / "tflm_stub"
+ARDUINO_STUB = STUB.with_name("arduino_stub")
 FLAGS = ["-std=c99", "-Wall", "-Wextra", "-Wconversion", "-Werror", "-O1", "-g"]
 SANITIZERS = ["-fsanitize=address,undefined", "-fno-sanitize-recover=all"]
 
@@ -152,6 +153,17 @@ def test_code_for_the_interpreter_compiles(compiler, model, rng, tmp_path):
     assert project.arena_bytes == mltq.Interpreter(model).arena_bytes
 
 
+def test_an_interpreter_that_is_too_old_is_named(tmp_path):
+    header = tmp_path / "tensorflow" / "lite" / "micro" / "micro_interpreter.h"
+    header.parent.mkdir(parents=True)
+    header.touch()
+    source = c_folder("tflm") / "mltq_tflm.c"
+    command = ["cc", f"-I{tmp_path}", f"-I{c_folder('core')}", "-fsyntax-only", str(source)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode != 0
+    assert "older than 2023" in done.stderr
+
+
 @pytest.mark.parametrize("plan", [plan_c_project, plan_tflm_project])
 def test_arduino_library(plan, model, rng, tmp_path):
     """Structure and fields as arduino-lint wants them; sources compile without include folders."""
@@ -175,10 +187,15 @@ def test_arduino_library(plan, model, rng, tmp_path):
     for header in re.findall(r"#include <(.+)>", sketch.read_text()):
         assert header == "TensorFlowLite.h" or (folder / "src" / header).exists()
     assert not list(folder.rglob("main.c"))
+    # As for an Arduino Nano 33 BLE.
+    flags = ["-mcpu=cortex-m4", "-mthumb", "-mfloat-abi=softfp", "-mfpu=fpv4-sp-d16", f"-I{STUB}"]
+    flags += [f"-I{folder / 'src'}", "-Wall", "-Wextra", "-Werror", "-fsyntax-only"]
     for path in (folder / "src").rglob("*.c*"):
-        compiler = ["cc", "-std=gnu11"] if path.suffix == ".c" else ["c++", "-std=gnu++17"]
-        command = [*compiler, f"-I{STUB}", f"-I{folder / 'src'}", "-Wall", "-Wextra", "-Werror"]
-        subprocess.run([*command, "-fsyntax-only", str(path)], check=True)
+        compiler = ["gcc", "-std=gnu11"] if path.suffix == ".c" else ["g++", "-std=gnu++17"]
+        command = [f"arm-none-eabi-{compiler[0]}", compiler[1], *flags]
+        subprocess.run([*command, str(path)], check=True)
+    command = ["arm-none-eabi-g++", "-std=gnu++17", *flags, f"-I{ARDUINO_STUB}"]
+    subprocess.run([*command, "-include", "Arduino.h", "-x", "c++", str(sketch)], check=True)
 
 
 @pytest.mark.parametrize("plan", [plan_c_project, plan_tflm_project])

@@ -10,6 +10,9 @@
 #if !defined(MLTQ_USE_TFLM_HEADERS) && defined(__has_include)
 #if __has_include("tensorflow/lite/micro/micro_common.h")
 #define MLTQ_USE_TFLM_HEADERS
+#elif __has_include("tensorflow/lite/micro/micro_interpreter.h")
+#error \
+    "This TensorFlow Lite Micro is older than 2023 and has no TFLMRegistration: install a newer one"
 #endif
 #endif
 
