@@ -39,7 +39,7 @@ class CopySources(build_py):
         if self.editable_mode:
             return
         for part in _PACKAGED_PARTS:
-            folder = pathlib.Path(self.build_lib, "tfmot_mltq", "c_sources", part)
+            folder = pathlib.Path(self.build_lib, "tfmot_mltq", "tflite_ops", part)
             folder.mkdir(parents=True, exist_ok=True)
             patterns = (f"tflite_ops/{part}/*.[ch]", f"tflite_ops/{part}/*.ld")
             for source in sorted(path for pattern in patterns for path in glob.glob(pattern)):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pathlib
 
-_PACKAGED = pathlib.Path(__file__).parent / "c_sources"
+_PACKAGED = pathlib.Path(__file__).parent / "tflite_ops"
 _REPOSITORY = pathlib.Path(__file__).parents[1] / "tflite_ops"
 
 
