@@ -70,13 +70,13 @@ def test_every_kind_of_file_is_converted(name, folder, tmp_path, capsys):
 def test_flags_reach_the_model(folder, tmp_path):
     output = tmp_path / "out.tflite"
     flags = [
-        "--levels=2", "--activation_levels=1", "--kind=binary", "--include_last_layer",
+        "--levels=2", "--activation_levels=1", "--kind=binary", "--include_last_layer", "--refit",
         "--optimize=speed", "--target=cortex-m0", f"--output={output}",
     ]  # fmt: skip
     assert main(["convert", str(folder / "new.keras"), *flags, *data(folder)]) == 0
     q = mltq.quantize_model(
         keras.models.load_model(folder / "new.keras"), 2, kind="binary", activation_levels=1,
-        include_last_layer=True,
+        include_last_layer=True, refit=True,
     )  # fmt: skip
     x = np.load(folder / "x.npy") / np.float32(256)
     assert output.read_bytes() == mltq.convert(q, x, optimize="speed", target="cortex-m0")

@@ -29,6 +29,12 @@ from tfmot_mltq.frameworks import adapter_of
 
 FILES = "convert takes one model"
 FEWEST_FILES = MOST_FILES = 1
+# Named as the arguments of quantize_model; of no use for a model that is quantized already.
+_QUANTIZE_FLAGS = (
+    "levels", "kind", "threshold", "refit", "activation_levels", "include_first_layer",
+    "include_last_layer",
+)  # fmt: skip
+_PRUNE_FLAGS = ("sparsity", "granularity")
 
 
 def define_flags(values: flags.FlagValues) -> None:
@@ -43,6 +49,10 @@ def define_flags(values: flags.FlagValues) -> None:
     flags.DEFINE_enum(
         "threshold", "twn", THRESHOLDS, "How levels pick their entries.", flag_values=values
     )
+    flags.DEFINE_bool(
+        "refit", False, "Fit all scales of a channel together; best without training.",
+        flag_values=values,
+    )  # fmt: skip
     flags.DEFINE_integer(
         "activation_levels", 0, "Levels of the activations; 0 for int8.", flag_values=values
     )
@@ -96,22 +106,14 @@ def run(values: flags.FlagValues, files: list[str]) -> None:
 def _quantized(model: Any, values: flags.FlagValues) -> Any:
     adapter = adapter_of(model)
     if any(adapter.is_quantized(layer) for layer in model.layers):
-        chosen = [name for name in ("levels", "kind", "sparsity") if values[name].present]
+        chosen = [name for name in (*_QUANTIZE_FLAGS, *_PRUNE_FLAGS) if values[name].present]
         if chosen:
             raise ValueError(
                 f"The model is quantized already, so --{chosen[0]} has no use. Leave it out, or "
                 "pass the float model."
             )
         return model
-    q = mltq.quantize_model(
-        model,
-        values.levels,
-        kind=values.kind,
-        threshold=values.threshold,
-        activation_levels=values.activation_levels,
-        include_first_layer=values.include_first_layer,
-        include_last_layer=values.include_last_layer,
-    )
+    q = mltq.quantize_model(model, **{name: values[name].value for name in _QUANTIZE_FLAGS})
     return _pruned(q, values) if values.sparsity else q
 
 
