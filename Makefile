@@ -14,7 +14,7 @@ VENV := .venv
 RUN := $(VENV)/bin/python
 JOBS ?= 2
 KERAS ?= keras
-C_FILES := $(wildcard tflite_ops/*/*.[ch] tflite_ops/*/*/*.[ch])
+C_FILES := $(wildcard tflite_ops/*/*.[ch] tflite_ops/*/*/*.[ch] tflite_ops/*/*.cc)
 C_SOURCES := $(filter-out tflite_ops/tests/% tflite_ops/device/%,$(C_FILES))
 
 FUZZ_SECONDS ?= 600

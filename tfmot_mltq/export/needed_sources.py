@@ -13,18 +13,20 @@ _BITWISE_KERNEL = "mltq_bit_planes_s8.c"
 _KERNELS = {kind: f"mltq_{kind.name.lower()}_s8.c" for kind in Kind}
 # The convolution of Cortex-M with Helium defines the same functions.
 _HELIUM_KERNEL = "mltq_conv_2d_s8_helium.c"
+_LEFT_OUT_HEADER = "mltq_left_out.h"
 _STOCK_FILES = {"average_pool_2d": "pool_2d", "max_pool_2d": "pool_2d"}
 
 
 def needed_core(operators: Iterable[TfliteOperator]) -> list[pathlib.Path]:
-    """The core, with the optimised kernels of the model's layers. Of the others there is a file in
-    left_out/, which says that they take no layer.
+    """The core, with the optimised kernels of the model's layers. Those of the others come
+    from left_out/ and take no layer.
     """
     used = {_kernel(operator) for operator in operators if operator.layer is not None}
     left_out = {*_KERNELS.values(), _BITWISE_KERNEL} - used
     without = {*left_out, _HELIUM_KERNEL} if _KERNELS[Kind.CONV_2D] in left_out else left_out
     core = [path for path in c_sources("core") if path.name not in without]
-    return core + [c_folder("left_out") / name for name in sorted(left_out)]
+    folder = c_folder("left_out")
+    return core + [folder / _LEFT_OUT_HEADER, *(folder / name for name in sorted(left_out))]
 
 
 def _kernel(operator: TfliteOperator) -> str:
