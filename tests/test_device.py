@@ -24,7 +24,7 @@ def test_core_without_optimisation(tmp_path):
     """Debug builds keep a frame pointer, which inline assembly may not use then."""
     for name in ("cortex-m0", "cortex-m4"):
         program = tmp_path / f"{name}.elf"
-        TARGETS[name].build(SOURCES, program, ["-O0", "-DMLTQ_TEST_STEP=3"])
+        TARGETS[name].build(SOURCES, program, ["-O0", "-DMLTQ_TEST_STEP=8"])
         assert ", 0 failed" in TARGETS[name].run(program)
 
 

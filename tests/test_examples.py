@@ -33,7 +33,12 @@ def run(script, *arguments, backend="tensorflow"):
 
 @pytest.mark.parametrize(
     ("framework", "backend"),
-    [("keras", "tensorflow"), ("keras", "jax"), ("keras", "torch"), ("tf_keras", "tensorflow")],
+    [
+        ("keras", "tensorflow"),
+        ("keras", "jax"),
+        pytest.param("keras", "torch", marks=pytest.mark.slow),  # tests/backends has it, too
+        ("tf_keras", "tensorflow"),
+    ],
 )
 def test_digits(framework, backend, tmp_path):
     output = run(
