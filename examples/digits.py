@@ -160,6 +160,7 @@ def convert_and_run(keras, output, console):
     tflm = mltq.Interpreter(tflite, runtime="tflm")
     on_tflm = classify(tflm, x_test, "TensorFlow Lite Micro")
     on_litert = classify(mltq.Interpreter(tflite, runtime="litert"), x_test, "LiteRT")
+    mltq.compare({"int8": stock_int8, "mltq": tflite}, x_test, y_test, console=console)
     total = mltq.summary(q, print_table=False)["total"]
     return {
         "tflm_accuracy": float(np.mean(on_tflm == y_test)),

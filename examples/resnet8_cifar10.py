@@ -19,6 +19,7 @@ import numpy as np
 from absl import app, flags
 from cifar10 import accuracy, build_resnet8, load_data
 from rich.console import Console
+from stock import stock_tflite
 
 import tfmot_mltq as mltq
 
@@ -153,6 +154,11 @@ def main(_):
     if backend == "tensorflow":
         tflite = saved.with_suffix(".tflite")
         result |= convert_and_run(q, x_train, x_test, y_test, tflite)
+        plain = mltq.strip(q) if is_quantized(model) else model
+        int8 = stock_tflite(plain, x_train[:256].astype(np.float32))
+        shown = slice(FLAGS.tflm_images)
+        models = {"int8, of the model as it was": int8, f"{FLAGS.levels} levels": tflite}
+        mltq.compare(models, x_test[shown].astype(np.float32), y_test[shown], console=console)
     (output / f"levels{FLAGS.levels}.json").write_text(json.dumps(result, indent=2) + "\n")
     console.print_json(data=result)
     if backend != "tensorflow":
