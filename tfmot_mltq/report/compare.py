@@ -129,8 +129,10 @@ def comparison_table(rows: Sequence[Mapping[str, Any]]) -> Table:
     longest = max(len(row["model"]) for row in rows)
     table.add_column("model", overflow="fold", min_width=min(longest, _WIDTH_OF_NAMES))
     targets = list(rows[0]["instructions"])
-    for column in ("bytes", "arena", "accuracy", "same class", "max diff.", *targets):
+    for column in ("bytes", "arena", "accuracy", "same class", "max diff."):
         table.add_column(column, justify="right")
+    for target in targets:
+        table.add_column(target, justify="right", min_width=len(target))
     for row in rows:
         table.add_row(
             row["model"],
