@@ -45,8 +45,9 @@ def compare(
 
     Returns:
       For each model {"model", "bytes", "arena_bytes" (None unless the runtime is "tflm"),
-      "accuracy" (None without y), "same_class" (share of the samples), "largest_difference" (real
-      values), "instructions": {target: of the convolutions and fully connected layers}}.
+      "accuracy" (None without y), "same_class" (share of the samples; "agree" in the table),
+      "largest_difference" (real values; "diff."), "instructions": {target: predicted, of the
+      convolutions and fully connected layers}}.
 
     Raises:
       ValueError: There is no model, no sample or no such target; the numbers of labels or outputs
@@ -121,15 +122,17 @@ def comparison_table(rows: Sequence[Mapping[str, Any]]) -> Table:
     """What ``measure`` found, for people: one line per model."""
     table = Table(
         box=box.SIMPLE_HEAD,
+        collapse_padding=True,
+        pad_edge=False,
         title_justify="left",
         caption_justify="left",
-        caption="Under the targets: predicted instructions of the convolutions and fully connected "
-        "layers, those of stock int8 layers with CMSIS-NN or ESP-NN.",
+        caption="Under the targets: millions of predicted instructions, of the convolutions and "
+        "fully connected layers; stock int8 ones with CMSIS-NN or ESP-NN.",
     )
     longest = max(len(row["model"]) for row in rows)
     table.add_column("model", overflow="fold", min_width=min(longest, _WIDTH_OF_NAMES))
     targets = list(rows[0]["instructions"])
-    for column in ("bytes", "arena", "accuracy", "same class", "max diff."):
+    for column in ("bytes", "arena", "accuracy", "agree", "diff."):
         table.add_column(column, justify="right")
     for target in targets:
         table.add_column(target, justify="right", min_width=len(target))
@@ -141,6 +144,6 @@ def comparison_table(rows: Sequence[Mapping[str, Any]]) -> Table:
             "" if row["accuracy"] is None else f"{row['accuracy']:.2%}",
             f"{row['same_class']:.2%}",
             f"{row['largest_difference']:.3g}",
-            *(f"{count / 1e6:.3g} M" for count in row["instructions"].values()),
+            *(f"{count / 1e6:.3g}" for count in row["instructions"].values()),
         )
     return table
