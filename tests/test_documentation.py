@@ -8,6 +8,7 @@ import subprocess
 import sys
 
 import pytest
+from filelock import FileLock
 
 import tfmot_mltq as mltq
 
@@ -17,21 +18,30 @@ NOTEBOOKS = sorted((ROOT / "examples" / "notebooks").glob("*.ipynb"))
 
 
 @pytest.fixture(scope="module")
-def site(tmp_path_factory):
-    """The built site: every notebook is executed from top to bottom."""
-    folder = tmp_path_factory.mktemp("site")
+def site(tmp_path_factory, worker_id):
+    """The built site, one for all workers: every notebook is executed from top to bottom."""
+    base = tmp_path_factory.getbasetemp()
+    base = base if worker_id == "master" else base.parent
+    folder, log = base / "site", base / "site.log"
+    with FileLock(f"{folder}.lock"):
+        if not log.exists():
+            log.write_text(build(folder))
+    assert "build succeeded." in log.read_text(), log.read_text()[-6000:]
+    return folder
+
+
+def build(folder):
+    """What Sphinx prints."""
     programs = f"{pathlib.Path(sys.executable).parent}:{os.environ['PATH']}"
     command = [sys.executable, "-m", "sphinx", "-W", "--keep-going", "-b", "html"]
-    done = subprocess.run(
+    return subprocess.run(
         [*command, str(DOCS), str(folder)],
         env={**os.environ, "PATH": programs, "OMP_NUM_THREADS": "1"},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
         check=False,
-    )
-    assert done.returncode == 0, done.stdout[-6000:]
-    return folder
+    ).stdout
 
 
 def test_notebooks_run_from_top_to_bottom(site):
