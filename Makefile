@@ -5,6 +5,7 @@
 # make fuzz   ten minutes of libFuzzer on the C core (FUZZ_SECONDS=600)
 # make docs   the documentation site, its notebooks executed, in build/docs/
 # make tflm-firmware TFLM_DIR=... MODEL=...   a model in a whole TensorFlow Lite Micro, emulated
+# make pareto DATA=... TEACHER=...   days of training, which goes on where it stopped
 # make bench  instructions of the operators on emulated microcontrollers, beside int8 kernels
 #
 # Both set up everything in .venv; what they write goes to build/.
@@ -20,13 +21,16 @@ C_SOURCES := $(filter-out tflite_ops/tests/% tflite_ops/device/%,$(C_FILES))
 FUZZ_SECONDS ?= 600
 TFLM_DIR ?= pass-TFLM_DIR
 MODEL ?= build/demo/digits.tflite
+DATA ?= pass-DATA
+TEACHER ?= pass-TEACHER
+STATE ?= build/pareto
 
 # Cross compilers and emulators of the device tests, and the fuzzer.
 DEVICE_PACKAGES := gcc-arm-none-eabi libnewlib-arm-none-eabi qemu-system-arm \
   gcc-riscv64-unknown-elf picolibc-riscv64-unknown-elf qemu-system-misc \
   gcc-xtensa-lx106 picolibc-xtensa-lx106-elf clang libclang-rt-dev
 
-.PHONY: help demo test test-slow docs bench tflm-firmware fuzz lint format golden device-tools bazel-test clean
+.PHONY: help demo test test-slow docs bench pareto tflm-firmware fuzz lint format golden device-tools bazel-test clean
 
 help:
 	@sed -n 's/^# \(make\)/\1/p' Makefile
@@ -64,6 +68,9 @@ docs: $(VENV)/installed device-tools
 
 bench: $(VENV)/installed device-tools
 	$(RUN) tools/device_benchmark.py --output=build/benchmarks
+
+pareto: $(VENV)/installed
+	nice -n 19 $(RUN) tools/pareto/run.py --state=$(STATE) --data=$(DATA) --teacher=$(TEACHER)
 
 tflm-firmware: $(VENV)/installed device-tools
 	tools/install_system_packages.sh libstdc++-arm-none-eabi-newlib
