@@ -79,10 +79,12 @@ def test_levels_of_the_mathematics_fit_the_format():
 
 
 def test_operator_names():
-    names = re.findall(
+    in_tflm = re.findall(
         r'#define MLTQ_\w+_NAME "(\w+)"', (ROOT / "tflite_ops/tflm/mltq_tflm.h").read_text()
     )
     in_delegate = re.findall(
         r'\{"(MLTQ_\w+)", MLTQ_KIND', (ROOT / "tflite_ops/litert/mltq_delegate.c").read_text()
     )
-    assert names == in_delegate == list(fmt.CUSTOM_OP_NAMES.values())
+    lookup = re.findall(r'#define NAME "(\w+)"', (ROOT / "tflite_ops/litert/lookup.c").read_text())
+    names = [*fmt.CUSTOM_OP_NAMES.values(), fmt.LOOKUP_OP_NAME]
+    assert in_tflm == [*in_delegate, *lookup] == names

@@ -7,6 +7,7 @@
 #include "../core/mltq_layer.h"
 #include "fully_connected_tflm.h"
 #include "litert_abi.h"
+#include "lookup.h"
 
 #define OPTION_TFLM_FULLY_CONNECTED "tflm_fully_connected"
 
@@ -133,7 +134,7 @@ static TfLiteStatus kernel_invoke(TfLiteContext* context, TfLiteNode* node) {
 
 /* The replaced node is all that the kernel needs. Its struct moves when the graph grows, so it is
  * copied; the arrays that it points to stay. */
-static void* fully_connected_init(TfLiteContext* context, const char* buffer, size_t length) {
+static void* copied_node_init(TfLiteContext* context, const char* buffer, size_t length) {
   (void)length;
   const TfLiteDelegateParams* params = (const TfLiteDelegateParams*)(const void*)buffer;
   TfLiteNode* node;
@@ -148,7 +149,7 @@ static void* fully_connected_init(TfLiteContext* context, const char* buffer, si
   return copy;
 }
 
-static void fully_connected_free(TfLiteContext* context, void* buffer) {
+static void copied_node_free(TfLiteContext* context, void* buffer) {
   (void)context;
   free(buffer);
 }
@@ -160,16 +161,34 @@ static TfLiteStatus fully_connected_invoke(TfLiteContext* context, TfLiteNode* n
   return mltq_fully_connected_tflm(context, replaced, params->activation);
 }
 
+/* Chooses the kernel of a node. Returns false where the node stays with the runtime. */
+static bool choose_kernel(const TfLiteContext* context, const TfLiteDelegate* delegate,
+                          const TfLiteNode* node, const TfLiteRegistration* registration,
+                          TfLiteRegistration* kernel) {
+  memset(kernel, 0, sizeof(*kernel));
+  kernel->init = copied_node_init;
+  kernel->free = copied_node_free;
+  if (find_operator(registration) >= 0) {
+    kernel->init = kernel_init;
+    kernel->free = kernel_free;
+    kernel->prepare = kernel_prepare;
+    kernel->invoke = kernel_invoke;
+    return true;
+  }
+  if (mltq_is_lookup(registration)) {
+    kernel->prepare = mltq_lookup_prepare;
+    kernel->invoke = mltq_lookup_invoke;
+    return true;
+  }
+  kernel->invoke = fully_connected_invoke;
+  return ((const MltqDelegate*)delegate)->tflm_fully_connected &&
+         mltq_is_int8_fully_connected(context, node, registration);
+}
+
 /* One call a node: nodes replaced in one call may be merged into one kernel, and the tensors
  * between them would then be nobody's to allocate. */
 static TfLiteStatus claim_node(TfLiteContext* context, TfLiteDelegate* delegate, int node_index,
-                               bool is_mltq) {
-  TfLiteRegistration kernel;
-  memset(&kernel, 0, sizeof(kernel));
-  kernel.init = is_mltq ? kernel_init : fully_connected_init;
-  kernel.free = is_mltq ? kernel_free : fully_connected_free;
-  kernel.prepare = is_mltq ? kernel_prepare : NULL;
-  kernel.invoke = is_mltq ? kernel_invoke : fully_connected_invoke;
+                               TfLiteRegistration kernel) {
   kernel.builtin_code = kTfLiteBuiltinDelegate;
   kernel.custom_name = "MltqDelegate";
   kernel.version = 1;
@@ -197,13 +216,11 @@ static TfLiteStatus delegate_prepare(TfLiteContext* context, TfLiteDelegate* del
   for (int i = 0; i < plan_size && status == kTfLiteOk; i++) {
     TfLiteNode* node;
     TfLiteRegistration* registration;
+    TfLiteRegistration kernel;
     status = context->GetNodeAndRegistration(context, nodes[i], &node, &registration);
     if (status != kTfLiteOk) break;
-    if (find_operator(registration) >= 0) {
-      status = claim_node(context, delegate, nodes[i], true);
-    } else if (((MltqDelegate*)delegate)->tflm_fully_connected &&
-               mltq_is_int8_fully_connected(context, node, registration)) {
-      status = claim_node(context, delegate, nodes[i], false);
+    if (choose_kernel(context, delegate, node, registration, &kernel)) {
+      status = claim_node(context, delegate, nodes[i], kernel);
     }
   }
   free(nodes);

@@ -80,17 +80,22 @@ static TfLiteStatus op_invoke(TfLiteContext* context, TfLiteNode* node) {
   return kTfLiteOk;
 }
 
-/* BuiltinOperator_CUSTOM of the TFLite schema. */
-#define BUILTIN_CUSTOM 32
-
 static const struct TFLMRegistration kConv2D = {
-    op_init, NULL, prepare_conv_2d, op_invoke, NULL, BUILTIN_CUSTOM, MLTQ_CONV_2D_NAME};
-static const struct TFLMRegistration kDepthwiseConv2D = {
-    op_init, NULL,           prepare_depthwise_conv_2d,  op_invoke,
-    NULL,    BUILTIN_CUSTOM, MLTQ_DEPTHWISE_CONV_2D_NAME};
-static const struct TFLMRegistration kFullyConnected = {
-    op_init, NULL,           prepare_fully_connected,  op_invoke,
-    NULL,    BUILTIN_CUSTOM, MLTQ_FULLY_CONNECTED_NAME};
+    op_init, NULL, prepare_conv_2d, op_invoke, NULL, MLTQ_BUILTIN_CUSTOM, MLTQ_CONV_2D_NAME};
+static const struct TFLMRegistration kDepthwiseConv2D = {op_init,
+                                                         NULL,
+                                                         prepare_depthwise_conv_2d,
+                                                         op_invoke,
+                                                         NULL,
+                                                         MLTQ_BUILTIN_CUSTOM,
+                                                         MLTQ_DEPTHWISE_CONV_2D_NAME};
+static const struct TFLMRegistration kFullyConnected = {op_init,
+                                                        NULL,
+                                                        prepare_fully_connected,
+                                                        op_invoke,
+                                                        NULL,
+                                                        MLTQ_BUILTIN_CUSTOM,
+                                                        MLTQ_FULLY_CONNECTED_NAME};
 
 const struct TFLMRegistration* mltq_tflm_conv_2d(void) { return &kConv2D; }
 const struct TFLMRegistration* mltq_tflm_depthwise_conv_2d(void) { return &kDepthwiseConv2D; }

@@ -11,10 +11,15 @@ extern "C" {
 #define MLTQ_CONV_2D_NAME "MLTQ_CONV_2D"
 #define MLTQ_DEPTHWISE_CONV_2D_NAME "MLTQ_DEPTHWISE_CONV_2D"
 #define MLTQ_FULLY_CONNECTED_NAME "MLTQ_FULLY_CONNECTED"
+#define MLTQ_LOOKUP_NAME "MLTQ_LOOKUP"
+
+/* BuiltinOperator_CUSTOM of the TFLite schema. */
+#define MLTQ_BUILTIN_CUSTOM 32
 
 const struct TFLMRegistration* mltq_tflm_conv_2d(void);
 const struct TFLMRegistration* mltq_tflm_depthwise_conv_2d(void);
 const struct TFLMRegistration* mltq_tflm_fully_connected(void);
+const struct TFLMRegistration* mltq_tflm_lookup(void);
 
 #ifdef __cplusplus
 }

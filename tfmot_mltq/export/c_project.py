@@ -96,7 +96,7 @@ def _context(
             }
         sizes = " to ".join("x".join(map(str, shape[1:])) for shape in shapes)
         calls.append(
-            {"weights": None, "window": None}
+            {"weights": None, "window": None, "table": None}
             | values
             | {
                 "op": step.op,
@@ -116,6 +116,7 @@ def _context(
     return {
         "layers": layers,
         "steps": calls,
+        "tables": any(call["table"] for call in calls),
         "input": end(ends[0]),
         "output": end(ends[1]),
         "arena_bytes": max(arena, ALIGNMENT),

@@ -19,7 +19,7 @@ from tfmot_mltq.export.fixed_point import (
     mean_factor,
     softmax_parameters,
 )
-from tfmot_mltq.packing.format import CUSTOM_OP_NAMES, Kind
+from tfmot_mltq.packing.format import CUSTOM_OP_NAMES, LOOKUP_OP_NAME, Kind
 from tfmot_mltq.packing.packed_layer import Geometry
 
 
@@ -49,7 +49,7 @@ class Step:
     Attributes:
       op: Which function of generated code: "mltq", "conv_2d", "depthwise_conv_2d",
         "fully_connected", "average_pool_2d", "max_pool_2d", "add", "softmax",
-        "mean", "requantize", "reshape".
+        "mean", "requantize", "lookup", "reshape".
       inputs, output: Numbers of tensors of the model.
       values: Constants of the call, by the names that the template uses.
     """
@@ -296,12 +296,24 @@ def _quantize(reader: _Reader) -> Step:
     )
 
 
+def _lookup(reader: _Reader) -> Step:
+    table = reader.constant(1)
+    if table is None or table.dtype != np.int8 or table.size != 256:
+        raise ConversionError(f"{LOOKUP_OP_NAME}: the table must be constant, 256 values of int8.")
+    if reader.input().size != reader.output.size:
+        raise ConversionError(
+            f"{LOOKUP_OP_NAME}: the output must have as many values as the input."
+        )
+    return reader.step("lookup", {"size": reader.output.size, "table": table.reshape(-1).tolist()})
+
+
 def _reshape(reader: _Reader) -> Step:
     return reader.step("reshape", {})
 
 
 _READERS: dict[str, Callable[[_Reader], Step]] = {
     **dict.fromkeys(CUSTOM_OP_NAMES.values(), _mltq),
+    LOOKUP_OP_NAME: _lookup,
     "CONV_2D": _convolution("conv_2d"),
     "DEPTHWISE_CONV_2D": _convolution("depthwise_conv_2d"),
     "FULLY_CONNECTED": _fully_connected,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tfmot_mltq.errors import ConversionError
-from tfmot_mltq.packing.format import CUSTOM_OP_NAMES, Kind
+from tfmot_mltq.packing.format import CUSTOM_OP_NAMES, LOOKUP_OP_NAME, Kind
 
 # Built-in operators that TensorFlow Lite Micro has, by their names in the schema.
 _OPERATORS = (
@@ -29,10 +29,11 @@ _IRREGULAR = {
     "PADV2": "PadV2",
     "UNIDIRECTIONAL_SEQUENCE_LSTM": "UnidirectionalSequenceLSTM",
 }
-_FUNCTIONS = {
-    Kind.CONV_2D: "mltq_tflm_conv_2d",
-    Kind.DEPTHWISE_CONV_2D: "mltq_tflm_depthwise_conv_2d",
-    Kind.FULLY_CONNECTED: "mltq_tflm_fully_connected",
+_CUSTOM = {
+    CUSTOM_OP_NAMES[Kind.CONV_2D]: "mltq_tflm_conv_2d",
+    CUSTOM_OP_NAMES[Kind.DEPTHWISE_CONV_2D]: "mltq_tflm_depthwise_conv_2d",
+    CUSTOM_OP_NAMES[Kind.FULLY_CONNECTED]: "mltq_tflm_fully_connected",
+    LOOKUP_OP_NAME: "mltq_tflm_lookup",
 }
 
 
@@ -45,9 +46,8 @@ def registration(op: str) -> str:
     Raises:
       ConversionError: TensorFlow Lite Micro has no such operator.
     """
-    for kind, name in CUSTOM_OP_NAMES.items():
-        if op == name:
-            return f'AddCustom("{name}", {_FUNCTIONS[kind]}())'
+    if op in _CUSTOM:
+        return f'AddCustom("{op}", {_CUSTOM[op]}())'
     if op not in _OPERATORS:
         raise ConversionError(
             f"TensorFlow Lite Micro has no operator {op}; the model cannot run there."

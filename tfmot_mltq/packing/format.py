@@ -80,3 +80,5 @@ CUSTOM_OP_NAMES = {
     Kind.DEPTHWISE_CONV_2D: "MLTQ_DEPTHWISE_CONV_2D",
     Kind.FULLY_CONNECTED: "MLTQ_FULLY_CONNECTED",
 }
+# An elementwise function of an int8 tensor, as a table of 256 values.
+LOOKUP_OP_NAME = "MLTQ_LOOKUP"

@@ -1,0 +1,49 @@
+#include "../core/mltq_lookup_s8.h"
+#include "../core/mltq_lookup_shape.h"
+#include "mltq_tflm.h"
+
+enum { kInputTensor = 0, kTableTensor = 1, kOutputTensor = 0 };
+
+static MltqTensorShape shape_of(const TfLiteEvalTensor* tensor) {
+  const MltqTensorShape shape = {tensor->dims->data, tensor->dims->size};
+  return shape;
+}
+
+static const char* find_problem(TfLiteContext* context, const TfLiteNode* node) {
+  /* A negative index is an optional tensor that is absent. */
+  if (node->inputs->size != 2 || node->outputs->size != 1 || node->inputs->data[kInputTensor] < 0 ||
+      node->inputs->data[kTableTensor] < 0) {
+    return MLTQ_LOOKUP_TENSOR_COUNT;
+  }
+  const TfLiteEvalTensor* input = context->GetEvalTensor(context, node->inputs->data[kInputTensor]);
+  const TfLiteEvalTensor* table = context->GetEvalTensor(context, node->inputs->data[kTableTensor]);
+  const TfLiteEvalTensor* output =
+      context->GetEvalTensor(context, node->outputs->data[kOutputTensor]);
+  if (input->type != kTfLiteInt8 || table->type != kTfLiteInt8 || output->type != kTfLiteInt8) {
+    return MLTQ_LOOKUP_TENSOR_TYPE;
+  }
+  /* Only a constant has its data before the memory is planned. */
+  if (table->data.data == NULL) return MLTQ_LOOKUP_NOT_CONSTANT;
+  return mltq_lookup_shape_problem(shape_of(input), shape_of(table), shape_of(output));
+}
+
+static TfLiteStatus op_prepare(TfLiteContext* context, TfLiteNode* node) {
+  const char* problem = find_problem(context, node);
+  if (problem == NULL) return kTfLiteOk;
+  context->ReportError(context, "%s: %s", MLTQ_LOOKUP_NAME, problem);
+  return kTfLiteError;
+}
+
+static TfLiteStatus op_invoke(TfLiteContext* context, TfLiteNode* node) {
+  const TfLiteEvalTensor* input = context->GetEvalTensor(context, node->inputs->data[kInputTensor]);
+  const TfLiteEvalTensor* table = context->GetEvalTensor(context, node->inputs->data[kTableTensor]);
+  TfLiteEvalTensor* output = context->GetEvalTensor(context, node->outputs->data[kOutputTensor]);
+  mltq_lookup_s8(table->data.int8, mltq_tensor_size(shape_of(input)), input->data.int8,
+                 output->data.data);
+  return kTfLiteOk;
+}
+
+static const struct TFLMRegistration kLookup = {
+    NULL, NULL, op_prepare, op_invoke, NULL, MLTQ_BUILTIN_CUSTOM, MLTQ_LOOKUP_NAME};
+
+const struct TFLMRegistration* mltq_tflm_lookup(void) { return &kLookup; }
