@@ -6,6 +6,7 @@ from typing import Any
 
 from tfmot_mltq.errors import UnsupportedModelError
 from tfmot_mltq.frameworks import adapter_of, framework_of
+from tfmot_mltq.layout.user_class import warn_of_unused
 
 _SMALLEST_PROBABILITY = 1e-7
 
@@ -24,7 +25,8 @@ def distill(
     metrics and callbacks; the weights it trains are those of ``student``.
 
     Args:
-      student: Classifier to train, quantized, pruned or not.
+      student: Classifier to train, quantized, pruned or not. Steps and losses of a class of your
+        own are not used, with a warning.
       teacher: Trained classifier of the same framework with outputs of the same shape, such as the
         float model that ``student`` was made of, or a larger one. It is not changed.
       temperature: T.
@@ -40,6 +42,7 @@ def distill(
     if not 0 <= teacher_weight <= 1:
         raise ValueError(f"teacher_weight must be from 0 to 1, got {teacher_weight}.")
     adapter = adapter_of(student)
+    warn_of_unused(student, "mltq.distill")
     if framework_of(teacher) != framework_of(student):
         raise UnsupportedModelError(
             f"The student is a {framework_of(student)} model, the teacher is of "

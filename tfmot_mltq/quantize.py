@@ -12,6 +12,7 @@ from tfmot_mltq.errors import UnsupportedModelError
 from tfmot_mltq.frameworks import adapter_of
 from tfmot_mltq.layout.graph import check_weights, first_and_last
 from tfmot_mltq.layout.layer_kinds import is_a, unsupported_reason
+from tfmot_mltq.layout.user_class import with_class_of
 from tfmot_mltq.pruning.kept_zeros import pruned_by_inner_name, with_zeros_of
 
 
@@ -56,6 +57,8 @@ def quantize_model(
 
     Returns:
       A functional model of the same framework with the weights of ``model``, nested models inlined.
+      It is of the class of ``model`` where that can be built from inputs and outputs, as a subclass
+      of Keras' functional model with a ``train_step`` of its own can; a warning says where not.
       Layers of a Keras 3 model keep their names, and ``quantize_<name>`` layers between them hold
       the int8 ranges; layers of a tf_keras model are wrapped and carry TFMOT's prefix ``quant_``.
 
@@ -94,7 +97,9 @@ def quantize_model(
     _warn_of_unsupported(flat, nothing_left=supported <= int8_layers)
     check_weights(flat)
     quantized = adapter.quantize(flat, spec, int8_layers)
-    return with_zeros_of(pruned, quantized, adapter) if pruned else quantized
+    if pruned:
+        quantized = with_zeros_of(pruned, quantized, adapter)
+    return with_class_of(model, quantized, adapter.GRAPHS)
 
 
 def quantize_annotate_layer(
@@ -171,7 +176,7 @@ def quantize_apply(model: Any) -> Any:
             "call mltq.quantize_model to quantize them all."
         )
     check_weights(flat)
-    return adapter.quantize(flat, None, set())
+    return with_class_of(model, adapter.quantize(flat, None, set()), adapter.GRAPHS)
 
 
 def _warn_of_unsupported(flat: Any, nothing_left: bool) -> None:
@@ -258,4 +263,4 @@ def strip(model: Any) -> Any:
     stripped = adapter.GRAPHS.rebuild(model, plain)
     for layer, copy in copies:
         adapter.bake_weights(layer, copy)
-    return stripped
+    return with_class_of(model, stripped, adapter.GRAPHS)

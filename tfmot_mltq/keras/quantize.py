@@ -27,6 +27,7 @@ from tfmot_mltq.layout.layer_kinds import (
     kind_of,
     unsupported_reason,
 )
+from tfmot_mltq.layout.names import scope_name
 from tfmot_mltq.layout.tflite_layers import split_weights, tflite_layers
 
 _BACKENDS = ("tensorflow", "jax", "torch")
@@ -121,7 +122,11 @@ def _is_float(tensor: Any) -> bool:
 
 
 def _quantize_input(tensor: Any, name: str) -> Any:
-    return QuantizeActivation(name=f"quantize_{name}")(tensor) if _is_float(tensor) else tensor
+    return (
+        QuantizeActivation(name=scope_name(f"quantize_{name}"))(tensor)
+        if _is_float(tensor)
+        else tensor
+    )
 
 
 def _with_quantized_kernel(layer: Any, spec: Decomposition | None) -> Any:

@@ -9,13 +9,17 @@ from __future__ import annotations
 import abc
 import dataclasses
 from collections.abc import Callable, Iterable
+from contextlib import AbstractContextManager
 from types import ModuleType
 from typing import Any
 
 from tfmot_mltq.decomposition import check_finite
 from tfmot_mltq.errors import UnsupportedModelError
 from tfmot_mltq.frameworks import framework_of
+from tfmot_mltq.layout.clone_layer import clone_layer, copy_weights, own_objects
 from tfmot_mltq.layout.layer_kinds import fuses
+from tfmot_mltq.layout.names import NamesInUse, flat_names, scope_name, with_scope_names
+from tfmot_mltq.layout.user_class import overrides
 
 # Turns a layer into the layers that replace it, applied one after the other.
 Replace = Callable[[Any], list[Any]]
@@ -97,6 +101,11 @@ class Graphs(abc.ABC):
                 f"and functional models can be quantized: build it with {name}.Model(inputs, "
                 "outputs)."
             )
+        if overrides(model, "call"):
+            raise UnsupportedModelError(
+                f"'{model.name}' ({type(model).__name__}) overrides call, and what is done there "
+                "is in none of its layers. Put it into layers, and leave call to Keras."
+            )
         if not self.is_built(model):
             raise UnsupportedModelError(
                 f"'{model.name}' has no input shape yet. Start it with an Input layer, or call "
@@ -145,11 +154,56 @@ class Graphs(abc.ABC):
             self.keras.Input(batch_shape=tensor.shape, dtype=tensor.dtype, name=name)
             for tensor, name in zip(model.inputs, names, strict=True)
         ]
-        sources = [on_input(tensor, name) for tensor, name in zip(inputs, names, strict=True)]
-        outputs = self._run(model, sources, replace, {})
+        in_use = NamesInUse()
+
+        def replace_checked(layer: Any) -> list[Any]:
+            return in_use.checked(layer.name, replace(layer))
+
+        with self.own_objects(model):
+            sources = [on_input(tensor, name) for tensor, name in zip(inputs, names, strict=True)]
+            for source, name in zip(sources, names, strict=True):
+                in_use.checked(name, [source._keras_history[0]])
+            outputs = self._run(model, sources, replace_checked, {})
         return self.keras.Model(
-            self.pack(self.input_structure(model), inputs), outputs, name=model.name
+            self.pack(self.input_structure(model), inputs),
+            outputs,
+            name=scope_name(model.name, "model"),
         )
+
+    def without_class(self, model: Any) -> Any:
+        """A functional model on the layers of another, without the class of a user."""
+        return self.keras.Model(
+            self.input_structure(model), self.output_structure(model), name=model.name
+        )
+
+    def own_objects(self, model: Any) -> AbstractContextManager[Any]:
+        """Context in which Keras knows the classes and functions of users that a model is made of,
+        as it may not when it makes a layer of its configuration.
+        """
+        return self.keras.utils.custom_object_scope(own_objects(self.all_layers(model)))
+
+    def all_layers(self, model: Any) -> list[Any]:
+        """The layers (and operations) of a model and of those nested in it, each once."""
+        return [layer for layer, _ in self._layers_with_owner(model)]
+
+    def _layers_with_owner(self, model: Any) -> list[tuple[Any, str]]:
+        """The layers, each with the name of the model that holds it, those of the model itself
+        before those of models nested in it.
+        """
+        found: dict[int, tuple[Any, str]] = {}
+        nested = []
+        for node in self.nodes_in_order(model):
+            if node.is_input:
+                continue
+            if isinstance(node.layer, self.keras.Model):
+                nested.append(node.layer)
+            else:
+                found[id(node.layer)] = node.layer, model.name
+        for inner in nested:
+            self.check_model(inner)
+            for layer, owner in self._layers_with_owner(inner):
+                found.setdefault(id(layer), (layer, owner))
+        return list(found.values())
 
     def _run(
         self, model: Any, inputs: list[Any], replace: Replace, new_layers: dict[int, list[Any]]
@@ -175,24 +229,16 @@ class Graphs(abc.ABC):
     def inline_nested_models(self, model: Any) -> Any:
         """A functional copy of a model, weights included, without models inside.
 
-        A layer of a nested model keeps its name where that is unique, and is else prefixed with the
-        name of the model that holds it.
+        Layers keep their names as far as they are unique and TensorFlow takes them, see
+        ``flat_names``.
         """
-        taken: set[str] = set(self.input_names(model))
-        owners = self._owners(model)
+        names = flat_names(self._layers_with_owner(model), self.input_names(model))
         copies: list[tuple[Any, Any]] = []
 
         def clone(layer: Any) -> list[Any]:
-            name = layer.name
-            if name in taken:
-                name = f"{owners[id(layer)]}_{name}"
-            if name in taken:
-                raise UnsupportedModelError(
-                    f"Two layers are called '{layer.name}'. Give the layers of nested models names "
-                    "of their own."
-                )
-            taken.add(name)
-            copy = clone_layer(layer, **({} if name == layer.name else {"name": name}))
+            name = names[id(layer)]
+            renamed = {} if name == layer.name else {"name": name}
+            copy = clone_layer(layer, with_scope_names, **renamed)
             copies.append((layer, copy))
             return [copy]
 
@@ -207,23 +253,13 @@ class Graphs(abc.ABC):
         copies: list[tuple[Any, Any]] = []
 
         def clone(layer: Any) -> list[Any]:
-            copy = type(layer).from_config(_without_mixed_precision(layer.get_config()))
+            copy = clone_layer(layer, edit=_without_mixed_precision)
             copies.append((layer, copy))
             return [copy]
 
         copied = self.rebuild(model, clone)
         copy_weights(copies)
         return copied
-
-    def _owners(self, model: Any) -> dict[int, str]:
-        owners: dict[int, str] = {}
-        for node in self.nodes_in_order(model):
-            if isinstance(node.layer, self.keras.Model):
-                self.check_model(node.layer)
-                owners.update(self._owners(node.layer))
-            else:
-                owners[id(node.layer)] = model.name
-        return owners
 
     def layers_that_defer(self, model: Any) -> set[str]:
         """Layers whose output TFLite never stores, as every call is fused with its reader."""
@@ -299,13 +335,6 @@ def _behind_another(
     return behind
 
 
-def clone_layer(layer: Any, **changes: Any) -> Any:
-    """A new layer of the same configuration, with ``changes`` applied to it; weights are not
-    copied, the layer is not built.
-    """
-    return type(layer).from_config({**layer.get_config(), **changes})
-
-
 def _without_mixed_precision(config: Any) -> Any:
     """A layer configuration with every dtype policy of lower precision replaced by float32."""
     if isinstance(config, dict):
@@ -316,13 +345,6 @@ def _without_mixed_precision(config: Any) -> Any:
             for key, value in config.items()
         }
     return [*map(_without_mixed_precision, config)] if isinstance(config, list) else config
-
-
-def copy_weights(copies: Iterable[tuple[Any, Any]]) -> None:
-    """Copies the weights of layers to built copies of the same configuration."""
-    for layer, copy in copies:
-        if getattr(layer, "weights", None):  # operations of Keras 3 have none
-            copy.set_weights(layer.get_weights())
 
 
 def check_weights(model: Any) -> None:

@@ -12,6 +12,7 @@ from tfmot_mltq.layout.graph import Graphs, check_weights, clone_layer, first_an
 from tfmot_mltq.layout.layer_kinds import unsupported_reason
 from tfmot_mltq.layout.output_positions import output_positions
 from tfmot_mltq.layout.tflite_layers import split_weights, without_separable
+from tfmot_mltq.layout.user_class import with_class_of
 from tfmot_mltq.pruning.masks import current_sparsity, is_sparser
 from tfmot_mltq.pruning.pruned_layer import ranked_together
 from tfmot_mltq.pruning.pruning_spec import PruningSpec
@@ -63,8 +64,8 @@ def prune_low_magnitude(
         that ``quantize_model`` would give levels, without the first and the last.
 
     Returns:
-      A model of the same framework with the weights of ``model``, nested models inlined and a
-      SeparableConv2D as its two convolutions.
+      A model of the same framework, and class as ``quantize_model`` says, with the weights of
+      ``model``, nested models inlined and a SeparableConv2D as its two convolutions.
 
     Raises:
       ValueError: An argument is out of its range, the schedule ends below the sparsity that a layer
@@ -85,7 +86,7 @@ def prune_low_magnitude(
     chosen = _chosen_layers(flat, adapter, pruning, layers)
     pruned = adapter.prune(flat, dict.fromkeys(chosen, pruning))
     _check_schedule(pruned, adapter)
-    return pruned
+    return with_class_of(model, pruned, adapter.GRAPHS)
 
 
 def split_separable_layers(graphs: Graphs, model: Any) -> Any:

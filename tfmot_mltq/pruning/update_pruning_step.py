@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from tfmot_mltq.distillation import DistillerMixin
 from tfmot_mltq.frameworks import adapter_of
 from tfmot_mltq.layout.output_positions import output_positions
 from tfmot_mltq.pruning.masks import masks_for
@@ -65,7 +66,7 @@ class UpdatePruningStep:
           ValueError: No layer of the model is pruned.
         """
         # A model for distillation holds the one that is trained.
-        model = getattr(self.model, "student", self.model)
+        model = self.model.student if isinstance(self.model, DistillerMixin) else self.model
         adapter = adapter_of(model)
         self._layers = adapter.pruned_layers(model)
         if not self._layers:

@@ -121,7 +121,7 @@ def sparsify(
             "reference_accuracy": reference_accuracy,
             **pruning,
         }
-        store = TrialStore(directory, adapter_of(model).GRAPHS.keras, search)
+        store = TrialStore(directory, adapter_of(model).GRAPHS, model, search)
     progress = _Progress(console or Console(), granularity, reference_accuracy)
     progress.start(len(candidates), max_accuracy_drop, store.trials)
 

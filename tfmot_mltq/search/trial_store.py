@@ -7,10 +7,11 @@ import hashlib
 import json
 import pathlib
 from collections.abc import Mapping
-from types import ModuleType
 from typing import Any
 
 from tfmot_mltq.files import replaced_file
+from tfmot_mltq.layout.graph import Graphs
+from tfmot_mltq.layout.user_class import with_class_of
 from tfmot_mltq.saved_config import CONFIG_VERSION
 from tfmot_mltq.search.trial import Trial
 
@@ -41,7 +42,9 @@ class TrialStore:
 
     Args:
       directory: Folder, made if it does not exist.
-      keras: Framework of the models.
+      graphs: Of the framework of the models.
+      like: The model that is searched for a sparser form of; says which classes of users, which a
+        file does not hold, the models and their layers are of.
       search: What makes the search this one, as plain data.
 
     Raises:
@@ -49,10 +52,15 @@ class TrialStore:
     """
 
     def __init__(
-        self, directory: str | pathlib.Path, keras: ModuleType, search: Mapping[str, Any]
+        self,
+        directory: str | pathlib.Path,
+        graphs: Graphs,
+        like: Any,
+        search: Mapping[str, Any],
     ) -> None:
         self._folder = pathlib.Path(directory)
-        self._keras = keras
+        self._graphs = graphs
+        self._like = like
         self._search = json.loads(json.dumps({"version": CONFIG_VERSION, **search}))
         self._folder.mkdir(parents=True, exist_ok=True)
         self.trials = self._read()
@@ -60,7 +68,7 @@ class TrialStore:
     def add(self, trial: Trial, model: Any) -> None:
         """Writes the model of a trial, then the trial."""
         with replaced_file(self._model_path(trial)) as path:
-            model.save(path)
+            self._graphs.without_class(model).save(path)
         self.trials.append(trial)
         index = {
             "search": self._search,
@@ -71,7 +79,10 @@ class TrialStore:
 
     def model(self, trial: Trial) -> Any:
         """The model of a trial, uncompiled."""
-        return self._keras.models.load_model(self._model_path(trial), compile=False)
+        load_model = self._graphs.keras.models.load_model
+        with self._graphs.own_objects(self._like):
+            loaded = load_model(self._model_path(trial), compile=False)
+        return with_class_of(self._like, loaded, self._graphs)
 
     def _model_path(self, trial: Trial) -> pathlib.Path:
         return self._folder / f"sparsity_{trial.sparsity:.6f}.keras"

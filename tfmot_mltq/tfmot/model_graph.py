@@ -90,9 +90,12 @@ def takes_one_tensor(node: Any) -> bool:
     """Whether TFMOT's wrappers, which pass one argument with tensors, can make this call.
 
     They cannot call functions such as `x + y`, and layers of several arguments such as attention.
+    Lambda layers stay outside, as the function of one inside would be saved as byte code.
     """
     if node.is_input:
         return True
+    if isinstance(node.layer, tf_keras.layers.Lambda):
+        return False
     first = tf.nest.flatten(node.call_args[:1])
     return "OpLambda" not in type(node.layer).__name__ and len(first) == len(node.keras_inputs)
 

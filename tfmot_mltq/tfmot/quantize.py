@@ -6,12 +6,14 @@ from collections.abc import Collection
 from typing import Any
 
 import tensorflow_model_optimization as tfmot
+import tf_keras
 
 from tfmot_mltq.decomposition import Decomposition
 from tfmot_mltq.errors import UnsupportedModelError
 from tfmot_mltq.layout.graph import clone_layer, copy_weights
 from tfmot_mltq.layout.layer_kinds import kind_of
 from tfmot_mltq.tfmot.custom_objects import quantize_scope
+from tfmot_mltq.tfmot.kept_lambda import kept
 from tfmot_mltq.tfmot.model_graph import GRAPHS, layers_tfmot_cannot_wrap
 from tfmot_mltq.tfmot.quantize_registry import MULTI_LEVEL_CONFIGS
 from tfmot_mltq.tfmot.quantize_scheme import MultiLevelQuantizeScheme
@@ -45,12 +47,14 @@ def quantize(flat: Any, spec: Decomposition | None, int8_layers: Collection[str]
     unwrappable = layers_tfmot_cannot_wrap(flat)
 
     def annotated(layer: Any) -> list[Any]:
+        if isinstance(layer, tf_keras.layers.Lambda):
+            return [kept(layer)]
         copy = clone_layer(layer)
         if is_annotated(layer) or layer.name in unwrappable:
             return [copy]
         return [tfmot.quantization.keras.quantize_annotate_layer(copy)]
 
-    with quantize_scope():
+    with quantize_scope(), GRAPHS.own_objects(flat):
         model = GRAPHS.rebuild(flat, annotated)
         model.set_weights(flat.get_weights())
         quantized = tfmot.quantization.keras.quantize_apply(

@@ -17,6 +17,7 @@ from tensorflow_model_optimization.python.core.quantization.keras import (
 from tfmot_mltq.errors import UnsupportedModelError
 from tfmot_mltq.layout.graph import clone_layer, copy_weights
 from tfmot_mltq.layout.layer_kinds import check_activation_levels
+from tfmot_mltq.layout.names import scope_name
 from tfmot_mltq.layout.tflite_layers import split_weights, tflite_layers
 from tfmot_mltq.tfmot import quantize_configs as configs
 from tfmot_mltq.tfmot.model_graph import GRAPHS, layers_tfmot_cannot_wrap
@@ -80,7 +81,9 @@ class MultiLevelQuantizeLayoutTransform(tfmot_quantize_layout_transform.Quantize
 
 def _quantize_input(tensor: Any, name: str) -> Any:
     return (
-        QuantizeActivation(name=f"quantize_{name}")(tensor) if tensor.dtype.is_floating else tensor
+        QuantizeActivation(name=scope_name(f"quantize_{name}"))(tensor)
+        if tensor.dtype.is_floating
+        else tensor
     )
 
 
