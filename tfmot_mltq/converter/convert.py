@@ -19,6 +19,7 @@ from tfmot_mltq.cost_model.choose_encodings import (
 from tfmot_mltq.cost_model.kernel_plan import Call
 from tfmot_mltq.frameworks import adapter_of, import_with_extra
 from tfmot_mltq.packing.format import BITWISE_ENCODINGS, ENCODINGS
+from tfmot_mltq.pruning.missed_sparsity import warn_of_missed_sparsity
 from tfmot_mltq.quantize import check_quantized
 
 
@@ -69,6 +70,7 @@ def convert(
     if encoding is not None and encoding not in known:
         raise ValueError(f"encoding must be one of {known}, got {encoding!r}.")
     check_optimize(optimize, target)
+    warn_of_missed_sparsity(model)
     adapter = adapter_of(model)
     adapter.check_convertible(model)
     stock_int8 = import_with_extra(

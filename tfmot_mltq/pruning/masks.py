@@ -76,6 +76,13 @@ def current_sparsity(kernels: Sequence[PrunableKernel], pruning: PruningSpec) ->
     return 1.0 - _work_left(kernels, costs, pruning) / total
 
 
+def meets(kernels: Sequence[PrunableKernel], pruning: PruningSpec, sparsity: float) -> bool:
+    """Whether kernels have at least as many zeros as ``masks_for`` leaves at a sparsity."""
+    costs = _costs(kernels, pruning)
+    total = sum(int(np.sum(cost)) for cost in costs)
+    return _work_left(kernels, costs, pruning) <= total - round(sparsity * total)
+
+
 def is_sparser(kernels: Sequence[PrunableKernel], pruning: PruningSpec, sparsity: float) -> bool:
     """Whether kernels have more zeros than a sparsity asks for, by more than one element."""
     costs = _costs(kernels, pruning)

@@ -11,6 +11,7 @@ from rich.table import Table
 
 from tfmot_mltq.cost_model.choose_encodings import check_optimize
 from tfmot_mltq.frameworks import adapter_of
+from tfmot_mltq.pruning.missed_sparsity import warn_of_missed_sparsity
 from tfmot_mltq.report.device_prediction import add_predictions, predict_layers
 from tfmot_mltq.report.layer_statistics import (
     SPEEDUP_NOTE,
@@ -63,6 +64,7 @@ def summary(
     if target is not None:
         check_optimize(optimize, target)
     found = multi_level_layers(model)
+    warn_of_missed_sparsity(model)
     layers = model_statistics(model, found, dataset)
     result: dict[str, Any] = {
         "layers": [layer_dict(layer) for layer in layers],
