@@ -36,7 +36,7 @@ def calibrate(model: Any, representative_dataset: Any) -> None:
             flag.assign(0.0)
         with simulation_mode(SimulationMode.CALIBRATE):
             run = adapter.inference(model)
-            for batch in _batches(model, representative_dataset):
+            for batch in representative.warned_if_few(_batches(model, representative_dataset)):
                 run(batch)
     except BaseException:
         model.set_weights(before)
@@ -58,6 +58,7 @@ def is_calibrated(model: Any) -> bool:
 
 
 def _batches(model: Any, representative_dataset: Any) -> Iterator[list[np.ndarray]]:
-    shapes = [tuple(tensor.shape) for tensor in model.inputs]
     names = adapter_of(model).GRAPHS.input_names(model)
-    return representative.batches(representative_dataset, names, shapes)
+    return representative.batches(
+        representative_dataset, representative.input_specs(model, names)
+    )

@@ -12,7 +12,7 @@ import numpy as np
 from tfmot_mltq.activation_levels import ActivationLevels
 from tfmot_mltq.layout.graph import Node
 from tfmot_mltq.layout.multi_level_layer import MultiLevelLayer
-from tfmot_mltq.representative_dataset import batches
+from tfmot_mltq.representative_dataset import batches, input_specs
 
 
 @dataclasses.dataclass(frozen=True)
@@ -68,8 +68,7 @@ def used_activations(
         _counter(node, layers[node.layer.name], adapter, found)
         for node, found in zip(nodes, levels, strict=True)
     ]
-    shapes = [tuple(tensor.shape) for tensor in model.inputs]
-    for arrays in batches(dataset, graphs.input_names(model), shapes):
+    for arrays in batches(dataset, input_specs(model, graphs.input_names(model))):
         packed = graphs.pack(graphs.input_structure(model), arrays)
         values = inner.predict_on_batch(packed)
         if len(nodes) == 1 and not isinstance(values, list):
