@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
 from tfmot_mltq.decomposition import as_matrix
 
 Array = Any
@@ -67,6 +69,31 @@ def widened_range(
     low = xp.minimum(xp.where(initialized > 0, current[0], zero), batch[0])
     high = xp.maximum(xp.where(initialized > 0, current[1], zero), batch[1])
     return low, _not_too_narrow(low, high, xp)
+
+
+def joined_range(ranges: tuple[Array, Array], initialized: Array, xp: Any) -> tuple[Array, Array]:
+    """The range that holds those of all places of a group, scalars; from 0 to 0 if none is set.
+
+    Args:
+      ranges: Smallest and largest value at each place, both of shape (places,).
+      initialized: Shape (places,), above 0 where a batch has set the range.
+      xp: NumPy-like namespace.
+    """
+    is_set = initialized > 0
+    zeros = xp.zeros_like(initialized)
+    low, high = (xp.where(is_set, limit, zeros) for limit in ranges)
+    return xp.min(low), xp.max(high)
+
+
+def scale_and_zero_point(low: float, high: float) -> tuple[float, int]:
+    """Step and zero point of int8 values in a range that holds 0 (Jacob et al. 2018, eq. 3)."""
+    scale = (high - low) / 255 or 1.0
+    return scale, int(np.clip(np.floor(-128 - low / scale + 0.5), -128, 127))
+
+
+def with_value_at(values: Array, place: int, value: Array, xp: Any) -> Array:
+    """A copy of ``values``, shape (places,), with another value at one place."""
+    return xp.where(xp.arange(values.shape[0]) == place, value, values)
 
 
 def _not_too_narrow(low: Array, high: Array, xp: Any) -> Array:

@@ -22,6 +22,7 @@ def array_namespace() -> Any:
 
     return SimpleNamespace(
         abs=torch.abs,
+        arange=torch.arange,
         cumsum=torch.cumsum,
         floor=torch.floor,
         max=lambda x, axis=None, keepdims=False: (

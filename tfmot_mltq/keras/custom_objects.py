@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import keras
 
-from tfmot_mltq.keras.quantize_activation import QuantizeActivation
+from tfmot_mltq.keras.quantize_activation import QuantizeActivation, QuantizeFixedRange
 from tfmot_mltq.keras.quantize_annotate import QuantizeAnnotate
 from tfmot_mltq.keras.ternarize_activation import TernarizeActivation
 from tfmot_mltq.keras.weight_layers import INT8_CLASSES, MULTI_LEVEL_CLASSES, PRUNED_CLASSES
@@ -17,6 +17,7 @@ def register() -> None:
         *INT8_CLASSES.values(),
         *PRUNED_CLASSES.values(),
         QuantizeActivation,
+        QuantizeFixedRange,
         QuantizeAnnotate,
         TernarizeActivation,
     ):

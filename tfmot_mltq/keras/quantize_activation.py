@@ -1,10 +1,12 @@
-"""The layer that simulates int8 activations."""
+"""The layers that simulate int8 activations."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import keras
+import numpy as np
 from keras import ops
 
 from tfmot_mltq import int8_simulation
@@ -20,15 +22,22 @@ class QuantizeActivation(SavedLayer, keras.layers.Layer):
 
     The range is an exponential moving average of the batch minima and maxima of training, or what
     ``calibrate`` found, and holds 0. Until one of them has set it, tensors pass through. It is kept
-    in three non-trainable scalar float32 weights: ``range_min``, ``range_max``, ``initialized``.
+    in three non-trainable float32 weights: ``range_min``, ``range_max``, ``initialized``.
+
+    A group of tensors that TFLite stores with one scale has one layer, which is called at several
+    places of the graph: the weights have a value for each place, and all of the group are quantized
+    to the range that holds those of all places.
 
     Args:
       ema_decay: Decay of the moving average.
+      sites: Places at which the layer is called; the weights are scalars for one, and else of shape
+        (sites,).
     """
 
-    def __init__(self, ema_decay: float = 0.99, **kwargs: Any) -> None:
+    def __init__(self, ema_decay: float = 0.99, sites: int = 1, **kwargs: Any) -> None:
         super().__init__(autocast=False, **kwargs)
         self.ema_decay = ema_decay
+        self.sites = sites
         self.supports_masking = True
 
     def build(self, input_shape: Any) -> None:
@@ -36,7 +45,7 @@ class QuantizeActivation(SavedLayer, keras.layers.Layer):
         for name in ("range_min", "range_max", "initialized"):
             weight = self.add_weight(
                 name=name,
-                shape=(),
+                shape=() if self.sites == 1 else (self.sites,),
                 initializer="zeros",
                 dtype="float32",
                 trainable=False,
@@ -45,44 +54,98 @@ class QuantizeActivation(SavedLayer, keras.layers.Layer):
             )
             setattr(self, name, weight)
 
-    def call(self, inputs: Any, training: bool | None = None) -> Any:
-        """Quantizes a tensor; same shape and dtype out."""
+    def call(self, inputs: Any, site: int = 0, training: bool | None = None) -> Any:
+        """Quantizes a tensor at one place of the group; same shape and dtype out."""
         values = ops.cast(inputs, "float32")
         mode = current_mode()
         if mode is SimulationMode.EXPORT:
-            low, high = eager_value(self.range_min), eager_value(self.range_max)
-            return fake_quantize(values, low, high)
-        current, initialized = self._range()
+            return fake_quantize(values, *self.limits())
+        current, initialized = self._range_at(site)
         xp = array_namespace()
         if mode is SimulationMode.CALIBRATE:
             # Extremes of all batches. A pass starts with the range reset, see `calibrate`.
             batch = int8_simulation.batch_range(ops.stop_gradient(values), xp)
-            self._set_range(int8_simulation.widened_range(current, initialized, batch, xp))
+            widened = int8_simulation.widened_range(current, initialized, batch, xp)
+            self._set_range(site, widened)
             return inputs
         if training:
             batch = int8_simulation.batch_range(ops.stop_gradient(values), xp)
             current = int8_simulation.moving_range(current, initialized, batch, self.ema_decay, xp)
-            self._set_range(current)
+            self._set_range(site, current)
+            if self.sites > 1:
+                current, _ = self._joined_range()
             return ops.cast(fake_quantize(values, *current), inputs.dtype)
+        if self.sites > 1:
+            current, initialized = self._joined_range()
         quantized = ops.where(initialized > 0, fake_quantize(values, *current), values)
         return ops.cast(quantized, inputs.dtype)
 
-    def _range(self) -> tuple[tuple[Any, Any], Any]:
+    def limits(self) -> tuple[np.ndarray, np.ndarray]:
+        """Smallest and largest value of the range, as far as it is set."""
+        weights = (self.range_min, self.range_max, self.initialized)
+        low, high, initialized = (np.atleast_1d(eager_value(weight)) for weight in weights)
+        return int8_simulation.joined_range((low, high), initialized, np)
+
+    def _weights(self) -> tuple[Any, Any, Any]:
         low, high, initialized = (
             ops.convert_to_tensor(weight)
             for weight in (self.range_min, self.range_max, self.initialized)
         )
+        return low, high, initialized
+
+    def _range_at(self, site: int) -> tuple[tuple[Any, Any], Any]:
+        low, high, initialized = self._weights()
+        if self.sites > 1:
+            low, high, initialized = low[site], high[site], initialized[site]
         return (low, high), initialized
 
-    def _set_range(self, limits: tuple[Any, Any]) -> None:
-        self.range_min.assign(limits[0])
-        self.range_max.assign(limits[1])
-        self.initialized.assign(1.0)
+    def _joined_range(self) -> tuple[tuple[Any, Any], Any]:
+        low, high, initialized = self._weights()
+        joined = int8_simulation.joined_range((low, high), initialized, array_namespace())
+        return joined, ops.max(initialized)
 
-    def compute_output_spec(self, inputs: Any, training: bool | None = None) -> Any:
+    def _set_range(self, site: int, limits: tuple[Any, Any]) -> None:
+        weights = (self.range_min, self.range_max, self.initialized)
+        values = (*limits, ops.ones_like(limits[0]))
+        for weight, value in zip(weights, values, strict=True):
+            if self.sites > 1:
+                old = ops.convert_to_tensor(weight)
+                value = int8_simulation.with_value_at(old, site, value, array_namespace())
+            weight.assign(value)
+
+    def compute_output_spec(self, inputs: Any, site: int = 0, training: bool | None = None) -> Any:
         """The shape and dtype of the input."""
         return keras.KerasTensor(inputs.shape, dtype=inputs.dtype)
 
     def get_config(self) -> dict[str, Any]:
         """Keras configuration."""
-        return {**super().get_config(), "ema_decay": self.ema_decay}
+        config = {**super().get_config(), "ema_decay": self.ema_decay}
+        return config if self.sites == 1 else {**config, "sites": self.sites}
+
+
+class QuantizeFixedRange(SavedLayer, keras.layers.Layer):
+    """Int8 fake quantization of the output of an operator whose range TFLite fixes.
+
+    Args:
+      limits: Smallest and largest value of the range.
+    """
+
+    def __init__(self, limits: Sequence[float], **kwargs: Any) -> None:
+        super().__init__(autocast=False, **kwargs)
+        self.limits = tuple(limits)
+        self.supports_masking = True
+
+    def call(self, inputs: Any) -> Any:
+        """Quantizes a tensor; same shape and dtype out."""
+        if current_mode() is not SimulationMode.SIMULATE:
+            return inputs  # TFLite's operator does it.
+        low, high = (ops.convert_to_tensor(limit, "float32") for limit in self.limits)
+        return ops.cast(fake_quantize(ops.cast(inputs, "float32"), low, high), inputs.dtype)
+
+    def compute_output_spec(self, inputs: Any) -> Any:
+        """The shape and dtype of the input."""
+        return keras.KerasTensor(inputs.shape, dtype=inputs.dtype)
+
+    def get_config(self) -> dict[str, Any]:
+        """Keras configuration."""
+        return {**super().get_config(), "limits": list(self.limits)}

@@ -335,6 +335,12 @@ class MultiLevelDense(MultiLevelKernel, _DenseCall, keras.layers.Dense):
     """Dense with multi-level weights: kernel (inputs, outputs)."""
 
 
+class MultiLevelDepthwiseConv1D(
+    MultiLevelKernel, _DepthwiseConvolutionCall, keras.layers.DepthwiseConv1D
+):
+    """DepthwiseConv1D with multi-level weights: kernel (width, channels, multiplier)."""
+
+
 class MultiLevelDepthwiseConv2D(
     MultiLevelKernel, _DepthwiseConvolutionCall, keras.layers.DepthwiseConv2D
 ):
@@ -353,6 +359,10 @@ class Int8Dense(Int8Kernel, _DenseCall, keras.layers.Dense):
     """Dense with stock int8 weights, one scale for all of them."""
 
 
+class Int8DepthwiseConv1D(Int8Kernel, _DepthwiseConvolutionCall, keras.layers.DepthwiseConv1D):
+    """DepthwiseConv1D with stock int8 weights, one scale per output channel."""
+
+
 class Int8DepthwiseConv2D(Int8Kernel, _DepthwiseConvolutionCall, keras.layers.DepthwiseConv2D):
     """DepthwiseConv2D with stock int8 weights, one scale per output channel."""
 
@@ -369,6 +379,10 @@ class PrunedDense(PrunedKernel, _DenseCall, keras.layers.Dense):
     """Dense with a pruned float kernel."""
 
 
+class PrunedDepthwiseConv1D(PrunedKernel, _DepthwiseConvolutionCall, keras.layers.DepthwiseConv1D):
+    """DepthwiseConv1D with a pruned float kernel."""
+
+
 class PrunedDepthwiseConv2D(PrunedKernel, _DepthwiseConvolutionCall, keras.layers.DepthwiseConv2D):
     """DepthwiseConv2D with a pruned float kernel."""
 
@@ -378,10 +392,18 @@ def _by_plain_class(*classes: type) -> dict[str, type]:
 
 
 MULTI_LEVEL_CLASSES = _by_plain_class(
-    MultiLevelConv2D, MultiLevelConv1D, MultiLevelDense, MultiLevelDepthwiseConv2D
+    MultiLevelConv2D,
+    MultiLevelConv1D,
+    MultiLevelDense,
+    MultiLevelDepthwiseConv1D,
+    MultiLevelDepthwiseConv2D,
 )
-INT8_CLASSES = _by_plain_class(Int8Conv2D, Int8Conv1D, Int8Dense, Int8DepthwiseConv2D)
-PRUNED_CLASSES = _by_plain_class(PrunedConv2D, PrunedConv1D, PrunedDense, PrunedDepthwiseConv2D)
+INT8_CLASSES = _by_plain_class(
+    Int8Conv2D, Int8Conv1D, Int8Dense, Int8DepthwiseConv1D, Int8DepthwiseConv2D
+)
+PRUNED_CLASSES = _by_plain_class(
+    PrunedConv2D, PrunedConv1D, PrunedDense, PrunedDepthwiseConv1D, PrunedDepthwiseConv2D
+)
 
 
 def copy_all_weights(copies: Iterable[tuple[Any, Any]]) -> None:

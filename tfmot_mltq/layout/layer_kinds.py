@@ -31,9 +31,15 @@ KERNEL_LAYERS = {
     "Conv2D": KernelLayer(Kind.CONV_2D, 1, 1),
     "Conv1D": KernelLayer(Kind.CONV_2D, 1, 1),
     "Dense": KernelLayer(Kind.FULLY_CONNECTED, 1, 0),
+    "DepthwiseConv1D": KernelLayer(Kind.DEPTHWISE_CONV_2D, 2, 2),
     "DepthwiseConv2D": KernelLayer(Kind.DEPTHWISE_CONV_2D, 2, 2),
 }
-_MULTI_LEVEL = frozenset({*KERNEL_LAYERS, "SeparableConv2D"})
+# Layers that are two of the above: a depthwise and a pointwise convolution.
+SEPARABLE_LAYERS = {
+    "SeparableConv1D": ("DepthwiseConv1D", "Conv1D"),
+    "SeparableConv2D": ("DepthwiseConv2D", "Conv2D"),
+}
+_MULTI_LEVEL = frozenset({*KERNEL_LAYERS, *SEPARABLE_LAYERS})
 
 # The output holds values of the input (or nothing but zeros), so it keeps its quantization.
 _PASS_THROUGH = frozenset({
@@ -53,9 +59,12 @@ _RELU_FUSING = frozenset({
     *_MULTI_LEVEL, "BatchNormalization", "Add", "Subtract", "Multiply",
     "__operators__.add", "math.add", "math.subtract", "math.multiply",
 })  # fmt: skip
-_ACTIVATION_HOLDERS = frozenset({*_MULTI_LEVEL, "Conv2DTranspose"})
-_RELUS = frozenset({"relu", "relu6"})
-_RELU_OPERATIONS = frozenset({"Relu", "Relu6", "nn.relu", "nn.relu6"})
+_ACTIVATION_HOLDERS = frozenset({
+    *_MULTI_LEVEL, "Conv1DTranspose", "Conv2DTranspose", "Conv3D", "Conv3DTranspose", "EinsumDense",
+})  # fmt: skip
+# hard_tanh is RELU_N1_TO_1.
+_RELUS = frozenset({"relu", "relu6", "hard_tanh"})
+_RELU_OPERATIONS = frozenset({"HardTanh", "Relu", "Relu6", "nn.relu", "nn.relu6"})
 
 
 def kind_of(layer: Any) -> str:
@@ -127,8 +136,15 @@ def fuses(producer: Any, consumer: Any) -> bool:
     if activation_name(producer) != "linear":
         return False
     if is_a(consumer, ("BatchNormalization",)):
-        return kind_of(producer) in KERNEL_LAYERS
+        return kind_of(producer) in KERNEL_LAYERS and _normalizes_channels(consumer)
     return kind_of(producer) in _RELU_FUSING and _is_fusable_relu(consumer)
+
+
+def _normalizes_channels(batch_norm: Any) -> bool:
+    """Whether the axis of a built BatchNormalization layer is the last one."""
+    axis = batch_norm.axis
+    (axis,) = axis if isinstance(axis, (list, tuple)) else (axis,)
+    return axis in (-1, batch_norm.input_spec.ndim - 1)
 
 
 def _is_fusable_relu(layer: Any) -> bool:
@@ -145,13 +161,3 @@ def activation_is_separate(layer: Any) -> bool:
     if kind_of(layer) not in _ACTIVATION_HOLDERS or name == "linear":
         return False
     return name not in _RELUS or kind_of(layer) not in _RELU_FUSING
-
-
-def averages_whole_input(layer: Any, input_shape: tuple[int | None, ...]) -> bool:
-    """Whether a layer is an AveragePooling2D over the whole of its input."""
-    return (
-        kind_of(layer) == "AveragePooling2D"
-        and layer.data_format == "channels_last"
-        and layer.padding == "valid"
-        and tuple(input_shape[1:3]) == tuple(layer.pool_size)
-    )

@@ -5,69 +5,101 @@ from __future__ import annotations
 from types import ModuleType
 from typing import Any
 
-import numpy as np
-
 from tfmot_mltq.layout.graph import clone_layer
 from tfmot_mltq.layout.layer_kinds import (
+    SEPARABLE_LAYERS,
     activation_is_separate,
     activation_name,
-    averages_whole_input,
     kind_of,
 )
 
 
-def tflite_layers(
-    layer: Any, input_shape: tuple[int | None, ...] | None, keras: ModuleType
-) -> tuple[list[Any], list[Any]]:
+def tflite_layers(layer: Any, keras: ModuleType) -> tuple[list[Any], list[Any]]:
     """New, unbuilt layers that TFLite's operators compute one by one.
 
     Args:
       layer: Layer of a model, or operation.
-      input_shape: Shape of its input; None if it has several, or is called several times.
       keras: Framework of the layer, ``tf_keras`` or ``keras``.
 
     Returns:
       The layers that hold the weights of ``layer``, in the order of ``layer.weights``, and what
-      follows them as an operator of its own: an activation, an offset.
+      follows them as an operator of its own: an activation, a division.
     """
     if activation_is_separate(layer):
         activation = keras.layers.Activation(
             layer.get_config()["activation"], name=f"{layer.name}_{activation_name(layer)}"
         )
         return without_separable(clone_layer(layer, activation="linear"), keras), [activation]
-    if input_shape is not None and averages_whole_input(layer, input_shape):
-        # TFLite's AVERAGE_POOL_2D has to round to the step of its input; MEAN has a step of its
-        # own, which is finer by as much as averaging narrows the range.
-        pooling = keras.layers.GlobalAveragePooling2D
-        return [pooling(name=layer.name, data_format=layer.data_format, keepdims=True)], []
-    affine = _affine(layer)
-    if affine is not None:
-        scale, offset = affine
-        scaled = keras.layers.Rescaling(scale, name=f"{layer.name}_scale")
-        return [scaled], [keras.layers.Rescaling(1.0, offset, name=layer.name)]
+    kind = kind_of(layer)
+    if kind == "TimeDistributed" and kind_of(layer.layer) == "Dense":
+        # A dense layer takes any number of axes before the last one.
+        dense = clone_layer(layer.layer, name=layer.name)
+        if not activation_is_separate(dense):
+            return [dense], []
+    if kind in _PAIRWISE and isinstance(layer, keras.layers.Layer):
+        return [PairwiseMerge(layer, keras)], []
     return without_separable(clone_layer(layer), keras), []
 
 
-def _affine(layer: Any) -> tuple[Any, Any] | None:
-    """Scale and offset of a layer that TFLite runs as MUL and ADD, each with a range of its own."""
-    if kind_of(layer) == "Rescaling" and np.any(np.asarray(layer.offset)):
-        return layer.scale, layer.offset
-    if kind_of(layer) == "Normalization" and not layer.invert and layer.axis in ((-1,), (None,)):
-        mean, variance = (np.asarray(value).ravel() for value in (layer.mean, layer.variance))
-        scale = 1.0 / np.maximum(np.sqrt(variance), 1e-7)
-        return scale.tolist(), (-mean * scale).tolist()
-    return None
+# TFLite's operators take two tensors; layers of Keras take any number.
+_PAIRWISE = {
+    "Add": "Add",
+    "Average": "Add",
+    "Multiply": "Multiply",
+}
+
+
+class PairwiseMerge:
+    """A merge of any number of tensors as merges of two, each of which has a range.
+
+    Args:
+      layer: Add, Average or Multiply layer.
+      keras: Framework of the layer.
+    """
+
+    def __init__(self, layer: Any, keras: ModuleType) -> None:
+        self.name = layer.name
+        self._averages = kind_of(layer) == "Average"
+        self._merge_class = getattr(keras.layers, _PAIRWISE[kind_of(layer)])
+        self._rescaling_class = keras.layers.Rescaling
+        self._layers: dict[str, Any] = {}
+
+    def __call__(self, tensors: Any) -> Any:
+        """Merges symbolic tensors."""
+        tensors = list(tensors)
+        last = len(tensors) - 1
+        merged = tensors[0]
+        for number, tensor in enumerate(tensors[1:], start=1):
+            is_result = number == last and not self._averages
+            name = self.name if is_result else f"{self.name}_{number}"
+            merged = self._layer(self._merge_class, name)([merged, tensor])
+        if self._averages:
+            merged = self._layer(self._rescaling_class, self.name, 1 / len(tensors))(merged)
+        return merged
+
+    def _layer(self, cls: type, name: str, *arguments: Any) -> Any:
+        if name not in self._layers:
+            self._layers[name] = cls(*arguments, name=name)
+        return self._layers[name]
 
 
 def without_separable(layer: Any, keras: ModuleType) -> list[Any]:
-    """The two convolutions of an unbuilt SeparableConv2D; any other layer as it is."""
-    return _split_separable(layer, keras) if kind_of(layer) == "SeparableConv2D" else [layer]
+    """The two convolutions of an unbuilt separable one; any other layer as it is."""
+    return _split_separable(layer, keras) if kind_of(layer) in SEPARABLE_LAYERS else [layer]
 
 
 def _split_separable(layer: Any, keras: ModuleType) -> list[Any]:
-    """The depthwise and the pointwise convolution of a SeparableConv2D."""
+    """The depthwise and the pointwise convolution of a separable one."""
     config = layer.get_config()
-    depthwise = keras.layers.DepthwiseConv2D(
+    depthwise_class, pointwise_class = (
+        getattr(keras.layers, kind) for kind in SEPARABLE_LAYERS[kind_of(layer)]
+    )
+    padding = []
+    if config["padding"] == "causal":
+        reach = config["dilation_rate"][0] * (config["kernel_size"][0] - 1)
+        padding = [keras.layers.ZeroPadding1D((reach, 0), name=f"{layer.name}_padding")]
+        config["padding"] = "valid"
+    depthwise = depthwise_class(
         name=f"{layer.name}_depthwise",
         use_bias=False,
         **{
@@ -79,7 +111,7 @@ def _split_separable(layer: Any, keras: ModuleType) -> list[Any]:
             )
         },
     )  # fmt: skip
-    pointwise = keras.layers.Conv2D(
+    pointwise = pointwise_class(
         name=f"{layer.name}_pointwise",
         kernel_size=1,
         kernel_initializer=config["pointwise_initializer"],
@@ -93,7 +125,7 @@ def _split_separable(layer: Any, keras: ModuleType) -> list[Any]:
             )
         },
     )  # fmt: skip
-    return [depthwise, pointwise]
+    return [*padding, depthwise, pointwise]
 
 
 def split_weights(layer: Any, parts: list[Any]) -> None:

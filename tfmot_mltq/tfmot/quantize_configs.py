@@ -128,6 +128,13 @@ class Int8DepthwiseConv2DQuantizeConfig(Int8QuantizeConfig):
     weight_attr = "depthwise_kernel"
 
 
+class Int8DepthwiseConv1DQuantizeConfig(Int8QuantizeConfig):
+    """Stock int8 weights: DepthwiseConv1D."""
+
+    layer_class = "DepthwiseConv1D"
+    weight_attr = "depthwise_kernel"
+
+
 class MultiLevelQuantizeConfig(WeightsQuantizeConfig):
     """Base of the multi-level configurations.
 
@@ -180,6 +187,13 @@ class MultiLevelDepthwiseConv2DQuantizeConfig(MultiLevelQuantizeConfig):
     weight_attr = "depthwise_kernel"
 
 
+class MultiLevelDepthwiseConv1DQuantizeConfig(MultiLevelQuantizeConfig):
+    """DepthwiseConv1D: kernel (width, channels, multiplier)."""
+
+    layer_class = "DepthwiseConv1D"
+    weight_attr = "depthwise_kernel"
+
+
 class SeparableConv2DQuantizeConfig(OutputQuantizeConfig):
     """SeparableConv2D: the layout transform splits it, and takes the parts' configurations.
 
@@ -187,6 +201,12 @@ class SeparableConv2DQuantizeConfig(OutputQuantizeConfig):
       decomposition: ``Decomposition``, its fields as a dict, or None for int8 weights.
       quantize_output: See ``OutputQuantizeConfig``.
     """
+
+    int8_configs: tuple[type, type] = (Int8DepthwiseConv2DQuantizeConfig, Int8QuantizeConfig)
+    multi_level_configs: tuple[type, type] = (
+        MultiLevelDepthwiseConv2DQuantizeConfig,
+        MultiLevelConv2DQuantizeConfig,
+    )
 
     def __init__(
         self,
@@ -199,13 +219,12 @@ class SeparableConv2DQuantizeConfig(OutputQuantizeConfig):
     def parts(self) -> list[OutputQuantizeConfig]:
         """Configurations of the depthwise and of the pointwise convolution."""
         if self.decomposition is None:
-            return [
-                Int8DepthwiseConv2DQuantizeConfig(),
-                Int8QuantizeConfig(self.quantize_output),
-            ]
+            depthwise, pointwise = self.int8_configs
+            return [depthwise(), pointwise(self.quantize_output)]
+        depthwise, pointwise = self.multi_level_configs
         return [
-            MultiLevelDepthwiseConv2DQuantizeConfig(self.decomposition),
-            MultiLevelConv2DQuantizeConfig(self.decomposition, self.quantize_output),
+            depthwise(self.decomposition),
+            pointwise(self.decomposition, self.quantize_output),
         ]
 
     def get_config(self) -> dict[str, Any]:
@@ -214,3 +233,13 @@ class SeparableConv2DQuantizeConfig(OutputQuantizeConfig):
         if isinstance(spec, Decomposition):
             spec = dataclasses.asdict(spec)
         return {"decomposition": spec, **super().get_config()}
+
+
+class SeparableConv1DQuantizeConfig(SeparableConv2DQuantizeConfig):
+    """SeparableConv1D: as SeparableConv2D."""
+
+    int8_configs = (Int8DepthwiseConv1DQuantizeConfig, Int8QuantizeConfig)
+    multi_level_configs = (
+        MultiLevelDepthwiseConv1DQuantizeConfig,
+        MultiLevelConv1DQuantizeConfig,
+    )

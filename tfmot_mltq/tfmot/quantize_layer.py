@@ -4,6 +4,7 @@ wrapped; levels in front of layers with multi-level weights.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import tensorflow as tf
@@ -18,32 +19,74 @@ from tfmot_mltq.tfmot.quantizers import ActivationRangeQuantizer
 
 
 class QuantizeActivation(tf_keras.layers.Layer):
-    """Int8 fake quantization of a tensor.
+    """Int8 fake quantization of a tensor, or of the tensors of a group that share one range.
 
     In the place of TFMOT's QuantizeLayer, which cannot be loaded from a .keras file: its build adds
-    its weights anew each time.
+    its weights anew each time. ``keras.quantize_activation`` is its twin.
+
+    Args:
+      sites: Places of the graph at which the layer is called.
     """
+
+    def __init__(self, sites: int = 1, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.sites = sites
 
     def build(self, input_shape: Any) -> None:
         """Adds the range, once."""
-        self._quantizer = ActivationRangeQuantizer()
+        self._quantizer = ActivationRangeQuantizer(sites=self.sites)
         self._range = self._quantizer.build(input_shape, "output", self)
         super().build(input_shape)
 
-    def call(self, inputs: Any, training: Any = None) -> Any:
-        """Quantizes a tensor; same shape and dtype out."""
+    def call(self, inputs: Any, site: int = 0, training: Any = None) -> Any:
+        """Quantizes a tensor at one place of the group; same shape and dtype out."""
         if training is None:
             training = tf_keras.backend.learning_phase()
         # The phase may be a tensor.
         return tfmot_utils.smart_cond(
             training,
-            lambda: self._quantizer(inputs, True, self._range),
-            lambda: self._quantizer(inputs, False, self._range),
+            lambda: self._quantizer(inputs, True, self._range, site),
+            lambda: self._quantizer(inputs, False, self._range, site),
         )
 
     def compute_output_shape(self, input_shape: Any) -> Any:
         """The shape of the input."""
         return input_shape
+
+    def get_config(self) -> dict[str, Any]:
+        """Keras configuration."""
+        config = super().get_config()
+        return config if self.sites == 1 else {**config, "sites": self.sites}
+
+
+class QuantizeFixedRange(tf_keras.layers.Layer):
+    """Int8 fake quantization of the output of an operator whose range TFLite fixes.
+
+    Args:
+      limits: Smallest and largest value of the range.
+    """
+
+    def __init__(self, limits: Sequence[float], **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.limits = tuple(limits)
+
+    def call(self, inputs: Any) -> Any:
+        """Quantizes a tensor; same shape and dtype out."""
+        return self._quantized(inputs)
+
+    @tf.autograph.experimental.do_not_convert
+    def _quantized(self, inputs: Any) -> Any:
+        if current_mode() is not SimulationMode.SIMULATE:
+            return tf.identity(inputs)  # TFLite's operator does it.
+        return tf.quantization.fake_quant_with_min_max_args(inputs, *self.limits)
+
+    def compute_output_shape(self, input_shape: Any) -> Any:
+        """The shape of the input."""
+        return input_shape
+
+    def get_config(self) -> dict[str, Any]:
+        """Keras configuration."""
+        return {**super().get_config(), "limits": list(self.limits)}
 
 
 class TernarizeActivation(tf_keras.layers.Layer):

@@ -17,11 +17,15 @@ from tensorflow_model_optimization.python.core.quantization.keras import (
 from tfmot_mltq.errors import UnsupportedModelError
 from tfmot_mltq.layout.graph import clone_layer, copy_weights
 from tfmot_mltq.layout.layer_kinds import check_activation_levels
-from tfmot_mltq.layout.names import scope_name
+from tfmot_mltq.layout.range_groups import RangeQuantizers, plan_ranges
 from tfmot_mltq.layout.tflite_layers import split_weights, tflite_layers
 from tfmot_mltq.tfmot import quantize_configs as configs
 from tfmot_mltq.tfmot.model_graph import GRAPHS, layers_tfmot_cannot_wrap
-from tfmot_mltq.tfmot.quantize_layer import QuantizeActivation, TernarizeActivation
+from tfmot_mltq.tfmot.quantize_layer import (
+    QuantizeActivation,
+    QuantizeFixedRange,
+    TernarizeActivation,
+)
 from tfmot_mltq.tfmot.quantize_registry import MultiLevelQuantizeRegistry
 from tfmot_mltq.tfmot.quantize_wrapper import MltqQuantizeWrapper
 from tfmot_mltq.tfmot.saved_wrapper import local_name
@@ -44,7 +48,7 @@ class MultiLevelQuantizeLayoutTransform(tfmot_quantize_layout_transform.Quantize
         configured: dict[str, configs.OutputQuantizeConfig] = {}
         simplified = self._replace_layers(model, layer_quantize_map, configured)
         # Nothing is left for TFMOT to wrap.
-        return _place_quantizers(simplified, configured), {}
+        return _place_quantizers(simplified, configured, self._registry), {}
 
     def _replace_layers(
         self,
@@ -64,12 +68,10 @@ class MultiLevelQuantizeLayoutTransform(tfmot_quantize_layout_transform.Quantize
                     "nothing of the MLTQ operators. Annotate it with mltq.quantize_annotate_layer, "
                     "or leave it without annotation to have it int8."
                 )
-            shape = layer.input_shape if len(layer._inbound_nodes) == 1 else None
-            parts, activation = tflite_layers(layer, shape, tf_keras)
-            for part, part_config in zip(parts, config.parts(), strict=True):
+            parts, activation = tflite_layers(layer, tf_keras)
+            own = config.parts()
+            for part, part_config in zip(parts[-len(own) :], own, strict=True):
                 configured[part.name] = part_config
-            for part in activation:
-                configured[part.name] = self._registry.get_quantize_config(part)
             copies.append((layer, parts))
             return [*parts, *activation]
 
@@ -79,17 +81,18 @@ class MultiLevelQuantizeLayoutTransform(tfmot_quantize_layout_transform.Quantize
         return replaced
 
 
-def _quantize_input(tensor: Any, name: str) -> Any:
-    return (
-        QuantizeActivation(name=scope_name(f"quantize_{name}"))(tensor)
-        if tensor.dtype.is_floating
-        else tensor
-    )
+def _place_quantizers(
+    model: Any,
+    configured: dict[str, configs.OutputQuantizeConfig],
+    registry: MultiLevelQuantizeRegistry,
+) -> Any:
+    """A copy of the model with every layer wrapped, and a range wherever TFLite stores a tensor.
 
-
-def _place_quantizers(model: Any, configured: dict[str, configs.OutputQuantizeConfig]) -> Any:
-    """A copy of the model with every layer wrapped, or followed by a quantizing layer."""
-    deferred = GRAPHS.layers_that_defer(model)
+    A range of one tensor is the output quantizer of its layer's wrapper, where it has one.
+    """
+    nodes = GRAPHS.nodes_in_order(model)
+    plan = plan_ranges(nodes, GRAPHS.layers_that_defer(model), _is_float)
+    quantizers = RangeQuantizers(plan, QuantizeActivation, QuantizeFixedRange)
     unwrappable = layers_tfmot_cannot_wrap(model)
     copies: list[tuple[Any, Any]] = []
 
@@ -97,26 +100,26 @@ def _place_quantizers(model: Any, configured: dict[str, configs.OutputQuantizeCo
         copy = clone_layer(layer)
         if layer.name in unwrappable:
             copies.append((layer, copy))
-            # Several outputs are parts of the input, as of tf.split, and keep its quantization.
-            if layer.name in deferred or isinstance(layer.output_shape, list):
-                return [copy]
-            return [copy, QuantizeActivation(name=f"quantize_{layer.name}")]
-        config = configured[layer.name]
-        if layer.name in deferred:
-            config = config.without_output()
-        wrapper = MltqQuantizeWrapper(copy, config, name_prefix="quant_")
+            return [copy, *quantizers.behind(layer.name)]
+        config = configured.get(layer.name) or registry.get_quantize_config(layer)
+        site = plan.sites.get(layer.name)
+        is_alone = site is not None and site.sites == 1
+        wrapper = MltqQuantizeWrapper(
+            copy, config if is_alone else config.without_output(), name_prefix="quant_"
+        )
         copies.append((layer, wrapper))
+        behind = [] if is_alone else quantizers.behind(layer.name)
         spec = getattr(config, "decomposition", None)
         if spec is None or not spec.activation_levels:
-            return [wrapper]
+            return [wrapper, *behind]
         check_activation_levels(layer, spec)
         name = f"ternarize_{layer.name}"
         ternarize = TernarizeActivation(
             spec.activation_levels, spec.kind, spec.activity_regularization, name=name
         )
-        return [ternarize, wrapper]
+        return [ternarize, wrapper, *behind]
 
-    placed = GRAPHS.rebuild(model, place, on_input=_quantize_input)
+    placed = GRAPHS.rebuild(model, place, on_input=quantizers.on_input)
     for layer, copy in copies:
         if isinstance(copy, MltqQuantizeWrapper):
             weights = copy.named_weights()
@@ -125,3 +128,7 @@ def _place_quantizers(model: Any, configured: dict[str, configs.OutputQuantizeCo
         else:
             copy_weights([(layer, copy)])
     return placed
+
+
+def _is_float(tensor: Any) -> bool:
+    return tensor.dtype.is_floating

@@ -10,7 +10,7 @@ from tensorflow_model_optimization.python.core.quantization.keras import (
 )
 
 from tfmot_mltq.decomposition import Decomposition
-from tfmot_mltq.layout.layer_kinds import kind_of, unsupported_reason
+from tfmot_mltq.layout.layer_kinds import SEPARABLE_LAYERS, kind_of, unsupported_reason
 from tfmot_mltq.tfmot import quantize_configs as configs
 from tfmot_mltq.tfmot.model_graph import takes_one_tensor
 
@@ -18,7 +18,9 @@ MULTI_LEVEL_CONFIGS: dict[str, type] = {
     "Conv2D": configs.MultiLevelConv2DQuantizeConfig,
     "Conv1D": configs.MultiLevelConv1DQuantizeConfig,
     "Dense": configs.MultiLevelDenseQuantizeConfig,
+    "DepthwiseConv1D": configs.MultiLevelDepthwiseConv1DQuantizeConfig,
     "DepthwiseConv2D": configs.MultiLevelDepthwiseConv2DQuantizeConfig,
+    "SeparableConv1D": configs.SeparableConv1DQuantizeConfig,
     "SeparableConv2D": configs.SeparableConv2DQuantizeConfig,
 }
 
@@ -26,6 +28,7 @@ _INT8_CONFIGS: dict[str, type] = {
     "Conv2D": configs.Int8QuantizeConfig,
     "Conv1D": configs.Int8QuantizeConfig,
     "Dense": configs.Int8DenseQuantizeConfig,
+    "DepthwiseConv1D": configs.Int8DepthwiseConv1DQuantizeConfig,
     "DepthwiseConv2D": configs.Int8DepthwiseConv2DQuantizeConfig,
 }
 
@@ -56,10 +59,8 @@ class MultiLevelQuantizeRegistry(tfmot_quantize_registry.QuantizeRegistry):
             and layer.name not in self._int8_layers
             and unsupported_reason(layer) is None
         )
-        if kind == "SeparableConv2D":
-            return configs.SeparableConv2DQuantizeConfig(
-                self._decomposition if multi_level else None
-            )
+        if kind in SEPARABLE_LAYERS:
+            return MULTI_LEVEL_CONFIGS[kind](self._decomposition if multi_level else None)
         if multi_level:
             return MULTI_LEVEL_CONFIGS[kind](self._decomposition)
         return _INT8_CONFIGS.get(kind, configs.OutputQuantizeConfig)()

@@ -150,52 +150,73 @@ class ActivationRangeQuantizer(tfmot_quantizers.MovingAverageQuantizer):
 
     Args:
       ema_decay: Decay of the moving average of the batch minima and maxima.
+      sites: Places of a group of tensors that share the range, which then holds the values of all.
     """
 
-    def __init__(self, ema_decay: float = 0.99) -> None:
+    def __init__(self, ema_decay: float = 0.99, sites: int = 1) -> None:
         super().__init__(num_bits=8, per_axis=False, symmetric=False, narrow_range=False)
         self.ema_decay = ema_decay
+        self.sites = sites
 
     def build(self, tensor_shape: Any, name: str, layer: Any) -> dict[str, Any]:
-        """Adds the range and whether it is set, as non-trainable scalar weights."""
-        variables = super().build(tensor_shape, name, layer)
-        variables["initialized_var"] = layer.add_weight(
-            name=f"{name}_initialized",
-            initializer=tf_keras.initializers.Zeros(),
-            trainable=False,
-            aggregation=tf.VariableAggregation.ONLY_FIRST_REPLICA,
-        )
-        return variables
+        """Adds the range and whether it is set, as non-trainable weights: scalars, or of shape
+        (sites,).
+        """
+        shape = () if self.sites == 1 else (self.sites,)
+        return {
+            f"{part}_var": layer.add_weight(
+                name=f"{name}_{part}",
+                shape=shape,
+                initializer=tf_keras.initializers.Zeros(),
+                trainable=False,
+                aggregation=aggregation,
+            )
+            for part, aggregation in (
+                ("min", tf.VariableAggregation.MEAN),
+                ("max", tf.VariableAggregation.MEAN),
+                ("initialized", tf.VariableAggregation.ONLY_FIRST_REPLICA),
+            )
+        }
 
     @tf.autograph.experimental.do_not_convert
-    def __call__(self, inputs: Any, training: Any, weights: Any, **kwargs: Any) -> tf.Tensor:
+    def __call__(
+        self, inputs: Any, training: Any, weights: Any, site: int = 0, **kwargs: Any
+    ) -> tf.Tensor:
         """Quantizes a tensor to 256 steps of the range."""
-        current = weights["min_var"], weights["max_var"]
-        initialized = weights["initialized_var"]
+        variables = [weights[f"{part}_var"] for part in ("min", "max", "initialized")]
         mode = current_mode()
         if mode is SimulationMode.EXPORT:
-            low, high = (tf.constant(numpy_value(limit)) for limit in current)
-            return tf.quantization.fake_quant_with_min_max_vars(inputs, low, high)
-        if mode is SimulationMode.CALIBRATE:
-            # Extremes of all batches. A pass starts with the range reset, see `calibrate`.
+            low, high, initialized = (np.atleast_1d(numpy_value(value)) for value in variables)
+            limits = int8_simulation.joined_range((low, high), initialized, np)
+            return tf.quantization.fake_quant_with_min_max_vars(inputs, *map(tf.constant, limits))
+        if mode is SimulationMode.CALIBRATE or training:
+            low, high, initialized = (
+                variable if self.sites == 1 else variable[site] for variable in variables
+            )
             batch = int8_simulation.batch_range(tf.stop_gradient(inputs), tnp)
-            new = int8_simulation.widened_range(current, initialized, batch, tnp)
-            self._set_range(weights, new)
-            return inputs
-        if training:
-            batch = int8_simulation.batch_range(tf.stop_gradient(inputs), tnp)
-            new = int8_simulation.moving_range(current, initialized, batch, self.ema_decay, tnp)
-            self._set_range(weights, new)
-            return tf.quantization.fake_quant_with_min_max_vars(inputs, *new)
-        quantized = tf.quantization.fake_quant_with_min_max_vars(inputs, *current)
-        return tf.where(initialized > 0, quantized, inputs)
+            if mode is SimulationMode.CALIBRATE:
+                # Extremes of all batches. A pass starts with the range reset, see `calibrate`.
+                new = int8_simulation.widened_range((low, high), initialized, batch, tnp)
+                self._set_range(variables, site, new)
+                return inputs
+            new = int8_simulation.moving_range((low, high), initialized, batch, self.ema_decay, tnp)
+            self._set_range(variables, site, new)
+            if self.sites == 1:
+                return tf.quantization.fake_quant_with_min_max_vars(inputs, *new)
+        low, high, initialized = map(tf.convert_to_tensor, variables)
+        if self.sites > 1:
+            low, high = int8_simulation.joined_range((low, high), initialized, tnp)
+        quantized = tf.quantization.fake_quant_with_min_max_vars(inputs, low, high)
+        return tf.where(tf.reduce_max(initialized) > 0, quantized, inputs)
 
-    @staticmethod
-    def _set_range(weights: Any, limits: Any) -> None:
-        weights["min_var"].assign(limits[0])
-        weights["max_var"].assign(limits[1])
-        weights["initialized_var"].assign(1.0)
+    def _set_range(self, variables: list[Any], site: int, limits: Any) -> None:
+        for variable, value in zip(variables, (*limits, tf.ones([])), strict=True):
+            if self.sites > 1:
+                old = tf.convert_to_tensor(variable)
+                value = int8_simulation.with_value_at(old, site, value, tnp)
+            variable.assign(value)
 
     def get_config(self) -> dict[str, Any]:
         """Keras configuration."""
-        return {"ema_decay": self.ema_decay}
+        config = {"ema_decay": self.ema_decay}
+        return config if self.sites == 1 else {**config, "sites": self.sites}

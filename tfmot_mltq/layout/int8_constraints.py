@@ -1,0 +1,116 @@
+"""What TFLite's int8 operators demand of the ranges of their inputs and outputs.
+
+The one table of these facts, by the kinds of Keras layers and operations that become such
+operators. ``layout.range_groups`` draws the conclusions for a graph.
+"""
+
+from __future__ import annotations
+
+import enum
+from typing import Any
+
+import numpy as np
+
+from tfmot_mltq.layout.layer_kinds import activation_name, is_a, kind_of
+
+
+class Constraint(enum.Enum):
+    """How an operator whose inputs and outputs share one scale makes its output.
+
+    MOVES: The output holds values of the inputs, or zeros. AVERAGES: It holds values between those
+    of the inputs. MIXES: It may hold other values too, such as a constant.
+    """
+
+    MOVES = enum.auto()
+    AVERAGES = enum.auto()
+    MIXES = enum.auto()
+
+
+# Layers of both frameworks, operations of Keras 3, and the functions that tf_keras makes layers of.
+_MOVES = frozenset({
+    # RESHAPE, and nothing at all
+    "ActivityRegularization", "AlphaDropout", "Dropout", "Flatten", "GaussianDropout",
+    "GaussianNoise", "Identity", "Reshape", "SpatialDropout1D", "SpatialDropout2D",
+    "SpatialDropout3D", "Copy", "ExpandDims", "Ravel", "Squeeze", "StopGradient",
+    "compat.v1.squeeze", "expand_dims", "identity", "reshape", "stop_gradient",
+    # CONCATENATION, PACK, SPLIT, SPLIT_V, UNPACK
+    "Concatenate", "ArraySplit", "Hstack", "Split", "Stack", "Unstack", "Vstack",
+    "concat", "split", "stack", "unstack",
+    # TRANSPOSE, REVERSE_V2, TILE, BROADCAST_TO, GATHER, SLICE, STRIDED_SLICE
+    "Permute", "RepeatVector", "Cropping1D", "Cropping2D", "Cropping3D", "UpSampling1D",
+    "UpSampling3D", "BroadcastTo", "CropImages", "Flip", "GetItem", "Moveaxis", "Repeat", "Roll",
+    "Slice", "Swapaxes", "Take", "Tile", "Transpose", "__operators__.getitem", "broadcast_to",
+    "compat.v1.gather", "compat.v1.transpose", "gather", "repeat", "reverse", "roll", "slice",
+    "tile", "transpose",
+    # PAD, SPACE_TO_DEPTH, DEPTH_TO_SPACE
+    "ZeroPadding1D", "ZeroPadding2D", "ZeroPadding3D", "PadImages",
+    "nn.depth_to_space", "nn.space_to_depth",
+    # MAX_POOL_2D, REDUCE_MAX, REDUCE_MIN
+    "GlobalMaxPooling1D", "GlobalMaxPooling2D", "GlobalMaxPooling3D", "MaxPooling1D",
+    "MaxPooling2D", "MaxPooling3D", "Amax", "Amin", "Max", "MaxPool", "Min", "math.reduce_max",
+    "math.reduce_min", "nn.max_pool", "nn.max_pool2d",
+    # Augmentation, which does nothing in inference
+    "RandomBrightness", "RandomContrast", "RandomFlip", "RandomRotation", "RandomTranslation",
+    "RandomZoom",
+})  # fmt: skip
+_AVERAGES = frozenset({
+    # AVERAGE_POOL_2D
+    "AveragePooling1D", "AveragePooling2D", "AveragePooling3D", "AveragePool", "nn.avg_pool",
+    "nn.avg_pool2d",
+    # RESIZE_BILINEAR, RESIZE_NEAREST_NEIGHBOR
+    "Resizing", "UpSampling2D", "Resize", "image.resize",
+})  # fmt: skip
+_MIXES = frozenset({
+    # MAXIMUM, MINIMUM, SELECT_V2, PADV2, MIRROR_PAD
+    "Maximum", "Minimum", "Where", "Pad", "compat.v1.pad", "math.maximum", "math.minimum", "pad",
+    "where",
+})  # fmt: skip
+_CONSTRAINTS = {
+    **dict.fromkeys(_MOVES, Constraint.MOVES),
+    **dict.fromkeys(_AVERAGES, Constraint.AVERAGES),
+    **dict.fromkeys(_MIXES, Constraint.MIXES),
+}
+
+# The outputs of these operators have a fixed scale and zero point: the range, in steps of it.
+_STEP_256, _STEP_128, _STEP_16 = 1 / 256, 1 / 128, 1 / 16
+_UNIT_RANGE = (0.0, 255 * _STEP_256)  # LOGISTIC, SOFTMAX
+_FIXED_RANGES = {
+    "sigmoid": _UNIT_RANGE,
+    "softmax": _UNIT_RANGE,
+    "tanh": (-128 * _STEP_128, 127 * _STEP_128),
+    "log_softmax": (-255 * _STEP_16, 0.0),
+}
+_FIXED_RANGE_KINDS = {
+    "Sigmoid": "sigmoid",
+    "math.sigmoid": "sigmoid",
+    "Softmax": "softmax",
+    "nn.softmax": "softmax",
+    "Tanh": "tanh",
+    "math.tanh": "tanh",
+    "LogSoftmax": "log_softmax",
+    "nn.log_softmax": "log_softmax",
+}
+
+
+def constraint_of(layer: Any) -> Constraint | None:
+    """What binds the ranges of a layer's inputs and outputs to each other; None for nothing."""
+    kind = kind_of(layer)
+    if _is_identity(layer):
+        return Constraint.MOVES
+    if kind in _CONSTRAINTS:
+        return _CONSTRAINTS[kind]
+    return next((c for kind, c in _CONSTRAINTS.items() if is_a(layer, (kind,))), None)
+
+
+def _is_identity(layer: Any) -> bool:
+    if kind_of(layer) == "Rescaling":
+        return bool(np.all(np.asarray(layer.scale) == 1) and not np.any(np.asarray(layer.offset)))
+    return is_a(layer, ("Activation",)) and activation_name(layer) == "linear"
+
+
+def fixed_range(layer: Any) -> tuple[float, float] | None:
+    """Smallest and largest value of an output whose scale TFLite fixes; None for other outputs."""
+    name = _FIXED_RANGE_KINDS.get(kind_of(layer))
+    if name is None and is_a(layer, ("Activation",)):
+        name = activation_name(layer)
+    return _FIXED_RANGES.get(name) if name else None
