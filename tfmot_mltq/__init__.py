@@ -40,6 +40,7 @@ _PUBLIC = {
     "potential_speedup": "tfmot_mltq.report.potential_speedup",
     "write_report": "tfmot_mltq.report.write_report",
     "convert": "tfmot_mltq.converter.convert",
+    "debug": "tfmot_mltq.verification.debug",
     "Interpreter": "tfmot_mltq.runtime.interpreter",
     "Decomposition": "tfmot_mltq.decomposition",
     "UnsupportedModelError": "tfmot_mltq.errors",

@@ -33,32 +33,26 @@ def calibrate(model: Any, representative_dataset: Any) -> None:
     before = model.get_weights()
     try:
         for flag in adapter.range_flags(model):
-            flag.assign(0.0)
+            flag.assign(np.zeros(flag.shape, np.float32))
         with simulation_mode(SimulationMode.CALIBRATE):
             run = adapter.inference(model)
-            for batch in representative.warned_if_few(_batches(model, representative_dataset)):
+            for batch in representative.warned_if_few(batches(model, representative_dataset)):
                 run(batch)
     except BaseException:
         model.set_weights(before)
         raise
 
 
-def check_first_batch(model: Any, representative_dataset: Any) -> None:
-    """Refuses a dataset that ``calibrate`` would refuse at its first batch.
+def is_calibrated(model: Any) -> bool:
+    """Whether every activation range was set, by training or by ``calibrate``."""
+    return all((flag.numpy() > 0).all() for flag in adapter_of(model).range_flags(model))
+
+
+def batches(model: Any, representative_dataset: Any) -> Iterator[list[np.ndarray]]:
+    """The batches of a representative dataset, checked, one array per input of the model.
 
     Raises:
       TypeError, ValueError: The dataset has a wrong form, shape or content.
     """
-    next(_batches(model, representative_dataset))
-
-
-def is_calibrated(model: Any) -> bool:
-    """Whether every activation range was set, by training or by ``calibrate``."""
-    return all(float(flag.numpy()) > 0 for flag in adapter_of(model).range_flags(model))
-
-
-def _batches(model: Any, representative_dataset: Any) -> Iterator[list[np.ndarray]]:
     names = adapter_of(model).GRAPHS.input_names(model)
-    return representative.batches(
-        representative_dataset, representative.input_specs(model, names)
-    )
+    return representative.batches(representative_dataset, representative.input_specs(model, names))

@@ -26,6 +26,7 @@ from tfmot_mltq.cost_model.predict import targets
 from tfmot_mltq.decomposition import KINDS, THRESHOLDS
 from tfmot_mltq.files import write_file
 from tfmot_mltq.frameworks import adapter_of
+from tfmot_mltq.verification.verify import DEFAULT_TOLERANCE
 
 FILES = "convert takes one model"
 FEWEST_FILES = MOST_FILES = 1
@@ -81,6 +82,20 @@ def define_flags(values: flags.FlagValues) -> None:
     flags.DEFINE_integer(
         "max_scratch_bytes", None, "Refuse layers that need more.", flag_values=values
     )
+    flags.DEFINE_enum(
+        "runtime", "tflm", ["tflm", "litert"],
+        "tflm refuses operators that TensorFlow Lite Micro lacks; litert leaves them.",
+        flag_values=values,
+    )  # fmt: skip
+    flags.DEFINE_bool(
+        "verify", True, "Refuse a result that computes something else than the model.",
+        flag_values=values,
+    )  # fmt: skip
+    flags.DEFINE_float(
+        "tolerance", DEFAULT_TOLERANCE,
+        "Largest difference that --verify allows, as a share of an output's range.",
+        flag_values=values,
+    )  # fmt: skip
 
 
 def run(values: flags.FlagValues, files: list[str]) -> None:
@@ -97,6 +112,9 @@ def run(values: flags.FlagValues, files: list[str]) -> None:
         optimize=values.optimize,
         target=values.target,
         max_scratch_bytes=values.max_scratch_bytes,
+        runtime=values.runtime,
+        verify=values.verify,
+        tolerance=values.tolerance,
     )
     write_file(output, tflite)
     mltq.summary(q, target=values.target, optimize=values.optimize)

@@ -14,6 +14,7 @@ COMMANDS = {
     "inspect": "The operators of a .tflite: bits, bytes, predicted instructions",
     "run": "A .tflite on data, on the operators that a microcontroller runs",
     "compare": "Two or more .tflite files on the same data",
+    "debug": "Each operator of a .tflite against the Keras model, worst first",
     "benchmark": "A .tflite on this machine and on emulated microcontrollers",
     "export": "A .tflite as C code for a microcontroller",
 }

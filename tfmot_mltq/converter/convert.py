@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import time
 import warnings
 from typing import Any
 
@@ -9,18 +11,31 @@ import numpy as np
 
 from tfmot_mltq import calibration, flatbuffer
 from tfmot_mltq.converter import rewrite
+from tfmot_mltq.converter.check_for_tflm import check_inputs, check_loads, check_operators
 from tfmot_mltq.converter.export_layer import export_layers
+from tfmot_mltq.converter.kept_samples import KeptSamples
 from tfmot_mltq.converter.match import filter_operators, match
+from tfmot_mltq.converter.recurrent import check_recurrent, settle_lstm
+from tfmot_mltq.converter.rewrite_elementwise import rewrite_elementwise
+from tfmot_mltq.converter.rewrite_for_tflm import quantize_byte_inputs, rewrite_for_tflm
 from tfmot_mltq.cost_model.choose_encodings import (
     DEFAULT_TARGET,
     check_optimize,
     choose_encodings,
 )
 from tfmot_mltq.cost_model.kernel_plan import Call
+from tfmot_mltq.errors import ConversionError
 from tfmot_mltq.frameworks import adapter_of, import_with_extra
 from tfmot_mltq.packing.format import BITWISE_ENCODINGS, ENCODINGS
 from tfmot_mltq.pruning.missed_sparsity import warn_of_missed_sparsity
 from tfmot_mltq.quantize import check_quantized
+from tfmot_mltq.verification.verify import DEFAULT_TOLERANCE
+from tfmot_mltq.verification.verify import verify as verify_conversion
+
+# Of the representative dataset: for ranges that only TensorFlow's converter finds, and to verify.
+_KEPT_SAMPLES = 100
+# Of the time of the conversion.
+_VERIFICATION_SHARE = 0.2
 
 
 def convert(
@@ -31,6 +46,9 @@ def convert(
     target: str = DEFAULT_TARGET,
     encoding: int | None = None,
     max_scratch_bytes: int | None = None,
+    runtime: str = "tflm",
+    verify: bool = True,
+    tolerance: float = DEFAULT_TOLERANCE,
 ) -> bytes:
     """Writes a quantized model as a .tflite whose layers run on the MLTQ operators.
 
@@ -53,6 +71,13 @@ def convert(
       max_scratch_bytes: Refuse a model with a layer that needs more scratch on the target. Scratch
         is part of the arena.
 
+      runtime: "tflm" for a file that runs on TensorFlow Lite Micro, and on LiteRT; "litert" for one
+        that may have operators which TensorFlow Lite Micro lacks.
+      verify: Run some samples, of the representative dataset or random ones, through the result and
+        through the model, and refuse a result that computes something else.
+      tolerance: Largest difference that ``verify`` allows, as a share of the range of an output on
+        the samples.
+
     Returns:
       The bytes of the .tflite file.
 
@@ -65,7 +90,10 @@ def convert(
         layer. Or Keras does not run on its TensorFlow backend.
       ImportError: TensorFlow is missing.
     """
+    start = time.monotonic()
     check_quantized(model)
+    if runtime not in ("tflm", "litert"):
+        raise ValueError(f"runtime must be 'tflm' or 'litert', got {runtime!r}.")
     known = ENCODINGS + BITWISE_ENCODINGS
     if encoding is not None and encoding not in known:
         raise ValueError(f"encoding must be one of {known}, got {encoding!r}.")
@@ -76,25 +104,39 @@ def convert(
     stock_int8 = import_with_extra(
         "tfmot_mltq.converter.stock_int8", ("tensorflow",), "tensorflow", "mltq.convert"
     ).stock_int8
-    if not calibration.is_calibrated(model):
-        if representative_dataset is None:
-            raise ValueError(
-                "The model has no int8 activation ranges yet: it was not trained after "
-                "quantize_model. Pass representative_dataset, some hundred typical inputs."
-            )
-        calibration.calibrate(model, representative_dataset)
-    elif representative_dataset is not None:
-        calibration.check_first_batch(model, representative_dataset)
+    kept = KeptSamples(_KEPT_SAMPLES)
+    if representative_dataset is not None:
+        batches = calibration.batches(model, representative_dataset)
+        if calibration.is_calibrated(model):
+            kept.fill(batches)
+        else:
+            calibration.calibrate(model, kept.watch(batches))
+    elif not calibration.is_calibrated(model):
+        raise ValueError(
+            "The model has no int8 activation ranges yet: it was not trained after "
+            "quantize_model. Pass representative_dataset, some hundred typical inputs."
+        )
 
     def choose(call: Call, planes: np.ndarray) -> list[int]:
         return choose_encodings(call, planes, optimize, target, encoding, max_scratch_bytes)
 
+    check_recurrent(model, kept.arrays)
     layers = export_layers(model)
-    stock = flatbuffer.load(stock_int8(adapter.GRAPHS.as_float32(model)))
+    simulated = adapter.GRAPHS.as_float32(model)
+    stock = _int8_operators(stock_int8(simulated))
+    if rewrite.float_operators(stock) and kept.arrays is not None:
+        with contextlib.suppress(ConversionError):  # TensorFlow cannot calibrate all operators
+            stock = _int8_operators(stock_int8(simulated, kept.arrays))
+    settle_lstm(stock)
+    if runtime == "tflm":
+        rewrite_for_tflm(stock)
     rewrite.replace_operators(stock, match(layers, filter_operators(stock)), choose)
     flatbuffer.name_interface(stock, adapter.GRAPHS.input_names(model))
     flatbuffer.drop_unused(stock)
     flatbuffer.shorten_names(stock)
+    check_inputs(stock)
+    if runtime == "tflm":
+        check_operators(stock)
     left_float = rewrite.float_operators(stock)
     if left_float:
         warnings.warn(
@@ -102,4 +144,24 @@ def convert(
             + ", ".join(left_float),
             stacklevel=2,
         )
-    return flatbuffer.save(stock)
+    tflite = flatbuffer.save(stock)
+    if runtime == "tflm":
+        check_loads(tflite)
+    if verify:
+        verify_conversion(
+            model,
+            tflite,
+            kept.arrays,
+            runtime=runtime,
+            tolerance=tolerance,
+            seconds=_VERIFICATION_SHARE * (time.monotonic() - start),
+        )
+    return tflite
+
+
+def _int8_operators(tflite: bytes) -> Any:
+    """The objects of a model, elementwise functions as one int8 operator each."""
+    stock = flatbuffer.load(tflite)
+    quantize_byte_inputs(stock)
+    rewrite_elementwise(stock)
+    return stock

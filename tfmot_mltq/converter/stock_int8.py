@@ -3,21 +3,30 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 import tensorflow as tf
 
 from tfmot_mltq import flatbuffer
+from tfmot_mltq.converter.fused_lstm import call_to_trace
 from tfmot_mltq.errors import ConversionError
 from tfmot_mltq.frameworks import adapter_of
 from tfmot_mltq.native_output import capture_stderr
 from tfmot_mltq.simulation_mode import SimulationMode, simulation_mode
 
 
-def stock_int8(model: Any) -> bytes:
+def stock_int8(model: Any, samples: Sequence[np.ndarray] | None = None) -> bytes:
     """TensorFlow's own int8 conversion of a quantized and calibrated model.
 
     The batch size is 1: with a free one, reshapes are computed at run time by extra operators.
+
+    Args:
+      model: The model.
+      samples: Inputs, one array for each with the batch first. With them, TensorFlow finds ranges
+        for tensors that the model has none for: those inside of layers that are several operators.
+        The ranges of the model stay as they are.
 
     Raises:
       ConversionError: An input has no fixed shape, or TensorFlow's converter failed.
@@ -34,8 +43,10 @@ def stock_int8(model: Any) -> bytes:
         shape = (1, *tensor.shape[1:])
         specs.append(tf.TensorSpec(shape, tensor.dtype, name=flatbuffer.input_key(index)))
 
+    call = call_to_trace(model)
+
     def run(*inputs: Any) -> list[Any]:
-        return adapter.GRAPHS.flat_call(model, inputs)
+        return call(inputs)
 
     with simulation_mode(SimulationMode.EXPORT):
         function = tf.function(run, input_signature=specs).get_concrete_function()
@@ -49,6 +60,12 @@ def stock_int8(model: Any) -> bytes:
     converter.inference_output_type = tf.int8
     # One scale per tensor, as the int8 Dense layers simulate.
     converter._experimental_disable_per_channel_quantization_for_dense_layers = True
+    if samples is not None:
+        keys = [flatbuffer.input_key(index) for index in range(len(specs))]
+        converter.representative_dataset = lambda: (
+            dict(zip(keys, (value[None] for value in sample), strict=True))
+            for sample in zip(*samples, strict=True)
+        )
     try:
         # The converter's native part logs its settings; what matters comes in the exception.
         with capture_stderr(), warnings.catch_warnings():

@@ -7,6 +7,7 @@ from tfmot_mltq.keras.prune import prune
 from tfmot_mltq.keras.quantize import annotate, quantize
 from tfmot_mltq.keras.quantized_layers import (
     activation_levels,
+    as_inputs,
     bake_weights,
     check_convertible,
     fused_batch_norm,
@@ -15,10 +16,12 @@ from tfmot_mltq.keras.quantized_layers import (
     is_pruned,
     is_quantized,
     multi_level_layer,
+    output_quantization,
     plain_layer,
     pruned_layers,
     range_flags,
     tf_variables,
+    to_numpy,
 )
 
 __all__ = [
@@ -26,6 +29,7 @@ __all__ = [
     "Distiller",
     "activation_levels",
     "annotate",
+    "as_inputs",
     "bake_weights",
     "check_convertible",
     "fused_batch_norm",
@@ -35,10 +39,12 @@ __all__ = [
     "is_pruned",
     "is_quantized",
     "multi_level_layer",
+    "output_quantization",
     "plain_layer",
     "prune",
     "pruned_layers",
     "quantize",
     "range_flags",
     "tf_variables",
+    "to_numpy",
 ]

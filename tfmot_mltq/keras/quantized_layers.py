@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import keras
@@ -11,8 +11,9 @@ import numpy as np
 
 from tfmot_mltq.activation_levels import ActivationLevels
 from tfmot_mltq.errors import ConversionError
+from tfmot_mltq.int8_simulation import scale_and_zero_point
 from tfmot_mltq.keras.eager_value import eager_value
-from tfmot_mltq.keras.quantize_activation import QuantizeActivation
+from tfmot_mltq.keras.quantize_activation import QuantizeActivation, QuantizeFixedRange
 from tfmot_mltq.keras.quantize_annotate import QuantizeAnnotate
 from tfmot_mltq.keras.ternarize_activation import TernarizeActivation
 from tfmot_mltq.keras.weight_layers import (
@@ -100,7 +101,7 @@ def fused_batch_norm(layer: Any, reader: Any) -> BatchNorm | None:
 
 def plain_layer(layer: Any) -> Any | None:
     """An unbuilt layer of the plain model for a layer of a quantized one; None if it goes."""
-    if isinstance(layer, (QuantizeActivation, TernarizeActivation)):
+    if isinstance(layer, (QuantizeActivation, QuantizeFixedRange, TernarizeActivation)):
         return None
     if isinstance(layer, SimulatedKernel):
         return layer.plain()
@@ -142,3 +143,25 @@ def check_convertible(model: Any) -> None:
 def tf_variables(model: Any) -> list[Any]:
     """What a traced call of the model needs to be kept alive."""
     return [variable.value for variable in model.variables]
+
+
+def as_inputs(model: Any, arrays: Iterable[np.ndarray]) -> list[Any]:
+    """Arrays as tensors of the types that a model takes."""
+    return [
+        keras.ops.convert_to_tensor(array, dtype=tensor.dtype)
+        for array, tensor in zip(arrays, model.inputs, strict=True)
+    ]
+
+
+def to_numpy(tensor: Any) -> np.ndarray:
+    """The value of a tensor."""
+    return keras.ops.convert_to_numpy(tensor)
+
+
+def output_quantization(layer: Any) -> tuple[float, int] | None:
+    """Scale and zero point of what a layer gives; None if it does not quantize its output."""
+    if isinstance(layer, QuantizeFixedRange):
+        return scale_and_zero_point(*layer.limits)
+    if isinstance(layer, QuantizeActivation):
+        return scale_and_zero_point(*layer.limits())
+    return None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import numpy as np
@@ -13,6 +13,7 @@ from tensorflow_model_optimization.python.core.quantization.keras import (
 )
 
 from tfmot_mltq.activation_levels import ActivationLevels
+from tfmot_mltq.int8_simulation import joined_range, scale_and_zero_point
 from tfmot_mltq.layout.graph import clone_layer, copy_weights
 from tfmot_mltq.layout.layer_kinds import KERNEL_LAYERS, kind_of
 from tfmot_mltq.layout.multi_level_layer import BatchNorm, MultiLevelLayer, batch_norm_affine
@@ -21,7 +22,11 @@ from tfmot_mltq.tfmot.model_graph import GRAPHS
 from tfmot_mltq.tfmot.pruning_variables import kernel_state
 from tfmot_mltq.tfmot.pruning_wrapper import PruneLowMagnitude
 from tfmot_mltq.tfmot.quantize_configs import MultiLevelQuantizeConfig, WeightsQuantizeConfig
-from tfmot_mltq.tfmot.quantize_layer import QuantizeActivation, TernarizeActivation
+from tfmot_mltq.tfmot.quantize_layer import (
+    QuantizeActivation,
+    QuantizeFixedRange,
+    TernarizeActivation,
+)
 from tfmot_mltq.tfmot.quantize_wrapper import MltqQuantizeWrapper
 from tfmot_mltq.tfmot.saved_wrapper import SavedWrapper, local_name
 
@@ -117,7 +122,7 @@ def fused_batch_norm(layer: Any, reader: Any) -> BatchNorm | None:
 
 def plain_layer(layer: Any) -> Any | None:
     """An unbuilt layer of the plain model for a layer of a quantized one; None if it goes."""
-    if isinstance(layer, (QuantizeActivation, TernarizeActivation)):
+    if isinstance(layer, (QuantizeActivation, QuantizeFixedRange, TernarizeActivation)):
         return None
     return clone_layer(inner_layer(layer))
 
@@ -169,3 +174,37 @@ def tf_variables(model: Any) -> list[tf.Variable]:
 
 def check_convertible(model: Any) -> None:
     """Every tf_keras model runs on TensorFlow, which ``convert`` needs."""
+
+
+def as_inputs(model: Any, arrays: Iterable[np.ndarray]) -> list[Any]:
+    """Arrays as tensors of the types that a model takes."""
+    return [
+        tf.cast(tf.constant(array), tensor.dtype)
+        for array, tensor in zip(arrays, model.inputs, strict=True)
+    ]
+
+
+def to_numpy(tensor: Any) -> np.ndarray:
+    """The value of a tensor."""
+    return tensor.numpy()
+
+
+def output_quantization(layer: Any) -> tuple[float, int] | None:
+    """Scale and zero point of what a layer gives; None if it does not quantize its output."""
+    if isinstance(layer, QuantizeFixedRange):
+        return scale_and_zero_point(*layer.limits)
+    variables = (
+        {
+            weight.name.partition(":")[0].rpartition("output_")[2]: weight
+            for weight in layer.non_trainable_weights
+            if "output_" in weight.name
+        }
+        if is_quantized(layer)
+        else {}
+    )
+    if {"min", "max", "initialized"} <= set(variables):
+        low, high, initialized = (
+            np.atleast_1d(variables[part].numpy()) for part in ("min", "max", "initialized")
+        )
+        return scale_and_zero_point(*joined_range((low, high), initialized, np))
+    return None

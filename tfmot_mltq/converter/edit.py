@@ -1,0 +1,153 @@
+"""Adding tensors and operators to the schema objects of a model, and removing what is dead."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from ai_edge_litert import schema_py_generated as schema
+
+_TYPES = {
+    np.dtype(np.int8): schema.TensorType.INT8,
+    np.dtype(np.uint8): schema.TensorType.UINT8,
+    np.dtype(np.int32): schema.TensorType.INT32,
+}
+
+
+def quantization_of(tensor: Any) -> tuple[float, int]:
+    """Scale and zero point of a tensor that has one of each."""
+    return float(tensor.quantization.scale[0]), int(tensor.quantization.zeroPoint[0])
+
+
+def add_constant(
+    model: Any, values: np.ndarray, name: str, scales: np.ndarray | None = None, axis: int = 0
+) -> int:
+    """Adds a constant tensor to the main subgraph and returns its number.
+
+    Args:
+      model: ``ModelT``.
+      values: int8, uint8 or int32.
+      name: Of the tensor.
+      scales: Of a quantized constant with zero points of 0, shape (size of the axis,).
+      axis: The axis that the scales belong to.
+    """
+    tensors = model.subgraphs[0].tensors
+    model.buffers.append(schema.BufferT())
+    model.buffers[-1].data = np.frombuffer(values.tobytes(), np.uint8)
+    tensor = schema.TensorT()
+    tensor.name = name
+    tensor.shape = list(values.shape)
+    tensor.type = _TYPES[values.dtype]
+    tensor.buffer = len(model.buffers) - 1
+    if scales is not None:
+        tensor.quantization = schema.QuantizationParametersT()
+        tensor.quantization.scale = scales.astype(np.float32)
+        tensor.quantization.zeroPoint = np.zeros(scales.size, np.int64)
+        tensor.quantization.quantizedDimension = axis
+    tensors.append(tensor)
+    return len(tensors) - 1
+
+
+def add_tensor_like(model: Any, index: int, shape: Sequence[int], name: str) -> int:
+    """Adds a tensor of the type and scale of another one, and returns its number."""
+    tensors = model.subgraphs[0].tensors
+    tensor = schema.TensorT()
+    tensor.name = name
+    tensor.shape = list(shape)
+    tensor.type = tensors[index].type
+    tensor.buffer = 0
+    tensor.quantization = tensors[index].quantization
+    tensors.append(tensor)
+    return len(tensors) - 1
+
+
+def custom_operator(
+    model: Any, name: str, version: int, inputs: Sequence[int], outputs: Sequence[int]
+) -> Any:
+    """A custom operator, not yet part of a subgraph."""
+    return _operator(
+        _operator_code(model, schema.BuiltinOperator.CUSTOM, version, name), inputs, outputs
+    )
+
+
+def builtin_operator(
+    model: Any,
+    name: str,
+    version: int,
+    inputs: Sequence[int],
+    outputs: Sequence[int],
+    options: Any,
+) -> Any:
+    """An operator of TFLite, not yet part of a subgraph.
+
+    Args:
+      model: ``ModelT``.
+      name: As in the schema.
+      version: Of the operator.
+      inputs: Numbers of tensors.
+      outputs: Numbers of tensors.
+      options: Object such as ``ReshapeOptionsT``.
+    """
+    code = getattr(schema.BuiltinOperator, name)
+    operator = _operator(_operator_code(model, code, version, None), inputs, outputs)
+    union = type(options).__name__.removesuffix("T")
+    operator.builtinOptionsType = getattr(schema.BuiltinOptions, union)
+    operator.builtinOptions = options
+    return operator
+
+
+def reshape(model: Any, source: int, target: int) -> Any:
+    """A RESHAPE of a tensor to the shape of another one."""
+    shape = np.asarray(model.subgraphs[0].tensors[target].shape, np.int32)
+    options = schema.ReshapeOptionsT()
+    options.newShape = shape.tolist()
+    sizes = add_constant(model, shape, f"shape_of_{target}")
+    return builtin_operator(model, "RESHAPE", 1, [source, sizes], [target], options)
+
+
+def replace(subgraph: Any, old: Sequence[Any], new: Sequence[Any]) -> None:
+    """Puts operators in the place of others, where the last of these stood."""
+    at = next(i for i, operator in enumerate(subgraph.operators) if operator is old[-1])
+    before = [o for o in subgraph.operators[:at] if not any(o is gone for gone in old)]
+    subgraph.operators = [*before, *new, *subgraph.operators[at + 1 :]]
+
+
+def _operator(code: int, inputs: Sequence[int], outputs: Sequence[int]) -> Any:
+    operator = schema.OperatorT()
+    operator.opcodeIndex = code
+    operator.inputs, operator.outputs = list(inputs), list(outputs)
+    return operator
+
+
+def _operator_code(model: Any, builtin: int, version: int, custom: str | None) -> int:
+    for index, code in enumerate(model.operatorCodes):
+        have = code.customCode.decode() if isinstance(code.customCode, bytes) else code.customCode
+        is_same = max(code.builtinCode, code.deprecatedBuiltinCode) == builtin
+        if is_same and code.version == version and have == custom:
+            return index
+    code = schema.OperatorCodeT()
+    code.builtinCode = builtin
+    code.deprecatedBuiltinCode = min(
+        builtin, schema.BuiltinOperator.PLACEHOLDER_FOR_GREATER_OP_CODES
+    )
+    code.customCode = custom
+    code.version = version
+    model.operatorCodes.append(code)
+    return len(model.operatorCodes) - 1
+
+
+def drop_dead_operators(subgraph: Any, is_effective: Any = lambda operator: False) -> None:
+    """Removes operators whose outputs nothing reads, in place.
+
+    Args:
+      subgraph: ``SubGraphT``, operators in order.
+      is_effective: Whether an operator does more than to make its outputs.
+    """
+    needed = {int(index) for index in subgraph.outputs}
+    kept = []
+    for operator in reversed(subgraph.operators):
+        if is_effective(operator) or needed & {int(index) for index in operator.outputs}:
+            kept.append(operator)
+            needed.update(int(index) for index in operator.inputs)
+    subgraph.operators = kept[::-1]

@@ -1,0 +1,228 @@
+"""Writing what TensorFlow Lite Micro lacks, or computes otherwise, as operators that it has.
+
+In place, in the objects of a model, and with the same values.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+from ai_edge_litert import schema_py_generated as schema
+
+from tfmot_mltq import flatbuffer
+from tfmot_mltq.converter import edit
+
+
+def quantize_byte_inputs(model: Any) -> None:
+    """Makes int8 inputs, of scale 1, of uint8 ones that the model casts to float.
+
+    TensorFlow Lite Micro's CAST takes no uint8. The values 0 to 255 are -128 to 127 then, which is
+    what its users hand in for a quantized image anyway.
+    """
+    subgraph = model.subgraphs[0]
+    for index in map(int, subgraph.inputs):
+        tensor = subgraph.tensors[index]
+        readers = [o for o in subgraph.operators if index in set(map(int, o.inputs))]
+        if tensor.type != schema.TensorType.UINT8 or not all(
+            _casts_to_float(model, reader) for reader in readers
+        ):
+            continue
+        tensor.type = schema.TensorType.INT8
+        tensor.quantization = schema.QuantizationParametersT()
+        tensor.quantization.scale = np.ones(1, np.float32)
+        tensor.quantization.zeroPoint = np.array([-128], np.int64)
+        for reader in readers:
+            options = schema.DequantizeOptionsT()
+            new = edit.builtin_operator(model, "DEQUANTIZE", 2, [index], reader.outputs, options)
+            edit.replace(subgraph, [reader], [new])
+
+
+def _casts_to_float(model: Any, operator: Any) -> bool:
+    output = model.subgraphs[0].tensors[operator.outputs[0]]
+    name = flatbuffer.operator_name(model, operator)
+    return name == "CAST" and output.type == schema.TensorType.FLOAT32
+
+
+def rewrite_for_tflm(model: Any) -> None:
+    """Rewrites the operators of the main subgraph that TensorFlow Lite Micro cannot run as such."""
+    subgraph = model.subgraphs[0]
+    for operator in list(subgraph.operators):
+        rewrite = _REWRITES.get(flatbuffer.operator_name(model, operator))
+        if rewrite is not None and any(operator is held for held in subgraph.operators):
+            rewrite(model, operator)
+    edit.drop_dead_operators(subgraph)
+
+
+def _tile(model: Any, operator: Any) -> None:
+    """TILE, as Keras lowers the repetition of pixels: RESIZE_NEAREST_NEIGHBOR, or copies joined."""
+    chain = _chain_of_copies(model, operator)
+    source, target = int(chain[0].inputs[0]), int(chain[-1].outputs[0])
+    shapes = [list(map(int, model.subgraphs[0].tensors[i].shape)) for i in (source, target)]
+    image = _as_image(shapes[0])
+    factors = image and _upsampling(image, _moved_indices(model, chain, shapes[0]))
+    if not factors:
+        _join_copies(model, operator)
+        return
+    larger = [1, image[1] * factors[0], image[2] * factors[1], image[3]]
+    operators = []
+    name = flatbuffer.tensor_name(model.subgraphs[0].tensors[target])
+    if image != shapes[0]:
+        start = edit.add_tensor_like(model, source, image, f"{name}/as_image")
+        operators.append(edit.reshape(model, source, start))
+        source = start
+    end = target
+    if larger != shapes[1]:
+        end = edit.add_tensor_like(model, target, larger, f"{name}/image")
+    size = edit.add_constant(model, np.asarray(larger[1:3], np.int32), f"{name}/size")
+    options = schema.ResizeNearestNeighborOptionsT()
+    options.alignCorners = options.halfPixelCenters = False
+    operators.append(
+        edit.builtin_operator(model, "RESIZE_NEAREST_NEIGHBOR", 2, [source, size], [end], options)
+    )
+    if end != target:
+        operators.append(edit.reshape(model, end, target))
+    edit.replace(model.subgraphs[0], chain, operators)
+
+
+def _chain_of_copies(model: Any, operator: Any) -> list[Any]:
+    """The RESHAPE and TILE operators around one, each of which alone reads the one before it."""
+    subgraph = model.subgraphs[0]
+    outputs = set(map(int, subgraph.outputs))
+
+    def readers(index: int) -> list[Any]:
+        return [o for o in subgraph.operators if index in set(map(int, o.inputs))]
+
+    def is_copy(candidate: Any) -> bool:
+        return flatbuffer.operator_name(model, candidate) in ("RESHAPE", "TILE")
+
+    chain = [operator]
+    while (index := int(chain[-1].outputs[0])) not in outputs:
+        following = readers(index)
+        if len(following) != 1 or not is_copy(following[0]):
+            break
+        chain.append(following[0])
+    while len(readers(index := int(chain[0].inputs[0]))) == 1:
+        makers = [o for o in subgraph.operators if index in set(map(int, o.outputs))]
+        if not makers or not is_copy(makers[0]):
+            break
+        chain.insert(0, makers[0])
+    return chain
+
+
+def _as_image(shape: Sequence[int]) -> list[int] | None:
+    if len(shape) == 4:
+        return list(shape)
+    return [1, shape[1], 1, shape[2]] if len(shape) == 3 else None
+
+
+def _moved_indices(model: Any, chain: Sequence[Any], shape: Sequence[int]) -> np.ndarray:
+    """Which element of the input of a chain each element of its output is."""
+    tensors = model.subgraphs[0].tensors
+    indices = np.arange(math.prod(shape)).reshape(shape)
+    for operator in chain:
+        if flatbuffer.operator_name(model, operator) == "TILE":
+            indices = np.tile(indices, flatbuffer.constant(model, tensors[operator.inputs[1]]))
+        else:
+            indices = indices.reshape(list(tensors[operator.outputs[0]].shape))
+    return indices.ravel()
+
+
+def _upsampling(image: Sequence[int], moved: np.ndarray) -> tuple[int, int] | None:
+    """How often rows and columns are repeated to give elements in an order; None if not so."""
+    indices = np.arange(math.prod(image)).reshape(image)
+    factor = moved.size // indices.size
+    for rows in range(1, factor + 1):
+        columns = factor // rows
+        if rows * columns == factor:
+            repeated = indices.repeat(rows, 1).repeat(columns, 2)
+            if np.array_equal(repeated.ravel(), moved):
+                return rows, columns
+    return None
+
+
+def _join_copies(model: Any, operator: Any) -> None:
+    """TILE as CONCATENATION of copies, axis by axis."""
+    subgraph = model.subgraphs[0]
+    source, target = int(operator.inputs[0]), int(operator.outputs[0])
+    multiples = flatbuffer.constant(model, subgraph.tensors[operator.inputs[1]])
+    axes = [axis for axis, multiple in enumerate(multiples) if multiple > 1]
+    shape = list(map(int, subgraph.tensors[source].shape))
+    operators = []
+    for axis in axes:
+        shape[axis] *= int(multiples[axis])
+        joined = target
+        if axis != axes[-1]:
+            name = f"{flatbuffer.tensor_name(subgraph.tensors[target])}/axis_{axis}"
+            joined = edit.add_tensor_like(model, target, shape, name)
+        options = schema.ConcatenationOptionsT()
+        options.axis = axis
+        copies = [source] * int(multiples[axis])
+        operators.append(
+            edit.builtin_operator(model, "CONCATENATION", 2, copies, [joined], options)
+        )
+        source = joined
+    if not axes:
+        operators = [edit.reshape(model, source, target)]
+    edit.replace(subgraph, [operator], operators)
+
+
+def _resize_nearest(model: Any, operator: Any) -> None:
+    """RESIZE_NEAREST_NEIGHBOR by centres of pixels, which TensorFlow Lite Micro takes for corners:
+    the same by corners where that moves the same pixels, else a GATHER of rows and one of columns.
+    """
+    subgraph = model.subgraphs[0]
+    options = operator.builtinOptions
+    source, target = int(operator.inputs[0]), int(operator.outputs[0])
+    shapes = [list(map(int, subgraph.tensors[i].shape)) for i in (source, target)]
+    wanted, by_corners = (
+        [
+            _nearest(size, new_size, options.alignCorners, centres)
+            for size, new_size in zip(shapes[0][1:3], shapes[1][1:3], strict=True)
+        ]
+        for centres in (options.halfPixelCenters, False)
+    )
+    if all(map(np.array_equal, wanted, by_corners)):
+        options.halfPixelCenters = False
+        return
+    rows_shape = [shapes[0][0], shapes[1][1], *shapes[0][2:]]
+    name = flatbuffer.tensor_name(subgraph.tensors[target])
+    rows = edit.add_tensor_like(model, target, rows_shape, f"{name}/rows")
+    operators = []
+    for axis, (read, made) in enumerate(((source, rows), (rows, target)), start=1):
+        gather = schema.GatherOptionsT()
+        gather.axis, gather.batchDims = axis, 0
+        indices = edit.add_constant(model, wanted[axis - 1], f"{name}/indices_{axis}")
+        operators.append(edit.builtin_operator(model, "GATHER", 2, [read, indices], [made], gather))
+    edit.replace(subgraph, [operator], operators)
+
+
+def _nearest(size: int, new_size: int, align_corners: bool, centres: bool) -> np.ndarray:
+    """The pixels of a row that a row of another size is made of, as TFLite's kernel rounds."""
+    scale = np.float32(size) / np.float32(new_size)
+    if align_corners and new_size > 1:
+        scale = np.float32(size - 1) / np.float32(new_size - 1)
+    at = (np.arange(new_size, dtype=np.float32) + np.float32(0.5 if centres else 0)) * scale
+    picked = np.floor(at + np.float32(0.5)) if align_corners else np.floor(at)
+    return np.clip(picked, 0, size - 1).astype(np.int32)
+
+
+def _select(model: Any, operator: Any) -> None:
+    """SELECT is SELECT_V2 without broadcasting."""
+    tensors = model.subgraphs[0].tensors
+    shapes = [list(tensors[i].shape) for i in (*operator.inputs, *operator.outputs)]
+    if all(shape == shapes[0] for shape in shapes):
+        options = schema.SelectV2OptionsT()
+        new = edit.builtin_operator(
+            model, "SELECT_V2", 1, operator.inputs, operator.outputs, options
+        )
+        edit.replace(model.subgraphs[0], [operator], [new])
+
+
+_REWRITES: dict[str, Callable[[Any, Any], None]] = {
+    "RESIZE_NEAREST_NEIGHBOR": _resize_nearest,
+    "SELECT": _select,
+    "TILE": _tile,
+}

@@ -1,0 +1,1 @@
+"""Whether a converted model computes what the quantized Keras model computes, and where not."""

@@ -1,0 +1,178 @@
+"""The check at the end of a conversion: the runtimes against the quantized Keras model."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from tfmot_mltq.errors import ConversionError, RuntimeUnavailableError
+from tfmot_mltq.frameworks import adapter_of
+from tfmot_mltq.runtime.interpreter import Interpreter
+from tfmot_mltq.runtime.tensor_details import TensorDetails
+from tfmot_mltq.verification.operator_errors import OperatorError, operator_errors
+
+# Largest difference of an output, as a share of the range of its values on the samples. Right
+# conversions of deep networks are off by up to a twentieth, wrong ones by a third and more.
+DEFAULT_TOLERANCE = 0.15
+# What rounding may always do, in steps of the output.
+_ROUNDING_STEPS = 4
+_SAMPLES = 8
+_LEAST_SAMPLES = 2
+# Share of the samples that may be of another class, where that is no tie in the Keras model.
+_OTHER_CLASSES = 0.1
+# Twice what rounding may do: to the one value, and to the other.
+_TIE_STEPS = 2 * _ROUNDING_STEPS
+# An operator at which the two part.
+_PARTING_STEPS = 8
+_PARTING_SNR = 25.0
+
+
+def verify(
+    model: Any,
+    tflite: bytes,
+    samples: Sequence[np.ndarray] | None,
+    *,
+    runtime: str,
+    tolerance: float,
+    seconds: float,
+) -> None:
+    """Runs samples through a converted model, and refuses it if it computes something else.
+
+    Args:
+      model: The quantized Keras model.
+      tflite: What it was converted to.
+      samples: Real inputs, one array for each with the batch first; None takes random ones from
+        the ranges of the inputs.
+      runtime: "tflm" runs both runtimes, as far as they are installed; "litert" that one.
+      tolerance: Largest difference of an output, as a share of the range of its values.
+      seconds: Samples are left out that would take longer; two are run in any case.
+
+    Raises:
+      ConversionError: A runtime refuses the model, or the outputs differ too much, or are the same
+        for all samples; names the operator and the layer.
+    """
+    end = time.monotonic() + seconds
+    litert = Interpreter(tflite, "litert")
+    if samples is None:
+        samples = _random_inputs(litert.input_details)
+    samples = [array[:_SAMPLES] for array in samples]
+    expected = _keras_outputs(model, samples)
+    _check_not_constant(expected, samples, litert.output_details)
+    runs = [("litert", litert)]
+    if runtime == "tflm":
+        with contextlib.suppress(RuntimeUnavailableError):  # x86-64 Linux alone has it
+            runs.insert(0, ("tflm", Interpreter(tflite, "tflm")))
+    for name, interpreter in runs:
+        found = _run(interpreter, samples, end)
+        for details, want, have in zip(interpreter.output_details, expected, found, strict=True):
+            problem = _difference(details, want[: len(have)], have, tolerance)
+            if problem:
+                raise ConversionError(
+                    f"The converted model does not compute what the quantized Keras model computes:"
+                    f" {problem} on {name}. "
+                    + _where(model, tflite, [array[:_LEAST_SAMPLES] for array in samples], name)
+                    + " Pass verify=False to convert it all the same, and mltq.debug lists the "
+                    "errors of all operators; please report models that should work."
+                )
+
+
+def _random_inputs(inputs: Sequence[TensorDetails]) -> list[np.ndarray]:
+    rng = np.random.default_rng(0)
+    arrays = []
+    for details in inputs:
+        shape = (_SAMPLES, *details.shape[1:])
+        if details.dtype == np.int8 and details.scale:
+            arrays.append(details.dequantize(rng.integers(-128, 128, shape, dtype=np.int8)))
+        else:
+            # Numbers of an embedding, of which not even the range is known.
+            arrays.append(rng.integers(0, 2, shape).astype(details.dtype))
+    return arrays
+
+
+def _keras_outputs(model: Any, samples: Sequence[np.ndarray]) -> list[np.ndarray]:
+    adapter = adapter_of(model)
+    outputs = adapter.GRAPHS.flat_call(model, adapter.as_inputs(model, samples))
+    return [np.asarray(adapter.to_numpy(output), np.float32) for output in outputs]
+
+
+def _run(interpreter: Interpreter, samples: Sequence[np.ndarray], end: float) -> list[np.ndarray]:
+    collected: list[list[np.ndarray]] = []
+    for number in range(len(samples[0])):
+        if number >= _LEAST_SAMPLES and time.monotonic() > end:
+            break
+        sample = [array[number : number + 1] for array in samples]
+        outputs = interpreter.predict(sample if len(sample) > 1 else sample[0])
+        collected.append(outputs if isinstance(outputs, list) else [outputs])
+    return [np.concatenate(values) for values in zip(*collected, strict=True)]
+
+
+def _check_not_constant(
+    expected: Sequence[np.ndarray],
+    samples: Sequence[np.ndarray],
+    outputs: Sequence[TensorDetails],
+) -> None:
+    """Refuses a model with a dead output: no comparison could find a fault in it."""
+    if not any((array != array[:1]).any() for array in samples):
+        return
+    for details, want in zip(outputs, expected, strict=True):
+        if (want == want[:1]).all():
+            raise ConversionError(
+                f"The output '{details.name}' of the quantized Keras model is the same for all "
+                f"{len(want)} samples, so that the conversion cannot be verified. If the model is "
+                "meant to be so, pass verify=False; else look for weights that are all zero, or a "
+                "representative dataset without variety."
+            )
+
+
+def _difference(
+    details: TensorDetails, want: np.ndarray, have: np.ndarray, tolerance: float
+) -> str | None:
+    """What is wrong with an output; None if nothing is."""
+    want, have = want.astype(np.float64), have.reshape(want.shape).astype(np.float64)
+    difference = np.abs(have - want)
+    span = float(want.max() - want.min())
+    step = details.scale
+    largest = float(difference.max())
+    allowed = tolerance * span
+    if tolerance > 0:
+        allowed = max(allowed, _ROUNDING_STEPS * step)
+    if not largest <= allowed:
+        steps = f" ({largest / step:.0f} steps of 255)" if step else ""
+        return (
+            f"the output '{details.name}' is off by up to {largest:.4g}{steps}, "
+            f"{largest / span if span else 1:.0%} of its range on {len(want)} samples (tolerance "
+            f"{tolerance:.0%})"
+        )
+    if want.ndim == 2 and want.shape[1] > 1:
+        rows = np.arange(len(want))
+        margins = want.max(1) - want[rows, have.argmax(1)]
+        others = int((margins > max(_TIE_STEPS * step, 1e-6)).sum())
+        if others > max(1, _OTHER_CLASSES * len(want)):
+            return (
+                f"the output '{details.name}' gives {others} of {len(want)} samples another class"
+            )
+    return None
+
+
+def _where(model: Any, tflite: bytes, samples: Sequence[np.ndarray], runtime: str) -> str:
+    compared = [
+        error for error in operator_errors(model, tflite, samples, runtime) if error.snr is not None
+    ]
+    if not compared:
+        return "No operator could be compared with a layer."
+    parting = [error for error in compared if _parts(error)]
+    worst = parting[0] if parting else min(compared, key=lambda error: error.snr)
+    unit = " steps" if worst.scale else ""
+    return (
+        f"The first operator where the two part is number {worst.number}, {worst.op} "
+        f"'{worst.tensor}', of layer '{worst.layer}': off by up to {worst.largest:.4g}{unit}, "
+        f"{worst.snr:.1f} dB. Replace that layer by others."
+    )
+
+
+def _parts(error: OperatorError) -> bool:
+    return error.snr < _PARTING_SNR and (error.largest > _PARTING_STEPS or not error.scale)
