@@ -106,8 +106,8 @@ def name_interface(model: Any, input_names: Sequence[str]) -> None:
     TensorFlow's converter keeps neither. What it keeps is the signature, in which the inputs are
     called ``input_key(index)`` and the outputs ``output_0``, ``output_1``, ...
     """
-    subgraph = model.subgraphs[0]
     signature = model.signatureDefs[0]
+    subgraph = model.subgraphs[signature.subgraphIndex]
 
     def by_name(entries: Any) -> dict[str, Any]:
         return {
@@ -146,8 +146,9 @@ def drop_unused(model: Any) -> None:
 
     A tensor costs RAM on the device even when no operator uses it.
     """
-    for subgraph in model.subgraphs:
-        _drop_unused_tensors(model, subgraph)
+    for index, subgraph in enumerate(model.subgraphs):
+        signatures = [s for s in model.signatureDefs or [] if s.subgraphIndex == index]
+        _drop_unused_tensors(subgraph, signatures)
     codes = [op.opcodeIndex for subgraph in model.subgraphs for op in subgraph.operators]
     new_code = _renumbering(codes)
     model.operatorCodes = [model.operatorCodes[old] for old in new_code]
@@ -169,7 +170,7 @@ def _renumbering(used: Iterable[int]) -> dict[int, int]:
     return {old: new for new, old in enumerate(sorted(set(used)))}
 
 
-def _drop_unused_tensors(model: Any, subgraph: Any) -> None:
+def _drop_unused_tensors(subgraph: Any, signatures: Sequence[Any]) -> None:
     used = [*subgraph.inputs, *subgraph.outputs]
     for op in subgraph.operators:
         for indices in (op.inputs, op.outputs, op.intermediates):
@@ -187,6 +188,6 @@ def _drop_unused_tensors(model: Any, subgraph: Any) -> None:
         op.inputs = renumber(op.inputs)
         op.outputs = renumber(op.outputs)
         op.intermediates = renumber(op.intermediates)
-    for signature in model.signatureDefs or []:
+    for signature in signatures:
         for entry in [*(signature.inputs or []), *(signature.outputs or [])]:
             entry.tensorIndex = new_index[entry.tensorIndex]

@@ -46,6 +46,7 @@ class Interpreter:
                 model = file.read()
         details = read_details(bytes(model))
         self._inputs, self._outputs = details.inputs, details.outputs
+        self._has_state = details.has_state
         self._runtime: Any
         if runtime == "tflm":
             self._runtime = TflmRuntime(bytes(model), details)
@@ -76,6 +77,9 @@ class Interpreter:
     def invoke(self, *inputs: np.ndarray) -> list[np.ndarray]:
         """One inference on the integers of the tensors.
 
+        What a recurrent layer remembers lives on to the next call, as on a device: call ``reset``
+        where a new sequence begins.
+
         Args:
           *inputs: One array per input, with the dtype and shape of its tensor.
 
@@ -95,8 +99,15 @@ class Interpreter:
                 )
         return self._runtime.run([np.ascontiguousarray(value) for value in inputs])
 
+    def reset(self) -> None:
+        """Forgets the state of recurrent layers, as before the first ``invoke``."""
+        if self._has_state:
+            self._runtime.reset()
+
     def predict(self, x: Any) -> Any:
         """Inference on a batch of samples, like ``keras.Model.predict``.
+
+        Samples are independent of each other: the state of recurrent layers is reset before each.
 
         Args:
           x: Array with the batch first; a list of arrays (or a mapping of input name to array) for
@@ -115,6 +126,7 @@ class Interpreter:
         ]
         results: list[list[np.ndarray]] = [[] for _ in self._outputs]
         for sample in range(len(arrays[0])):
+            self.reset()
             outputs = self._runtime.run(
                 [
                     np.ascontiguousarray(array[sample : sample + 1]).reshape(details.shape)

@@ -55,3 +55,7 @@ class LiteRtRuntime:
             self._interpreter.set_tensor(index, value)
         self._interpreter.invoke()
         return [self._interpreter.get_tensor(index) for index in self._output_indices]
+
+    def reset(self) -> None:
+        """Sets the variables of the model, such as the state of an LSTM, to zero."""
+        self._interpreter.reset_all_variables()

@@ -56,11 +56,18 @@ class TensorDetails:
 
 @dataclasses.dataclass(frozen=True)
 class ModelDetails:
-    """Inputs, outputs, and an upper bound of the arena that the model needs."""
+    """What a runtime has to know of a model.
+
+    Attributes:
+      inputs, outputs: Of the model.
+      arena_bound: Upper bound of the arena that the model needs, in bytes.
+      has_state: Whether variables live from one inference to the next, such as those of an LSTM.
+    """
 
     inputs: list[TensorDetails]
     outputs: list[TensorDetails]
     arena_bound: int
+    has_state: bool
 
 
 def read_details(tflite: bytes) -> ModelDetails:
@@ -75,6 +82,7 @@ def read_details(tflite: bytes) -> ModelDetails:
         inputs=[_details(subgraph.tensors[index]) for index in subgraph.inputs],
         outputs=[_details(subgraph.tensors[index]) for index in subgraph.outputs],
         arena_bound=_arena_bound(model),
+        has_state=any(t.isVariable for subgraph in model.subgraphs for t in subgraph.tensors),
     )
 
 

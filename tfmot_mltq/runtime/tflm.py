@@ -81,6 +81,10 @@ class TflmRuntime:
         self._interpreter.invoke()
         return [self._interpreter.get_output(index) for index in range(self._outputs)]
 
+    def reset(self) -> None:
+        """Sets the variables of the model, such as the state of an LSTM, to zero."""
+        self._interpreter.reset()
+
     def arena_bytes(self) -> int:
         """Arena that the model takes, as TensorFlow Lite Micro reports it."""
         with capture_stderr() as messages:
