@@ -374,10 +374,11 @@ def test_names_that_tensorflow_takes(name, expected):
 @pytest.mark.parametrize("name", ["my image", "größe (1)"])
 def test_names_with_any_characters(name):
     odd = ["my layer", "größe (2)", "_x", "层", "a.b:c", "a.b_c", "-a", "x" * 300]
+    keras_3.utils.set_random_seed(3)
     layers = keras_3.layers
     inputs = x = keras_3.Input((4, 4, 3), name=name)
     for layer in ["first", *odd]:
-        x = layers.Conv2D(4, 1, activation="relu", name=layer)(x)
+        x = layers.Conv2D(4, 1, name=layer)(x)
     x = layers.Dense(4, activation="softmax", name="last")(layers.Flatten()(x))
     q = mltq.quantize_model(keras_3.Model(inputs, x, name=name))
     assert agrees(q, IMAGES[:, :4, :4])
@@ -397,13 +398,12 @@ def test_names_of_tf_keras_models():
     assert agrees(mltq.quantize_model(tf_keras.Model(inputs, x, name="my model")))
 
 
-@pytest.mark.parametrize("kind", ["separable", "activation", "offset", "range", "levels", "input"])
+@pytest.mark.parametrize("kind", ["separable", "activation", "range", "levels", "input"])
 def test_names_that_are_made_up_collide_with_none(keras, kind):
     layers = keras.layers
     layer, name = {
         "separable": lambda: (layers.SeparableConv2D(4, 3, name="x"), "x_depthwise"),
         "activation": lambda: (layers.Conv2D(4, 3, activation="sigmoid", name="x"), "x_sigmoid"),
-        "offset": lambda: (layers.Rescaling(2.0, 1.0, name="x"), "x_scale"),
         "range": lambda: (layers.Conv2D(4, 3, name="x"), "quantize_x"),
         "levels": lambda: (layers.Conv2D(4, 3, name="x"), "ternarize_x"),
         "input": lambda: (layers.Conv2D(4, 3, name="x"), "quantize_image"),
