@@ -316,6 +316,15 @@ def test_layers_of_a_user_are_quantized(keras):
     assert agrees(mltq.quantize_model(network(keras, scaling(keras)(2.0))))
 
 
+def test_layers_that_wrap_others_are_quantized(keras):
+    layers = keras.layers
+    dense = layers.Dense(8, name="inner one" if keras is keras_3 else "inner")
+    between = [layers.TimeDistributed(dense), layers.Lambda(lambda x: x * 0.5)]
+    annotated = mltq.quantize_annotate_layer(layers.Conv2D(8, 1))
+    assert agrees(mltq.quantize_model(network(keras, *between)))
+    assert agrees(mltq.quantize_apply(network(keras, annotated, *between)))
+
+
 def test_layers_without_a_complete_configuration_are_named(keras):
     class Forgetful(scaling(keras)):
         def get_config(self):

@@ -307,7 +307,9 @@ class Consumers:
 def _apply(layers: list[Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     if not layers:
         return args[0]
-    outputs = layers[0](*args, **kwargs)
+    # Keras 3 notes mask=None for a layer that takes a mask; what stands for it may take none.
+    given = {name: value for name, value in kwargs.items() if name != "mask" or value is not None}
+    outputs = layers[0](*args, **given)
     for following in layers[1:]:
         outputs = following(outputs)
     return outputs
