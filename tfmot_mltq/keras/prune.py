@@ -7,7 +7,7 @@ from typing import Any
 
 from tfmot_mltq.keras.model_graph import GRAPHS
 from tfmot_mltq.keras.weight_layers import PRUNED_CLASSES, SimulatedKernel, copy_all_weights
-from tfmot_mltq.layout.graph import clone_layer
+from tfmot_mltq.layout.clone_layer import clone_layer
 from tfmot_mltq.layout.layer_kinds import kind_of
 from tfmot_mltq.pruning.pruning_spec import PruningSpec
 

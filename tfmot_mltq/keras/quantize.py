@@ -20,7 +20,7 @@ from tfmot_mltq.keras.weight_layers import (
     MULTI_LEVEL_CLASSES,
     copy_all_weights,
 )
-from tfmot_mltq.layout.graph import clone_layer
+from tfmot_mltq.layout.clone_layer import clone_layer
 from tfmot_mltq.layout.layer_kinds import (
     check_activation_levels,
     kind_of,

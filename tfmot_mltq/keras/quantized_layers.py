@@ -21,7 +21,7 @@ from tfmot_mltq.keras.weight_layers import (
     QuantizedKernel,
     SimulatedKernel,
 )
-from tfmot_mltq.layout.graph import clone_layer, copy_weights
+from tfmot_mltq.layout.clone_layer import clone_layer, copy_weights
 from tfmot_mltq.layout.layer_kinds import kind_of
 from tfmot_mltq.layout.multi_level_layer import BatchNorm, MultiLevelLayer, batch_norm_affine
 from tfmot_mltq.pruning.pruned_layer import PrunedLayer

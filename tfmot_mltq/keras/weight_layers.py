@@ -21,7 +21,7 @@ from tfmot_mltq.decomposition import Decomposition, KernelState
 from tfmot_mltq.keras.array_namespace import array_namespace
 from tfmot_mltq.keras.eager_value import eager_value
 from tfmot_mltq.keras.saved_layer import SavedLayer
-from tfmot_mltq.layout.graph import copy_weights
+from tfmot_mltq.layout.clone_layer import copy_weights
 from tfmot_mltq.layout.layer_kinds import KERNEL_LAYERS
 from tfmot_mltq.pruning.check_started import check_started
 from tfmot_mltq.pruning.pruning_spec import PruningSpec, as_pruning_spec

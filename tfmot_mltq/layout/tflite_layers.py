@@ -5,7 +5,7 @@ from __future__ import annotations
 from types import ModuleType
 from typing import Any
 
-from tfmot_mltq.layout.graph import clone_layer
+from tfmot_mltq.layout.clone_layer import clone_layer
 from tfmot_mltq.layout.layer_kinds import (
     SEPARABLE_LAYERS,
     activation_is_separate,

@@ -8,7 +8,8 @@ from typing import Any
 
 from tfmot_mltq.errors import UnsupportedModelError
 from tfmot_mltq.frameworks import adapter_of
-from tfmot_mltq.layout.graph import Graphs, check_weights, clone_layer, first_and_last
+from tfmot_mltq.layout.clone_layer import clone_layer
+from tfmot_mltq.layout.graph import Graphs, check_weights, first_and_last
 from tfmot_mltq.layout.layer_kinds import unsupported_reason
 from tfmot_mltq.layout.output_positions import output_positions
 from tfmot_mltq.layout.tflite_layers import split_weights, without_separable

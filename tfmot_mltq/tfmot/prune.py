@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from tfmot_mltq.layout.graph import clone_layer
+from tfmot_mltq.layout.clone_layer import clone_layer
 from tfmot_mltq.pruning.pruning_spec import PruningSpec
 from tfmot_mltq.tfmot.custom_objects import quantize_scope
 from tfmot_mltq.tfmot.model_graph import GRAPHS

@@ -10,7 +10,7 @@ import tf_keras
 
 from tfmot_mltq.decomposition import Decomposition
 from tfmot_mltq.errors import UnsupportedModelError
-from tfmot_mltq.layout.graph import clone_layer, copy_weights
+from tfmot_mltq.layout.clone_layer import clone_layer, copy_weights
 from tfmot_mltq.layout.layer_kinds import kind_of
 from tfmot_mltq.tfmot.custom_objects import quantize_scope
 from tfmot_mltq.tfmot.kept_lambda import kept

@@ -15,7 +15,7 @@ from tensorflow_model_optimization.python.core.quantization.keras import (
 )
 
 from tfmot_mltq.errors import UnsupportedModelError
-from tfmot_mltq.layout.graph import clone_layer, copy_weights
+from tfmot_mltq.layout.clone_layer import clone_layer, copy_weights
 from tfmot_mltq.layout.layer_kinds import check_activation_levels
 from tfmot_mltq.layout.range_groups import RangeQuantizers, plan_ranges
 from tfmot_mltq.layout.tflite_layers import split_weights, tflite_layers

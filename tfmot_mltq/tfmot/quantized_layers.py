@@ -14,7 +14,7 @@ from tensorflow_model_optimization.python.core.quantization.keras import (
 
 from tfmot_mltq.activation_levels import ActivationLevels
 from tfmot_mltq.int8_simulation import joined_range, scale_and_zero_point
-from tfmot_mltq.layout.graph import clone_layer, copy_weights
+from tfmot_mltq.layout.clone_layer import clone_layer, copy_weights
 from tfmot_mltq.layout.layer_kinds import KERNEL_LAYERS, kind_of
 from tfmot_mltq.layout.multi_level_layer import BatchNorm, MultiLevelLayer, batch_norm_affine
 from tfmot_mltq.pruning.pruned_layer import PrunedLayer
