@@ -219,7 +219,7 @@ def test_export_for_boards(kind, runtime, folder, tmp_path):
     assert main(["export", tflite(folder), *flags]) == 0
     expected = "library.properties" if kind == "arduino" else "CMakeLists.txt"
     assert (output / expected).exists()
-    assert list(output.rglob("golden.h"))
+    assert list(output.rglob("model_golden.h"))
 
 
 @pytest.mark.parametrize(("limit", "what"), [("--flash=100", "constants"), ("--ram=100", "arena")])

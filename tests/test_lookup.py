@@ -106,7 +106,7 @@ def test_exported_code(table, rng, tmp_path):
     y = mltq.Interpreter(model).invoke(x)[0]
     np.testing.assert_array_equal(y, other[table[x.astype(int) + 128].astype(int) + 128])
     folder = tmp_path / "project"
-    LAYOUTS["c"](plan_c_project(model), "model").write(folder, (x, y))
+    LAYOUTS["c"](plan_c_project(model), "model").write(folder, ([x], [y]))
     program = tmp_path / "program"
     flags = ["-std=c99", "-Wall", "-Wextra", "-Wconversion", "-Werror", f"-I{folder}"]
     flags += ["-fsanitize=address,undefined", "-fno-sanitize-recover=all"]

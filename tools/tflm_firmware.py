@@ -17,7 +17,6 @@ import pathlib
 import sys
 import tempfile
 
-import numpy as np
 from absl import app, flags
 from rich.console import Console
 from rich.progress import track
@@ -26,6 +25,7 @@ from rich.table import Table
 import tfmot_mltq as mltq
 from tfmot_mltq.emulation.targets import DEVICE, TARGETS, DeviceError
 from tfmot_mltq.export.c_project import plan_c_project
+from tfmot_mltq.export.golden import Golden, golden_outputs, random_inputs
 from tfmot_mltq.export.project import Project
 from tfmot_mltq.export.tflm_project import plan_tflm_project
 
@@ -87,7 +87,7 @@ def tflm_sources(tree: pathlib.Path) -> list[pathlib.Path]:
 
 
 def run_program(
-    core: str, project: Project, golden: tuple[np.ndarray, np.ndarray], flags: list[str],
+    core: str, project: Project, golden: Golden, flags: list[str],
     others: list[pathlib.Path], folder: pathlib.Path,
 ) -> Program:  # fmt: skip
     """Builds an exported project with its main function and other objects, and runs it."""
@@ -156,12 +156,9 @@ def main(argv):
     console.print(table)
 
 
-def golden(tflite: bytes) -> tuple[np.ndarray, np.ndarray]:
-    """A random input, and the output for it on this machine."""
-    interpreter = mltq.Interpreter(tflite)
-    shape = interpreter.input_details[0].shape
-    x = np.random.default_rng(0).integers(-128, 128, shape, dtype=np.int8)
-    return x, interpreter.invoke(x)[0]
+def golden(tflite: bytes) -> Golden:
+    """Random inputs, and the outputs for them on this machine."""
+    return golden_outputs(mltq.Interpreter(tflite), random_inputs(tflite))
 
 
 if __name__ == "__main__":

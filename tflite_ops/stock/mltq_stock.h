@@ -95,6 +95,117 @@ typedef struct {
 void mltq_stock_softmax_s8(const MltqSoftmax* softmax, int32_t rows, int32_t size,
                            const int8_t* input, int8_t* output);
 
+/* Two inputs, each with one value where the output has several: sizes of the output, and how far
+ * the next value of an input is, outermost first; 0 where an input has one value. */
+#define MLTQ_BROADCAST_RANK 4
+typedef struct {
+  int32_t size[MLTQ_BROADCAST_RANK];
+  int32_t stride[2][MLTQ_BROADCAST_RANK];
+} MltqBroadcast;
+
+/* ADD and SUB of inputs with other shapes than the output. */
+void mltq_stock_add_broadcast_s8(const MltqAdd* add, const MltqBroadcast* broadcast,
+                                 const int8_t* first, const int8_t* second, int8_t* output);
+void mltq_stock_sub_s8(const MltqAdd* add, const MltqBroadcast* broadcast, const int8_t* first,
+                       const int8_t* second, int8_t* output);
+
+/* output = clamp(factor * (x - z) * (x' - z') + output zero point) */
+typedef struct {
+  int32_t offset[2];
+  MltqFixedPoint factor;
+  int32_t output_offset;
+  int32_t activation_min;
+  int32_t activation_max;
+} MltqMul;
+
+void mltq_stock_mul_s8(const MltqMul* mul, const MltqBroadcast* broadcast, const int8_t* first,
+                       const int8_t* second, int8_t* output);
+
+/* Of the int8 values; all tensors have one scale. */
+void mltq_stock_maximum_s8(const MltqBroadcast* broadcast, const int8_t* first,
+                           const int8_t* second, int8_t* output);
+void mltq_stock_minimum_s8(const MltqBroadcast* broadcast, const int8_t* first,
+                           const int8_t* second, int8_t* output);
+
+/* The second input is the slope of negative values. */
+typedef struct {
+  int32_t offset[2];
+  MltqFixedPoint positive_factor;
+  MltqFixedPoint negative_factor;
+  int32_t output_offset;
+} MltqPrelu;
+
+void mltq_stock_prelu_s8(const MltqPrelu* prelu, const MltqBroadcast* broadcast,
+                         const int8_t* input, const int8_t* slopes, int8_t* output);
+
+/* Every input position adds filter (output channels, filter_h, filter_w, input channels) to a
+ * window of the output; otherwise as conv_2d. Dilation is 1. */
+void mltq_stock_transpose_conv_2d_s8(const MltqWindow* window, const MltqWeights* weights,
+                                     const int8_t* input, int8_t* output);
+
+/* Axes that an output keeps, and axes that are reduced to one value: sizes, and how far the next
+ * value of the input is, outermost first. */
+#define MLTQ_REDUCE_RANK 3
+typedef struct {
+  int32_t kept_size[MLTQ_REDUCE_RANK];
+  int32_t kept_stride[MLTQ_REDUCE_RANK];
+  int32_t reduced_size[MLTQ_REDUCE_RANK];
+  int32_t reduced_stride[MLTQ_REDUCE_RANK];
+} MltqReduce;
+
+/* SUM and MEAN: factor * (sum of x - z) + output zero point; the factor of MEAN divides by the
+ * number of values. `sum_offset` is -z times that number. */
+void mltq_stock_sum_s8(const MltqReduce* reduce, MltqFixedPoint factor, int32_t sum_offset,
+                       int32_t output_offset, const int8_t* input, int8_t* output);
+void mltq_stock_reduce_max_s8(const MltqReduce* reduce, const int8_t* input, int8_t* output);
+void mltq_stock_reduce_min_s8(const MltqReduce* reduce, const int8_t* input, int8_t* output);
+
+/* Values that move: sizes of the part that is copied, and how far the next value is in the input
+ * and in the output, outermost first. Slices, transpositions and concatenations are such copies;
+ * tensors begin at the first value. */
+#define MLTQ_COPY_RANK 5
+typedef struct {
+  int32_t size[MLTQ_COPY_RANK];
+  int32_t input_stride[MLTQ_COPY_RANK];
+  int32_t output_stride[MLTQ_COPY_RANK];
+  int32_t input_begin;
+  int32_t output_begin;
+} MltqCopy;
+
+void mltq_stock_copy_s8(const MltqCopy* copy, const int8_t* input, int8_t* output);
+void mltq_stock_fill_s8(int8_t value, int32_t size, int8_t* output);
+
+/* Images whose height and width change; the rows and columns of the input for those of the output
+ * come from the exporter, since TensorFlow Lite computes them in floating point. */
+typedef struct {
+  int32_t batches;
+  int32_t input_h;
+  int32_t input_w;
+  int32_t output_h;
+  int32_t output_w;
+  int32_t channels;
+} MltqResize;
+
+void mltq_stock_resize_nearest_neighbor_s8(const MltqResize* resize, const uint16_t* rows,
+                                           const uint16_t* columns, const int8_t* input,
+                                           int8_t* output);
+
+/* A place between two rows or columns: `part` / 1024 of the way from the lower to the upper. */
+typedef struct {
+  uint16_t lower;
+  uint16_t upper;
+  int16_t part;
+} MltqBetween;
+
+void mltq_stock_resize_bilinear_s8(const MltqResize* resize, const MltqBetween* rows,
+                                   const MltqBetween* columns, const int8_t* input, int8_t* output);
+
+/* Real values to int8, halves away from zero, and back. */
+void mltq_stock_quantize_s8(float scale, int32_t zero_point, int32_t size, const float* input,
+                            int8_t* output);
+void mltq_stock_dequantize_s8(float scale, int32_t zero_point, int32_t size, const int8_t* input,
+                              float* output);
+
 #ifdef __cplusplus
 }
 #endif

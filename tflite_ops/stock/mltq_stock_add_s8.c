@@ -3,7 +3,7 @@
 #define LEFT_SHIFT 20
 
 static int32_t scaled(const MltqAdd* add, int which, int8_t value) {
-  return mltq_fixed_point_multiply((value + add->offset[which]) * (1 << LEFT_SHIFT),
+  return mltq_fixed_point_multiply((value + add->offset[which]) * (INT32_C(1) << LEFT_SHIFT),
                                    add->factor[which]);
 }
 

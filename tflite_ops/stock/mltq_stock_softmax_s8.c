@@ -18,7 +18,7 @@ static int32_t shift_left(int32_t value, int bits) {
 static int32_t exp_of_quarter(int32_t x) {
   const int32_t exp_of_center = 1895147668; /* exp(-1/8) */
   const int32_t third = 715827883;
-  const int32_t t = x + (1 << 28);
+  const int32_t t = x + (INT32_C(1) << 28);
   const int32_t t2 = mltq_fixed_point_high_product(t, t);
   const int32_t t3 = mltq_fixed_point_high_product(t2, t);
   const int32_t t4 = mltq_fixed_point_high_product(t2, t2);
@@ -33,13 +33,14 @@ static int32_t exp_of_quarter(int32_t x) {
 static int32_t exp_of_negative(int32_t x) {
   static const int32_t factors[] = {1672461947, 1302514674, 790015084, 290630308,
                                     39332535,   720401,     242}; /* k from -2 to 4 */
-  const int32_t quarter = 1 << 24;
+  const int32_t quarter = INT32_C(1) << 24;
   if (x == 0) return INT32_MAX;
   const int32_t part = (x & (quarter - 1)) - quarter;
   const int32_t rest = part - x;
   int32_t result = exp_of_quarter(shift_left(part, DIFFERENCE_BITS));
   for (int i = 0; i < 7; i++) {
-    if ((rest & (1 << (24 + i))) != 0) result = mltq_fixed_point_high_product(result, factors[i]);
+    if ((rest & (INT32_C(1) << (24 + i))) != 0)
+      result = mltq_fixed_point_high_product(result, factors[i]);
   }
   return result;
 }
@@ -50,7 +51,7 @@ static int32_t reciprocal_of_one_plus(int32_t x) {
   /* 48/17 - 32/17 * d, as Q2 */
   int32_t y = 1515870810 + mltq_fixed_point_high_product(half_denominator, -1010580540);
   for (int i = 0; i < 3; i++) {
-    const int32_t error = (1 << 29) - mltq_fixed_point_high_product(half_denominator, y);
+    const int32_t error = (INT32_C(1) << 29) - mltq_fixed_point_high_product(half_denominator, y);
     y += shift_left(mltq_fixed_point_high_product(y, error), 2);
   }
   return shift_left(y, 1);

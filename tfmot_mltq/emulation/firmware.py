@@ -6,10 +6,9 @@ import dataclasses
 import pathlib
 import tempfile
 
-import numpy as np
-
 from tfmot_mltq.emulation.targets import DEVICE, TARGETS, DeviceError
 from tfmot_mltq.export.c_project import plan_c_project
+from tfmot_mltq.export.golden import golden_outputs, random_inputs
 from tfmot_mltq.runtime.interpreter import Interpreter
 
 
@@ -43,13 +42,10 @@ def run_firmware(name: str, tflite: bytes) -> Firmware:
     """
     target = TARGETS[name]
     project = plan_c_project(tflite)
-    interpreter = Interpreter(tflite)
-    shape = interpreter.input_details[0].shape
-    x = np.random.default_rng(0).integers(-128, 128, shape, dtype=np.int8)
-    y = interpreter.invoke(x)[0]
+    golden = golden_outputs(Interpreter(tflite), random_inputs(tflite))
     with tempfile.TemporaryDirectory() as folder:
         code = pathlib.Path(folder, "project")
-        project.write(code, golden=(x, y))
+        project.write(code, golden)
         sources = sorted(code.rglob("*.c"))
         includes = [f"-I{code}", f"-I{DEVICE}"]
         program = pathlib.Path(folder, "firmware.elf")

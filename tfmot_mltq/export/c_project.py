@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
-import dataclasses
+import zlib
+from collections.abc import Mapping
 from typing import Any
 
+from tfmot_mltq.c_sources import c_sources
 from tfmot_mltq.cost_model.kernel_work import count_planes, scratch_bytes
+from tfmot_mltq.export.c_code import Layer, Place, Scratch, array_body
 from tfmot_mltq.export.memory_plan import ALIGNMENT, Buffer, plan_memory
 from tfmot_mltq.export.needed_sources import needed_core, needed_stock
 from tfmot_mltq.export.project import Project, check_name
-from tfmot_mltq.export.step import Step, Tensor, read_steps
+from tfmot_mltq.export.reader import Step, Tensor
+from tfmot_mltq.export.step import Steps, read_steps
 from tfmot_mltq.report.tflite_operators import TfliteOperator, read_operators
 
 # A file runs on all targets, so its scratch is the most that any of the kernels needs.
 _KERNELS = ("portable", "dsp", "helium")
+_C_TYPES = {"int8": "int8_t", "float32": "float"}
 
 
 def plan_c_project(
@@ -21,107 +26,139 @@ def plan_c_project(
 ) -> Project:
     """A model as C code that runs without an interpreter.
 
-    It has no heap and no global that changes: the caller holds its memory in a struct.
+    It has no heap and no global that changes: the caller holds its memory in a struct. All of its
+    functions begin with the name, those of the operators too, so that the code of several models
+    can be part of one program.
 
     Args:
-      tflite: The model: int8, with one input and one output, and the operators of
-        ``export.step``.
+      tflite: The model: int8, inputs and outputs may be float32, and the operators of
+        ``export.operators``.
       name: Prefix of the functions and name of the files, a C identifier.
       source: What comments name as the source.
 
     Raises:
       ValueError: The name is no C identifier, or the bytes are no TFLite model.
       ConversionError: The model cannot run without the interpreter.
+      RuntimeUnavailableError: It has a function such as LOGISTIC, of which TensorFlow Lite Micro
+        gives the values, and its Python package is not installed.
     """
     check_name(name)
-    steps, tensors, *ends = read_steps(tflite)
+    steps = read_steps(tflite)
     operators = read_operators(tflite)
-    context = _context(steps, tensors, (ends[0], ends[1]), operators) | _names(name, source)
+    functions = [call.function for step in steps.steps for call in step.calls]
+    context = _context(steps, operators) | _names(name, source)
     return Project(
+        name=name,
         arena_bytes=context["arena_bytes"],
-        constant_bytes=context["constant_bytes"],
-        sources={"core": needed_core(operators), "stock": needed_stock(step.op for step in steps)},
+        constant_bytes=sum(operator.constant_bytes for operator in operators),
+        sources={
+            "core": needed_core(operators, functions),
+            "stock": needed_stock(functions),
+        },
         templates={
             f"{name}.h": "c/model.h.j2",
             f"{name}.c": "c/model.c.j2",
-            "self_test.h": "c/self_test.h.j2",
-            "self_test.c": "c/self_test.c.j2",
-            "golden.h": "golden.h.j2",
+            f"{name}_self_test.h": "c/self_test.h.j2",
+            f"{name}_self_test.c": "c/self_test.c.j2",
+            f"{name}_golden.h": "golden.h.j2",
         },
         context=context,
     )
 
 
-def _names(name: str, source: str) -> dict[str, str]:
+def _names(name: str, source: str) -> dict[str, Any]:
     return {
         "name": name,
         "type": "".join(part.capitalize() for part in ("mltq", *name.split("_"))),
-        "guard": f"MLTQ_EXPORT_{name.upper()}_H_",
+        "guard": f"MLTQ_EXPORT_{name.upper()}",
         "source": source,
+        "operators_id": _operators_id(),
     }
 
 
-def _context(
-    steps: list[Step],
-    tensors: dict[int, Tensor],
-    ends: tuple[int, int],
-    operators: list[TfliteOperator],
-) -> dict[str, Any]:
+def _operators_id() -> str:
+    """Differs where the structs of the core may: two models that one file includes share them."""
+    headers = b"".join(path.read_bytes() for path in c_sources("core") if path.suffix == ".h")
+    return f"0x{zlib.crc32(headers):08X}"
+
+
+def _context(steps: Steps, operators: list[TfliteOperator]) -> dict[str, Any]:
     """What the templates use."""
-    scratch = [_scratch(operator) for operator in operators]
-    offsets, scratch_offsets, arena = _plan(steps, tensors, scratch, ends)
+    scratch = [_scratch(operators[step.operator]) for step in steps.steps]
+    offsets, scratch_offsets, arena = _plan(steps, scratch)
     layers: list[dict[str, Any]] = []
     calls: list[dict[str, Any]] = []
-    for index, step in enumerate(steps):
-        shapes = [tensors[step.inputs[0]].shape, tensors[step.output].shape]
-        values = dict(step.values)
-        if step.op == "mltq":
-            values["layer"] = len(layers)
+    for number, step in enumerate(steps.steps):
+        operator = operators[step.operator]
+
+        def place(
+            argument: Place, layer: int = len(layers), begin: int = scratch_offsets[number]
+        ) -> str:
+            if isinstance(argument, Layer):
+                return f"&model->layers[{layer}], &model->shapes[{layer}]"
+            if isinstance(argument, Scratch):
+                return f"at(model, {begin})"
+            expression = f"at(model, {offsets[argument.tensor]})"
+            dtype = steps.tensors[argument.tensor].dtype
+            return expression if dtype == "int8" else f"(float*)(void*){expression}"
+
+        if step.packed is not None:
             layers.append(
                 {
-                    "name": values["name"],
-                    "kind": int(values["kind"]),
-                    "packed": values.pop("packed"),
-                    "input_shape": shapes[0],
-                    "output_shape": shapes[1],
-                    "scratch_bytes": scratch[index],
+                    "name": step.packed.name,
+                    "kind": step.packed.kind,
+                    "packed": step.packed.data,
+                    "input_shape": steps.tensors[step.inputs[0]].shape,
+                    "output_shape": steps.tensors[step.outputs[0]].shape,
+                    "scratch_bytes": scratch[number],
                 }
             )
-        weights = values.get("weights")
-        if weights is not None:
-            biases = weights["biases"]
-            values["weights"] = weights | {
-                "filter": weights["filter"].reshape(-1).tolist(),
-                "biases": None if biases is None else biases.reshape(-1).tolist(),
-            }
-        sizes = " to ".join("x".join(map(str, shape[1:])) for shape in shapes)
-        calls.append(
-            {"weights": None, "window": None, "table": None}
-            | values
-            | {
-                "op": step.op,
-                "comment": f"{operators[index].op}, {sizes}",
-                "inputs": [offsets[tensor] for tensor in step.inputs],
-                "output": offsets[step.output],
-                "scratch": scratch_offsets[index],
-            }
-        )
-
-    def end(index: int) -> dict[str, Any]:
-        return dataclasses.asdict(tensors[index]) | {
-            "size": tensors[index].size,
-            "offset": offsets[index],
-        }
-
+        calls.append(_texts(number, step, operator, place))
+    ranks = [len(layer[key]) for layer in layers for key in ("input_shape", "output_shape")]
     return {
         "layers": layers,
+        "rank": max(ranks, default=0),
         "steps": calls,
-        "tables": any(call["table"] for call in calls),
-        "input": end(ends[0]),
-        "output": end(ends[1]),
+        "array_body": array_body,
+        "has_tables": any(c.function == "mltq_lookup_s8" for s in steps.steps for c in s.calls),
+        "uses_arena": any(call["calls"] for call in calls),
+        "inputs": _ends(steps.inputs, steps.tensors, offsets),
+        "outputs": _ends(steps.outputs, steps.tensors, offsets),
         "arena_bytes": max(arena, ALIGNMENT),
-        "constant_bytes": sum(operator.constant_bytes for operator in operators),
     }
+
+
+def _texts(number: int, step: Step, operator: TfliteOperator, place: Any) -> dict[str, Any]:
+    """The code of a step: its constants, and its calls."""
+    prefixes = [f"kStep{number}"]
+    if len(step.calls) > 1:
+        prefixes = [f"kStep{number}Part{part}" for part in range(len(step.calls))]
+    pairs = list(zip(prefixes, step.calls, strict=False))
+    sizes = [
+        "x".join(map(str, shape[1:])) for shape in (operator.input_shape, operator.output_shape)
+    ]
+    return {
+        "comment": f"{operator.op}, {' to '.join(sizes)}",
+        "constants": [text for prefix, call in pairs for text in call.declarations(prefix)],
+        "calls": [call.text(prefix, place) for prefix, call in pairs],
+    }
+
+
+def _ends(
+    indices: list[int], tensors: Mapping[int, Tensor], offsets: Mapping[int, int]
+) -> list[dict[str, Any]]:
+    """Inputs or outputs; those of several have numbers in their names."""
+    several = len(indices) > 1
+    return [
+        {
+            "suffix": f"_{number}" if several else "",
+            "tensor": tensors[index],
+            "c_type": _C_TYPES[tensors[index].dtype],
+            "is_int8": tensors[index].dtype == "int8",
+            "offset": offsets[index],
+        }
+        for number, index in enumerate(indices)
+    ]
 
 
 def _scratch(operator: TfliteOperator) -> int:
@@ -136,21 +173,22 @@ def _scratch(operator: TfliteOperator) -> int:
     return max(reference if size is None else size for size in needed)
 
 
-def _plan(
-    steps: list[Step], tensors: dict[int, Tensor], scratch: list[int], ends: tuple[int, int]
-) -> tuple[dict[int, int], list[int], int]:
+def _plan(steps: Steps, scratch: list[int]) -> tuple[dict[int, int], list[int], int]:
     """Offsets of tensors and of the scratch of steps, and the bytes of all."""
-    home = {index: index for index in tensors}
-    for step in steps:  # A reshaped tensor is where its source is.
-        home[step.output] = home[step.inputs[0]] if step.op == "reshape" else step.output
-    begin = {ends[0]: 0}
-    end = {home[ends[1]]: len(steps)}
-    for number, step in enumerate(steps):
-        begin.setdefault(home[step.output], number)
-        for index in (*step.inputs, step.output):
+    home = {index: index for index in steps.tensors}
+    for step in steps.steps:  # A reshaped tensor is where its source is.
+        if not step.calls:
+            home[step.outputs[0]] = home[step.inputs[0]]
+    begin = {home[index]: 0 for index in steps.inputs}
+    end = dict(begin)
+    for number, step in enumerate(steps.steps):
+        for index in step.outputs:
+            begin.setdefault(home[index], number)
+        for index in (*step.inputs, *step.outputs):
             end[home[index]] = max(end.get(home[index], 0), number)
+    end |= {home[index]: len(steps.steps) for index in steps.outputs}
     roots = sorted(begin)
-    buffers = [Buffer(tensors[root].size, begin[root], end[root]) for root in roots]
+    buffers = [Buffer(steps.tensors[root].bytes, begin[root], end[root]) for root in roots]
     buffers += [Buffer(size, number, number) for number, size in enumerate(scratch)]
     places, arena = plan_memory(buffers)
     offsets = dict(zip(roots, places, strict=False))

@@ -9,6 +9,8 @@ from __future__ import annotations
 import dataclasses
 import math
 
+import numpy as np
+
 # Softmax: fractional bits of scaled differences, and bits before their point.
 _DIFFERENCE_BITS = 5
 _ADD_LEFT_SHIFT = 20
@@ -38,6 +40,15 @@ def add_factors(scales: tuple[float, float], output_scale: float) -> tuple[Fixed
     twice_larger = 2.0 * max(scales)
     inputs = [fixed_point(scale / twice_larger) for scale in scales]
     return *inputs, fixed_point(twice_larger / ((1 << _ADD_LEFT_SHIFT) * output_scale))
+
+
+def sub_factors(scales: tuple[float, float], output_scale: float) -> tuple[FixedPoint, ...]:
+    """As ``add_factors``, of a subtraction: there TensorFlow Lite computes in float32."""
+    first, second, output = map(np.float32, (*scales, output_scale))
+    twice_larger = np.float32(2.0) * max(first, second)
+    inputs = [fixed_point(float(scale / twice_larger)) for scale in (first, second)]
+    unit = np.float32(1 << _ADD_LEFT_SHIFT) * output
+    return *inputs, fixed_point(float(twice_larger / unit))
 
 
 def mean_factor(input_scale: float, output_scale: float, count: int) -> FixedPoint:

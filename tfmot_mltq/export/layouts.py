@@ -14,7 +14,8 @@ _ESP_IDF_TFLM = "espressif/esp-tflite-micro"
 
 def _c(project: Project, name: str) -> Project:
     """All in one folder, with a main."""
-    return dataclasses.replace(project, templates={**project.templates, "main.c": "c/main.c.j2"})
+    main = {f"{name}_main.c": "c/main.c.j2"}
+    return dataclasses.replace(project, templates={**project.templates, **main})
 
 
 def _arduino(project: Project, name: str) -> Project:

@@ -3,30 +3,51 @@
 from __future__ import annotations
 
 import pathlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 
 from tfmot_mltq.c_sources import c_folder, c_sources
-from tfmot_mltq.packing.format import BITWISE_ENCODINGS, LOOKUP_OP_NAME, Kind
+from tfmot_mltq.packing.format import BITWISE_ENCODINGS, Kind
 from tfmot_mltq.report.tflite_operators import TfliteOperator
 
 _BITWISE_KERNEL = "mltq_bit_planes_s8.c"
 _KERNELS = {kind: f"mltq_{kind.name.lower()}_s8.c" for kind in Kind}
 # The convolution of Cortex-M with Helium defines the same functions.
 _HELIUM_KERNEL = "mltq_conv_2d_s8_helium.c"
-_LOOKUP_SOURCES = {"mltq_lookup_s8.c", "mltq_lookup_shape.c"}
+_LOOKUP = "mltq_lookup_s8"
+_LOOKUP_SHAPE = "mltq_lookup_shape"
 _LEFT_OUT_HEADER = "mltq_left_out.h"
-_STOCK_FILES = {"average_pool_2d": "pool_2d", "max_pool_2d": "pool_2d"}
+# Functions that share a file with others; all else is in the file of its name.
+_STOCK_FILES = {
+    "mltq_stock_average_pool_2d_s8": "mltq_stock_pool_2d_s8",
+    "mltq_stock_max_pool_2d_s8": "mltq_stock_pool_2d_s8",
+    "mltq_stock_sub_s8": "mltq_stock_add_broadcast_s8",
+    "mltq_stock_minimum_s8": "mltq_stock_maximum_s8",
+    "mltq_stock_sum_s8": "mltq_stock_reduce_s8",
+    "mltq_stock_reduce_max_s8": "mltq_stock_reduce_s8",
+    "mltq_stock_reduce_min_s8": "mltq_stock_reduce_s8",
+    "mltq_stock_fill_s8": "mltq_stock_copy_s8",
+    "mltq_stock_resize_nearest_neighbor_s8": "mltq_stock_resize_s8",
+    "mltq_stock_resize_bilinear_s8": "mltq_stock_resize_s8",
+    "mltq_stock_dequantize_s8": "mltq_stock_quantize_s8",
+}
 
 
-def needed_core(operators: Sequence[TfliteOperator]) -> list[pathlib.Path]:
+def needed_core(
+    operators: Iterable[TfliteOperator], functions: Iterable[str] | None = None
+) -> list[pathlib.Path]:
     """The core, with the optimised kernels of the model's layers. Those of the others come
     from left_out/ and take no layer.
+
+    Args:
+      operators: Of the model.
+      functions: What generated code calls; None where an interpreter calls.
     """
     used = {_kernel(operator) for operator in operators if operator.layer is not None}
     left_out = {*_KERNELS.values(), _BITWISE_KERNEL} - used
     without = {*left_out, _HELIUM_KERNEL} if _KERNELS[Kind.CONV_2D] in left_out else {*left_out}
-    if all(operator.op != LOOKUP_OP_NAME for operator in operators):
-        without |= _LOOKUP_SOURCES
+    if functions is not None:
+        without |= {f"{_LOOKUP_SHAPE}.c", f"{_LOOKUP_SHAPE}.h"}
+        without |= set() if _LOOKUP in functions else {f"{_LOOKUP}.c", f"{_LOOKUP}.h"}
     core = [path for path in c_sources("core") if path.name not in without]
     folder = c_folder("left_out")
     return core + [folder / _LEFT_OUT_HEADER, *(folder / name for name in sorted(left_out))]
@@ -39,7 +60,7 @@ def _kernel(operator: TfliteOperator) -> str:
     return _KERNELS[operator.layer.geometry.kind]
 
 
-def needed_stock(ops: Iterable[str]) -> list[pathlib.Path]:
-    """The stock operators of a model's steps."""
-    names = {f"mltq_stock_{_STOCK_FILES.get(op, op)}_s8.c" for op in ops}
+def needed_stock(functions: Iterable[str]) -> list[pathlib.Path]:
+    """The stock operators that generated code calls."""
+    names = {f"{_STOCK_FILES.get(function, function)}.c" for function in functions}
     return [path for path in c_sources("stock") if path.suffix == ".h" or path.name in names]

@@ -5,15 +5,20 @@ from __future__ import annotations
 import dataclasses
 import pathlib
 import re
-import shutil
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import jinja2
-import numpy as np
+
+from tfmot_mltq.export.c_code import array_body
+from tfmot_mltq.export.golden import Golden
 
 _TEMPLATES = pathlib.Path(__file__).parent / "templates"
+_NAMES_HEADER = "mltq_names.h"
+_NO_COMMENT = re.compile(r"[^\w .,:;/+@#()\[\]-]")
+_FUNCTION = re.compile(r"\bmltq_\w+(?=\s*\()")
+_GOLDEN_TYPES = {"int8": "int8_t", "float32": "float"}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -21,6 +26,7 @@ class Project:
     """A project, planned and not yet written.
 
     Attributes:
+      name: Prefix of its functions.
       arena_bytes: Memory for tensors and scratch.
       constant_bytes: Weights and tables.
       sources: C sources that it needs, by folder.
@@ -30,6 +36,7 @@ class Project:
       folder: Where its code goes, with a slash at the end.
     """
 
+    name: str
     arena_bytes: int
     constant_bytes: int
     sources: Mapping[str, Sequence[pathlib.Path]]
@@ -38,21 +45,26 @@ class Project:
     needs_interpreter: bool = False
     folder: str = ""
 
-    def write(self, output: pathlib.Path, golden: tuple[np.ndarray, np.ndarray]) -> None:
+    def write(
+        self,
+        output: pathlib.Path,
+        golden: Golden,
+        check: Callable[[pathlib.Path], None] = lambda folder: None,
+    ) -> None:
         """Writes the folder.
 
         Args:
           output: Folder to make.
-          golden: An int8 input of the model, and the output for it, for the self-test.
+          golden: Inputs of the model, and the outputs for them, for the self-test.
+          check: Called with the folder of the code before it is where it belongs; when it raises,
+            nothing is left behind.
 
         Raises:
           FileExistsError: The folder is there.
         """
         if output.exists():
             raise FileExistsError(f"{output} is there already; choose another folder.")
-        names = ("golden_input", "golden_output")
-        arrays = (array.reshape(-1).tolist() for array in golden)
-        context = {**self.context, **dict(zip(names, arrays, strict=True))}
+        context = {**self.context, "golden": _golden_arrays(golden), "array_body": array_body}
         environment = jinja2.Environment(
             loader=jinja2.FileSystemLoader(_TEMPLATES),
             trim_blocks=True,
@@ -60,19 +72,51 @@ class Project:
             keep_trailing_newline=True,
             undefined=jinja2.StrictUndefined,
         )
+        environment.filters["comment"] = _comment
         parent = output.absolute().parent
         with tempfile.TemporaryDirectory(dir=parent, prefix=f".{output.name}.") as folder:
             made = pathlib.Path(folder) / output.name
-            for part, paths in self.sources.items():
-                sources = made / self.folder / "mltq" / part
-                sources.mkdir(parents=True)
-                for path in paths:
-                    shutil.copy(path, sources)
+            self._write_sources(made / self.folder / "mltq")
             for file, template in self.templates.items():
                 path = made / file
                 path.parent.mkdir(parents=True, exist_ok=True)
                 path.write_text(environment.get_template(template).render(context))
+            check(made / self.folder)
             made.replace(output)
+
+    def _write_sources(self, folder: pathlib.Path) -> None:
+        """The operators. Their functions get the prefix of the model by a header that every source
+        begins with, so that programs can have several models.
+        """
+        texts = {
+            f"{part}/{path.name}": path.read_text()
+            for part, paths in self.sources.items()
+            for path in paths
+        }
+        functions = sorted({name for text in texts.values() for name in _FUNCTION.findall(text)})
+        for file, text in texts.items():
+            is_source = file.endswith(".c")
+            path = folder / file
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(f'#include "../{_NAMES_HEADER}"\n{text}' if is_source else text)
+        lines = [f"#define {function} {self.name}_{function}\n" for function in functions]
+        guard = f"MLTQ_EXPORT_{self.name.upper()}_NAMES_H_"
+        head = "/* The operators of this model: other models in a program have their own. */\n"
+        head += f"#ifndef {guard}\n#define {guard}\n\n"
+        (folder / _NAMES_HEADER).write_text(f"{head}{''.join(lines)}\n#endif /* {guard} */\n")
+
+
+def _golden_arrays(golden: Golden) -> dict[str, list[tuple[str, list[Any]]]]:
+    """Types and values, by end."""
+    return {
+        end: [(_GOLDEN_TYPES[array.dtype.name], list(array.reshape(-1))) for array in arrays]
+        for end, arrays in zip(("input", "output"), golden, strict=True)
+    }
+
+
+def _comment(text: str) -> str:
+    """A name of a file or a model for a comment: nothing in it may end the comment."""
+    return _NO_COMMENT.sub("_", text)
 
 
 def check_name(name: str) -> str:

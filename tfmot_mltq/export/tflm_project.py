@@ -17,7 +17,7 @@ def plan_tflm_project(
     others, and a self-test.
 
     Args:
-      tflite: The model, with one int8 input and one int8 output.
+      tflite: The model; inputs and outputs are int8 or float32.
       name: Prefix of functions and name of files, a C identifier.
       source: What comments name as the source.
 
@@ -30,26 +30,27 @@ def plan_tflm_project(
     operators = read_operators(tflite)
     registrations = [registration(op) for op in sorted({operator.op for operator in operators})]
     interpreter = Interpreter(tflite)
-    ends = (interpreter.input_details[0], interpreter.output_details[0])
+    ends = {"input": interpreter.input_details, "output": interpreter.output_details}
     return Project(
+        name=name,
         arena_bytes=interpreter.arena_bytes,
         constant_bytes=len(tflite),
         sources={"core": needed_core(operators), "tflm": c_sources("tflm")},
         templates={
             f"{name}.h": "tflm/model.h.j2",
             f"{name}.cpp": "tflm/model.cpp.j2",
-            "self_test.h": "c/self_test.h.j2",
-            "self_test.cpp": "tflm/self_test.cpp.j2",
-            "golden.h": "golden.h.j2",
+            f"{name}_self_test.h": "tflm/self_test.h.j2",
+            f"{name}_self_test.cpp": "tflm/self_test.cpp.j2",
+            f"{name}_golden.h": "golden.h.j2",
         },
         needs_interpreter=True,
         context={
             "name": name,
-            "guard": f"MLTQ_EXPORT_{name.upper()}_H_",
+            "guard": f"MLTQ_EXPORT_{name.upper()}",
             "source": source,
             "data": tflite,
             "registrations": registrations,
             "arena_bytes": interpreter.arena_bytes,
-            "ends": dict(zip(("input", "output"), ends, strict=True)),
+            "ends": ends,
         },
     )

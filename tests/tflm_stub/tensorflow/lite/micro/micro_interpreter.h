@@ -6,6 +6,7 @@
 struct TfLiteTensor {
   struct {
     int8_t* int8;
+    void* data;
   } data;
 };
 namespace tflite {

@@ -1,0 +1,304 @@
+"""Every operator of exported code against TensorFlow Lite Micro: the same bytes on random input.
+
+All cases are one model, of which each case has inputs and outputs of its own.
+"""
+
+import numpy as np
+import pytest
+from exported_library import ExportedLibrary
+from small_models import Builder, T, constant, one_operator, options_of
+
+import tfmot_mltq as mltq
+from tfmot_mltq.export.c_project import plan_c_project
+from tfmot_mltq.export.golden import random_inputs
+from tfmot_mltq.export.operators import READERS
+
+RNG = np.random.default_rng(7)
+IMAGE = (1, 6, 5, 4)
+
+
+def t(shape=IMAGE, scale=0.05, zero_point=0):
+    return T(shape, scale, zero_point)
+
+
+def int8(*shape):
+    return RNG.integers(-128, 128, shape, dtype=np.int8)
+
+
+def int32(*values):
+    return constant(np.array(values, np.int32))
+
+
+def function(op, scale, zero_point, options=None, input_zero_point=-7, input_scale=0.05):
+    return (
+        op,
+        [t((1, 256), input_scale, input_zero_point)],
+        [t((1, 256), scale, zero_point)],
+        options,
+    )
+
+
+def add_like(op, first, second, output, activation=0):
+    names = {"ADD": "AddOptions", "SUB": "SubOptions", "MUL": "MulOptions"}
+    options = options_of(names[op], fusedActivationFunction=activation)
+    return op, [first, second], [output], options
+
+
+def conv_weights(shape, axis, channels, input_scale):
+    scales = RNG.uniform(0.002, 0.02, channels)
+    bias = constant(
+        RNG.integers(-2000, 2000, channels).astype(np.int32), scales * input_scale, axis=0
+    )
+    return constant(int8(*shape), scales, axis=axis), bias
+
+
+def transpose_conv(shape, filter_size, stride, padding, output, bias=True):
+    filters, biases = conv_weights((output[3], *filter_size, shape[3]), 0, output[3], 0.05)
+    inputs = [int32(*output), filters, t(shape, 0.05, -11), *([biases] if bias else [])]
+    options = options_of(
+        "TransposeConvOptions", padding=padding, strideH=stride[0], strideW=stride[1]
+    )
+    return "TRANSPOSE_CONV", inputs, [t(output, 0.3, 4)], options, 3 if bias else 1
+
+
+def reduction(op, shape, axes, output, scale=0.05, zero_point=0, keep=False):
+    options = options_of("ReducerOptions", keepDims=keep)
+    return op, [t(shape, 0.05, 9), int32(*axes)], [t(output, scale, zero_point)], options
+
+
+def resize(op, shape, output, align=False, half=False):
+    name = "ResizeBilinearOptions" if op == "RESIZE_BILINEAR" else "ResizeNearestNeighborOptions"
+    options = options_of(name, alignCorners=align, halfPixelCenters=half)
+    return op, [t(shape), int32(*output[1:3])], [t(output)], options
+
+
+def strided_slice(shape, begin, end, strides, output, **masks):
+    inputs = [t(shape), int32(*begin), int32(*end), int32(*strides)]
+    return "STRIDED_SLICE", inputs, [t(output)], options_of("StridedSliceOptions", **masks)
+
+
+RELU6 = 3
+SAME, VALID = 0, 1
+CASES = {
+    "logistic": function("LOGISTIC", 1 / 256, -128),
+    "tanh": function("TANH", 1 / 128, 0, input_scale=0.02),
+    "hard swish": function("HARD_SWISH", 0.04, -100, options_of("HardSwishOptions")),
+    "leaky relu": function("LEAKY_RELU", 0.06, 3, options_of("LeakyReluOptions", alpha=0.3)),
+    "relu": function("RELU", 0.03, -128),
+    "relu6": function("RELU6", 6 / 255, -128),
+    "elu": function("ELU", 0.05, -108),
+    "add": add_like("ADD", t(), t(IMAGE, 0.03, 5), t(IMAGE, 0.07, -3)),
+    "add channels": add_like("ADD", t(), t((1, 1, 1, 4), 0.1, 5), t(IMAGE, 0.08, -3), RELU6),
+    "add image": add_like("ADD", t((4,), 0.1, 5), t(), t(IMAGE, 0.08, -3)),
+    "add both": add_like("ADD", t((1, 6, 1, 4)), t((1, 1, 5, 1), 0.1), t(IMAGE, 0.08)),
+    "add constant": add_like("ADD", t(), constant(int8(1, 1, 1, 4), 0.02, 3), t(IMAGE, 0.06)),
+    "add constant first": add_like("ADD", constant(int8(*IMAGE), 0.02, 3), t(), t(IMAGE, 0.06)),
+    "add scalar": add_like("ADD", t(), constant(int8(), 0.02, 3), t(IMAGE, 0.06)),
+    "sub": add_like("SUB", t(), t(IMAGE, 0.03, 5), t(IMAGE, 0.07, -3)),
+    "sub channels": add_like("SUB", t((1, 1, 1, 4), 0.031), t(IMAGE, 0.047, 5), t(IMAGE, 0.055)),
+    "sub scalar": add_like("SUB", constant(int8(1), 0.013, 3), t(), t(IMAGE, 0.06)),
+    "mul": add_like("MUL", t(IMAGE, 0.05, 100), t(IMAGE, 0.03, 5), t(IMAGE, 0.17, -3)),
+    "mul gate": add_like("MUL", t(), t((1, 1, 1, 4), 1 / 256, -128), t(IMAGE, 0.03, 10), RELU6),
+    "mul constant": add_like("MUL", t(), constant(int8(5, 1), 0.02, 3), t(IMAGE, 0.08)),
+    "mul scalar": add_like("MUL", t(), constant(int8(1), 0.02, 3), t(IMAGE, 0.06)),
+    "maximum": ("MAXIMUM", [t(), t()], [t()], options_of("MaximumMinimumOptions")),
+    "maximum scalar": ("MAXIMUM", [t(), constant(int8(1), 0.05)], [t()], None),
+    "minimum": ("MINIMUM", [t(), t((1, 1, 1, 4))], [t()], options_of("MaximumMinimumOptions")),
+    "prelu": ("PRELU", [t(IMAGE, 0.05, 3), constant(int8(1, 1, 4), 0.01, -5)], [t()], None),
+    "prelu rows": ("PRELU", [t(), constant(int8(6, 1, 1), 0.01, -5)], [t(IMAGE, 0.06, 9)], None),
+    "prelu tensor": ("PRELU", [t(), t(IMAGE, 0.01, 7)], [t(IMAGE, 0.06, 9)], None),
+    "transpose conv": transpose_conv(IMAGE, (3, 3), (2, 2), SAME, (1, 12, 10, 3)),
+    "transpose conv valid": transpose_conv(IMAGE, (3, 2), (2, 3), VALID, (1, 13, 14, 5)),
+    "transpose conv wide": transpose_conv(IMAGE, (2, 2), (3, 3), SAME, (1, 18, 15, 2), False),
+    "transpose conv one": transpose_conv(IMAGE, (4, 5), (1, 1), SAME, (1, 6, 5, 3)),
+    "mean image": reduction("MEAN", IMAGE, (1, 2), (1, 4), 0.03, 4),
+    "mean channels": reduction("MEAN", IMAGE, (3,), (1, 6, 5, 1), 0.03, 4, True),
+    "mean rows": reduction("MEAN", IMAGE, (-3,), (1, 5, 4), 0.02, -4),
+    "mean two": reduction("MEAN", IMAGE, (1, 3), (1, 5), 0.02, -4),
+    "mean all": reduction("MEAN", IMAGE, (0, 1, 2, 3), (), 0.01, -4),
+    "mean series": reduction("MEAN", (1, 9, 7), (1,), (1, 7), 0.04, -4),
+    "sum": reduction("SUM", IMAGE, (2,), (1, 6, 4), 0.2, -4),
+    "sum two": reduction("SUM", IMAGE, (1, 3), (1, 5), 0.4, 2),
+    "reduce max": reduction("REDUCE_MAX", IMAGE, (1, 2), (1, 4), 0.05, 9),
+    "reduce max last": reduction("REDUCE_MAX", (1, 9, 7), (2,), (1, 9), 0.05, 9),
+    "reduce min": reduction("REDUCE_MIN", IMAGE, (1,), (1, 5, 4), 0.05, 9),
+    "pad": (
+        "PAD",
+        [t(IMAGE, 0.05, 21), constant(np.array([[0, 0], [1, 2], [3, 0], [0, 1]], np.int32))],
+        [t((1, 9, 8, 5), 0.05, 21)],
+        options_of("PadOptions"),
+    ),
+    "pad batch": (
+        "PAD",
+        [t((3, 4)), constant(np.array([[1, 0], [0, 2]], np.int32))],
+        [t((4, 6))],
+        None,
+    ),
+    "padv2": (
+        "PADV2",
+        [t(), int32(0, 0, 1, 1, 1, 1, 0, 0), constant(int8(), 0.05)],
+        [t((1, 8, 7, 4))],
+        options_of("PadV2Options"),
+    ),
+    "concatenation": (
+        "CONCATENATION",
+        [t(), t((1, 6, 5, 2)), constant(int8(1, 6, 5, 1), 0.05)],
+        [t((1, 6, 5, 7))],
+        options_of("ConcatenationOptions", axis=-1),
+    ),
+    "concatenation rows": (
+        "CONCATENATION",
+        [t(), t((1, 1, 5, 4))],
+        [t((1, 7, 5, 4))],
+        options_of("ConcatenationOptions", axis=1),
+    ),
+    "pack": (
+        "PACK",
+        [t((1, 5)), t((1, 5)), t((1, 5))],
+        [t((1, 3, 5))],
+        options_of("PackOptions", axis=1, valuesCount=3),
+    ),
+    "unpack": (
+        "UNPACK", [t((1, 3, 5))], [t((1, 5))] * 3, options_of("UnpackOptions", axis=1, num=3)
+    ),
+    "split": (
+        "SPLIT", [int32(3), t()], [t((1, 6, 5, 2))] * 2, options_of("SplitOptions", numSplits=2)
+    ),
+    "split_v": (
+        "SPLIT_V",
+        [t(), int32(1, 5), int32(1)],
+        [t((1, 1, 5, 4)), t((1, 5, 5, 4))],
+        options_of("SplitVOptions", numSplits=2),
+    ),
+    "slice": ("SLICE", [t(), int32(0, 2, 1, 0), int32(1, 3, -1, 2)], [t((1, 3, 4, 2))], None),
+    "strided slice": strided_slice(IMAGE, (0, 1, 0, 3), (1, 6, -1, 0), (1, 2, 1, -1), (1, 3, 4, 3)),
+    "strided slice masks": strided_slice(
+        IMAGE, (0, 2, -2, 1), (0, 3, 5, 9), (1, 1, 1, 2), (1, 2, 2), beginMask=1, endMask=1,
+        shrinkAxisMask=2,
+    ),
+    "transpose": ("TRANSPOSE", [t(), int32(0, 3, 1, 2)], [t((1, 4, 6, 5))], None),
+    "transpose series": ("TRANSPOSE", [t((1, 7, 3)), int32(2, 0, 1)], [t((3, 1, 7))], None),
+    "nearest": resize("RESIZE_NEAREST_NEIGHBOR", IMAGE, (1, 12, 10, 4)),
+    "nearest odd": resize("RESIZE_NEAREST_NEIGHBOR", IMAGE, (1, 11, 3, 4)),
+    "nearest half": resize("RESIZE_NEAREST_NEIGHBOR", IMAGE, (1, 18, 10, 4), half=True),
+    "nearest corners": resize("RESIZE_NEAREST_NEIGHBOR", IMAGE, (1, 11, 4, 4), align=True),
+    "bilinear": resize("RESIZE_BILINEAR", IMAGE, (1, 12, 10, 4)),
+    "bilinear odd": resize("RESIZE_BILINEAR", IMAGE, (1, 11, 3, 4)),
+    "bilinear half": resize("RESIZE_BILINEAR", IMAGE, (1, 13, 7, 4), half=True),
+    "bilinear corners": resize("RESIZE_BILINEAR", IMAGE, (1, 11, 9, 4), align=True),
+    "squeeze": (
+        "SQUEEZE", [t((1, 6, 1, 4))], [t((1, 6, 4))],
+        options_of("SqueezeOptions", squeezeDims=[2]),
+    ),
+    "expand dims": ("EXPAND_DIMS", [t((1, 6, 4)), int32(1)], [t((1, 1, 6, 4))], None),
+    "quantize": ("QUANTIZE", [t()], [t(IMAGE, 0.03, 5)], options_of("QuantizeOptions")),
+    "dequantize": ("DEQUANTIZE", [t(IMAGE, 0.3, 5)], [T(IMAGE, None, 0, np.float32)], None),
+    "quantize float": ("QUANTIZE", [T(IMAGE, None, 0, np.float32)], [t(IMAGE, 0.03, 5)], None),
+}  # fmt: skip
+BEFORE = {  # operators that are covered by tests/test_export.py and tests/test_lookup.py
+    "AVERAGE_POOL_2D", "CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED", "MAX_POOL_2D",
+    "MLTQ_CONV_2D", "MLTQ_DEPTHWISE_CONV_2D", "MLTQ_FULLY_CONNECTED", "MLTQ_LOOKUP", "RESHAPE",
+    "SOFTMAX",
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def library_and_places(tmp_path_factory):
+    """The exported code of all cases, and which outputs are whose."""
+    builder = Builder()
+    inputs, outputs, places = [], [], {}
+    for name, (op, tensors, results, options, *version) in CASES.items():
+        numbers = [builder.tensor(tensor) for tensor in tensors]
+        made = [builder.tensor(tensor) for tensor in results]
+        builder.add(op, numbers, made, options, *version)
+        inputs += [n for n, tensor in zip(numbers, tensors, strict=True) if tensor.value is None]
+        places[name] = range(len(outputs), len(outputs) + len(made))
+        outputs += made
+    tflite = builder.finish(inputs, outputs)
+    library = ExportedLibrary(tflite, tmp_path_factory.mktemp("operators") / "project")
+    return library, places
+
+
+@pytest.fixture(scope="module")
+def runs(library_and_places):
+    """For every case, pairs of outputs: of exported code, and of TensorFlow Lite Micro."""
+    library, places = library_and_places
+    found = {name: [] for name in CASES}
+    for seed in range(3):
+        values = random_inputs(library.tflite, seed)
+        pair = library.run(values), library.interpreter.invoke(*values)
+        for name, numbers in places.items():
+            found[name] += [(pair[0][i], pair[1][i]) for i in numbers]
+    return found
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_exported_code_gives_the_bytes_of_the_interpreter(name, runs):
+    for exported, expected in runs[name]:
+        np.testing.assert_array_equal(exported, expected)
+        assert len(np.unique(expected)) > 1 or expected.size == 1
+
+
+def test_all_within_bounds(library_and_places):
+    library_and_places[0].run_self_test()
+
+
+def test_every_operator_has_a_case():
+    assert {case[0] for case in CASES.values()} | BEFORE == set(READERS) - {
+        "ABS", "EXP", "LOG", "RSQRT",
+    }  # fmt: skip
+
+
+BEYOND = {
+    "an operator that is not there": ("FLOOR", [t()], [t()], None),
+    "a type": ("QUANTIZE", [T(IMAGE, 0.1, 0, np.uint8)], [t()], None),
+    "a float operator": ("ADD", [T(IMAGE, None, 0, np.float32)] * 2, [t()], None),
+    "axes of broadcasting": add_like(
+        "MUL", t((2, 1, 2, 1, 2)), t((1, 2, 1, 2, 1)), t((2, 2, 2, 2, 2), 0.1)
+    ),
+    "the scale of a product": add_like("MUL", t(), t(), t(IMAGE, 1e-8)),
+    "half-pixel centers": resize("RESIZE_NEAREST_NEIGHBOR", IMAGE, (1, 13, 7, 4), half=True),
+    "batches": (
+        "AVERAGE_POOL_2D", [t((2, 4, 4, 1))], [t((2, 2, 2, 1))],
+        options_of("Pool2DOptions", filterHeight=2, filterWidth=2, strideH=2, strideW=2),
+    ),
+    "groups": (
+        "CONV_2D", [t(), *conv_weights((4, 1, 1, 2), 0, 4, 0.05)], [t(IMAGE, 0.3)],
+        options_of("Conv2DOptions", strideH=1, strideW=1),
+    ),
+    "a filter that is no constant": (
+        "CONV_2D", [t(), t((4, 1, 1, 4)), None], [t(IMAGE, 0.3)],
+        options_of("Conv2DOptions", strideH=1, strideW=1),
+    ),
+    "a fused tanh": add_like("ADD", t(), t(IMAGE, 0.03), t(IMAGE, 0.1), 4),
+    "axes that are no constant": ("SUM", [t(), T((2,), None, 0, np.int32)], [t((1, 4))], None),
+    "a slice beyond the tensor": (
+        "SLICE", [t(), int32(0, 5, 0, 0), int32(1, 3, 5, 4)], [t((1, 3, 5, 4))], None
+    ),
+    "scales of a concatenation": (
+        "CONCATENATION", [t(), t(IMAGE, 0.06)], [t((1, 6, 5, 8))],
+        options_of("ConcatenationOptions", axis=3),
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", BEYOND)
+def test_what_is_beyond_exported_code_is_refused(name):
+    """With the operator, the tensor and the way out."""
+    op, inputs, outputs, options = BEYOND[name]
+    model = one_operator(op, inputs, outputs, options)
+    with pytest.raises(mltq.ConversionError, match=r"without the interpreter.*=tflm") as caught:
+        plan_c_project(model)
+    assert "'tensor_" in str(caught.value)
+
+
+def test_shapes_that_are_computed_in_the_graph_take_no_code():
+    """TensorFlow writes SHAPE, STRIDED_SLICE and PACK before a reshape of unknown batches."""
+    builder = Builder()
+    x, y = builder.tensor(t((1, 4, 6))), builder.tensor(t((1, 24)))
+    shape = builder.tensor(T((3,), None, 0, np.int32))
+    builder.add("SHAPE", [x], [shape], options_of("ShapeOptions", outType=2))
+    builder.add("RESHAPE", [x, shape], [y], options_of("ReshapeOptions", newShape=[1, 24]))
+    project = plan_c_project(builder.finish([x], [y]))
+    assert [step["calls"] for step in project.context["steps"]] == [[]]
+    assert project.arena_bytes == 32

@@ -1,0 +1,65 @@
+"""One reader for each operator that generated code has."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from tfmot_mltq.export.operators import (
+    elementwise,
+    layers,
+    move,
+    pool,
+    quantize,
+    reduce,
+    resize,
+    softmax,
+    table,
+)
+from tfmot_mltq.export.reader import Reader, Step
+from tfmot_mltq.packing.format import CUSTOM_OP_NAMES, LOOKUP_OP_NAME
+
+# Those that TensorFlow Lite Micro has for int8; see ``table``.
+_FUNCTIONS = (
+    "ABS", "ELU", "EXP", "HARD_SWISH", "LEAKY_RELU", "LOG", "LOGISTIC", "RELU", "RELU6", "RSQRT",
+    "TANH",
+)  # fmt: skip
+
+READERS: dict[str, Callable[[Reader], Step]] = {
+    **dict.fromkeys(CUSTOM_OP_NAMES.values(), layers.layer_with_levels),
+    LOOKUP_OP_NAME: table.lookup,
+    **dict.fromkeys(_FUNCTIONS, table.function),
+    "ADD": elementwise.add,
+    "AVERAGE_POOL_2D": pool.pool("average_pool_2d"),
+    "CONCATENATION": move.concatenate,
+    "CONV_2D": layers.convolution("conv_2d"),
+    "DEPTHWISE_CONV_2D": layers.convolution("depthwise_conv_2d"),
+    "DEQUANTIZE": quantize.dequantize,
+    "EXPAND_DIMS": move.reshape,
+    "FULLY_CONNECTED": layers.fully_connected,
+    "MAXIMUM": elementwise.maximum,
+    "MAX_POOL_2D": pool.pool("max_pool_2d"),
+    "MEAN": reduce.mean,
+    "MINIMUM": elementwise.minimum,
+    "MUL": elementwise.multiply,
+    "PACK": move.pack,
+    "PAD": move.pad,
+    "PADV2": move.pad,
+    "PRELU": elementwise.prelu,
+    "QUANTIZE": quantize.quantize,
+    "REDUCE_MAX": reduce.extreme("reduce_max"),
+    "REDUCE_MIN": reduce.extreme("reduce_min"),
+    "RESHAPE": move.reshape,
+    "RESIZE_BILINEAR": resize.bilinear,
+    "RESIZE_NEAREST_NEIGHBOR": resize.nearest,
+    "SLICE": move.slice_,
+    "SOFTMAX": softmax.softmax,
+    "SPLIT": move.split,
+    "SPLIT_V": move.split_v,
+    "SQUEEZE": move.reshape,
+    "STRIDED_SLICE": move.strided_slice,
+    "SUB": elementwise.subtract,
+    "SUM": reduce.total,
+    "TRANSPOSE": move.transpose,
+    "TRANSPOSE_CONV": layers.transpose_convolution,
+    "UNPACK": move.unpack,
+}

@@ -1,0 +1,197 @@
+"""Operators that move values and leave them as they are."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from ai_edge_litert import schema_py_generated as schema
+
+from tfmot_mltq import flatbuffer
+from tfmot_mltq.export.axes import merged_axes, strides_of
+from tfmot_mltq.export.c_code import Call, Struct
+from tfmot_mltq.export.reader import Reader, Step
+
+_COPY_RANK = 5
+
+
+def reshape(reader: Reader) -> Step:
+    """RESHAPE, SQUEEZE, EXPAND_DIMS: nothing moves."""
+    return reader.alias()
+
+
+def pad(reader: Reader) -> Step:
+    """PAD with the zero point, PADV2 with a constant."""
+    source, target = reader.input(), reader.output()
+    pads = np.reshape(reader.constant_list(1, "its paddings"), (-1, 2))
+    reader.require(
+        len(pads) == len(source.shape)
+        and tuple(np.add(source.shape, pads.sum(axis=1))) == target.shape
+        and bool(np.all(pads >= 0)),
+        f"its paddings {pads.tolist()} do not fit",
+    )
+    value = target.zero_point
+    if reader.has(2):
+        (value,) = reader.constant_list(2, "its values")
+    strides = strides_of(target.shape)
+    begin = int(np.dot(pads[:, 0], strides))
+    fill = Call("mltq_stock_fill_s8", (value, target.size, reader.target()))
+    copy = _copy(reader, source.shape, (strides_of(source.shape), strides), (0, begin))
+    return reader.step(fill, copy)
+
+
+def concatenate(reader: Reader) -> Step:
+    """CONCATENATION."""
+    target = reader.output()
+    axis = reader.options.axis % len(target.shape)
+    reader.require(
+        reader.options.fusedActivationFunction == schema.ActivationFunctionType.NONE,
+        "it has a fused activation",
+    )
+    calls = []
+    begin = 0
+    strides = strides_of(target.shape)
+    for position in range(len(reader.operator.inputs)):
+        source = reader.input(position)
+        reader.require(
+            (source.scale, source.zero_point) == (target.scale, target.zero_point),
+            "its inputs and its output have other scales",
+        )
+        pair = strides_of(source.shape), strides
+        calls.append(_copy(reader, source.shape, pair, (0, begin), position))
+        begin += source.shape[axis] * strides[axis]
+    return reader.step(*calls)
+
+
+def pack(reader: Reader) -> Step:
+    """PACK: inputs side by side along a new axis."""
+    target = reader.output()
+    axis = reader.options.axis % len(target.shape)
+    strides = strides_of(target.shape)
+    others = [stride for i, stride in enumerate(strides) if i != axis]
+    calls = []
+    for position in range(len(reader.operator.inputs)):
+        shape = reader.input(position).shape
+        begin = position * strides[axis]
+        calls.append(_copy(reader, shape, (strides_of(shape), others), (0, begin), position))
+    return reader.step(*calls)
+
+
+def unpack(reader: Reader) -> Step:
+    """UNPACK: the slices along an axis."""
+    source = reader.input()
+    axis = reader.options.axis % len(source.shape)
+    strides = strides_of(source.shape)
+    others = [stride for i, stride in enumerate(strides) if i != axis]
+    calls = []
+    for position in range(len(reader.operator.outputs)):
+        shape = reader.output(position).shape
+        begin = position * strides[axis]
+        pair = others, strides_of(shape)
+        calls.append(_copy(reader, shape, pair, (begin, 0), output=position))
+    return reader.step(*calls)
+
+
+def split(reader: Reader) -> Step:
+    """SPLIT: input 0 is the axis."""
+    return _split(reader, 1, reader.constant_list(0, "its axis")[0])
+
+
+def split_v(reader: Reader) -> Step:
+    """SPLIT_V: input 2 is the axis, and the sizes are those of the outputs."""
+    return _split(reader, 0, reader.constant_list(2, "its axis")[0])
+
+
+def _split(reader: Reader, position: int, axis: int) -> Step:
+    source = reader.input(position)
+    axis %= len(source.shape)
+    strides = strides_of(source.shape)
+    begin = 0
+    calls = []
+    for output in range(len(reader.operator.outputs)):
+        shape = reader.output(output).shape
+        pair = strides, strides_of(shape)
+        calls.append(_copy(reader, shape, pair, (begin, 0), position, output))
+        begin += shape[axis] * strides[axis]
+    return reader.step(*calls)
+
+
+def slice_(reader: Reader) -> Step:
+    """SLICE."""
+    source, target = reader.input(), reader.output()
+    begins = reader.constant_list(1, "its begins")
+    strides = strides_of(source.shape)
+    begin = sum(b * stride for b, stride in zip(begins, strides, strict=True))
+    pair = strides, strides_of(target.shape)
+    return reader.step(_copy(reader, target.shape, pair, (begin, 0)))
+
+
+def strided_slice(reader: Reader) -> Step:
+    """STRIDED_SLICE, as TensorFlow Lite Micro reads its masks."""
+    source, options = reader.input(), reader.options
+    names = ("its begins", "its ends", "its strides")
+    begins, ends, steps = [reader.constant_list(1 + i, name) for i, name in enumerate(names)]
+    reader.require(
+        not (options.ellipsisMask or options.newAxisMask or getattr(options, "offset", False))
+        and len(begins) == len(source.shape),
+        "it has an ellipsis, a new axis, or not all axes",
+    )
+    strides = strides_of(source.shape)
+    sizes, jumps, begin = [], [], 0
+    for axis, size in enumerate(source.shape):
+        first = None if options.beginMask >> axis & 1 else begins[axis]
+        last = None if options.endMask >> axis & 1 else ends[axis]
+        first, last, step = slice(first, last, steps[axis]).indices(size)
+        count = len(range(first, last, step))
+        if options.shrinkAxisMask >> axis & 1:
+            count = 1
+        begin += first * strides[axis]
+        sizes.append(count)
+        jumps.append(step * strides[axis])
+    reader.require(
+        int(np.prod(sizes)) == reader.output().size, "its output has not the size of the slice"
+    )
+    return reader.step(_copy(reader, sizes, (jumps, strides_of(sizes)), (begin, 0)))
+
+
+def transpose(reader: Reader) -> Step:
+    """TRANSPOSE."""
+    source, target = reader.input(), reader.output()
+    order = reader.constant_list(1, "its permutation")
+    strides = strides_of(source.shape)
+    pair = [strides[axis] for axis in order], strides_of(target.shape)
+    return reader.step(_copy(reader, target.shape, pair, (0, 0)))
+
+
+def _copy(
+    reader: Reader,
+    sizes: Sequence[int],
+    strides: tuple[Sequence[int], Sequence[int]],
+    begins: tuple[int, int],
+    position: int = 0,
+    output: int = 0,
+) -> Call:
+    """A copy of a part; strides and begins are those in the input and in the output."""
+    merged = merged_axes(sizes, strides, _COPY_RANK)
+    if merged is None:
+        name = flatbuffer.tensor_name(reader.graph.tensors[reader.operator.outputs[output]])
+        raise reader.refusal(f"'{name}' is copied along more than {_COPY_RANK} axes")
+    reader.input(position)
+    for stride, begin, tensor in zip(
+        strides, begins, (reader.input(position), reader.output(output)), strict=True
+    ):
+        ends = [(size - 1) * step for size, step in zip(sizes, stride, strict=True)]
+        lowest = begin + sum(end for end in ends if end < 0)
+        highest = begin + sum(end for end in ends if end > 0)
+        reader.require(
+            lowest >= 0 and highest < tensor.size, f"it reaches outside of '{tensor.name}'"
+        )
+    fields = {
+        "size": merged[0],
+        "input_stride": merged[1][0],
+        "output_stride": merged[1][1],
+        "input_begin": begins[0],
+        "output_begin": begins[1],
+    }
+    copy = Struct("Copy", "MltqCopy", fields)
+    return Call("mltq_stock_copy_s8", (copy, reader.source(position), reader.target(output)))

@@ -1,0 +1,211 @@
+"""An operator of a .tflite that is being read, with the checks that all operators share."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+from ai_edge_litert import schema_py_generated as schema
+
+from tfmot_mltq import flatbuffer
+from tfmot_mltq.converter.activation_range import activation_range
+from tfmot_mltq.errors import ConversionError
+from tfmot_mltq.export.c_code import Array, Call, Source, Target
+
+_TYPE_NAMES = {
+    value: name.lower() for name, value in vars(schema.TensorType).items() if isinstance(value, int)
+}
+WAY_OUT = "mltq export --runtime=tflm runs the model with TensorFlow Lite Micro instead."
+
+
+@dataclasses.dataclass(frozen=True)
+class Tensor:
+    """A tensor of the model.
+
+    Attributes:
+      name: In the model.
+      shape: With the batch dimension.
+      dtype: "int8" or "float32".
+      scale, zero_point: Of int8 values.
+    """
+
+    name: str
+    shape: tuple[int, ...]
+    dtype: str
+    scale: float
+    zero_point: int
+
+    @property
+    def size(self) -> int:
+        """Values."""
+        return int(np.prod(self.shape))
+
+    @property
+    def bytes(self) -> int:
+        """Memory."""
+        return self.size * np.dtype(self.dtype).itemsize
+
+
+@dataclasses.dataclass(frozen=True)
+class Step:
+    """What generated code does for one operator.
+
+    Attributes:
+      operator: Its number in the model.
+      inputs, outputs: Numbers of tensors of the model.
+      calls: Of C functions. Without any, the output is where the input is.
+      packed: Of a layer with levels.
+    """
+
+    operator: int
+    inputs: tuple[int, ...]
+    outputs: tuple[int, ...]
+    calls: tuple[Call, ...]
+    packed: PackedTensor | None = None
+
+
+@dataclasses.dataclass(frozen=True)
+class PackedTensor:
+    """A packed layer: its bytes, the operator that it is for, and its name."""
+
+    data: bytes
+    kind: int
+    name: str
+
+
+@dataclasses.dataclass(frozen=True)
+class Reader:
+    """An operator that is being read; ``position`` counts its inputs or outputs."""
+
+    model: Any
+    graph: Any
+    number: int
+
+    @property
+    def operator(self) -> Any:
+        """In the schema."""
+        return self.graph.operators[self.number]
+
+    @property
+    def op(self) -> str:
+        """Name of the operator."""
+        return flatbuffer.operator_name(self.model, self.operator)
+
+    @property
+    def options(self) -> Any:
+        """Its built-in options."""
+        return self.operator.builtinOptions
+
+    def refusal(self, reason: str) -> ConversionError:
+        """The error that says why the operator cannot be exported, to be raised."""
+        name = flatbuffer.tensor_name(self.graph.tensors[self.operator.outputs[0]])
+        return ConversionError(
+            f"{self.op} '{name}' does not run without the interpreter: {reason}. {WAY_OUT}"
+        )
+
+    def require(self, condition: bool, reason: str) -> None:
+        """Refuses the operator where a condition does not hold."""
+        if not condition:
+            raise self.refusal(reason)
+
+    def has(self, position: int) -> bool:
+        """Whether an optional input is there."""
+        inputs = self.operator.inputs
+        return position < len(inputs) and inputs[position] >= 0
+
+    def input(self, position: int = 0, dtype: str = "int8") -> Tensor:
+        """An input that is one of the model's activations, or a constant in their place."""
+        self.require(self.has(position), f"input {position} is missing")
+        return self._tensor(self.operator.inputs[position], dtype)
+
+    def output(self, position: int = 0, dtype: str = "int8") -> Tensor:
+        """An output."""
+        return self._tensor(self.operator.outputs[position], dtype)
+
+    def _tensor(self, index: int, dtype: str) -> Tensor:
+        tensor = read_tensor(self.graph.tensors[index])
+        self.require(tensor.dtype == dtype, f"'{tensor.name}' is {tensor.dtype}, not {dtype}")
+        self.require(
+            dtype != "int8" or tensor.scale > 0.0, f"'{tensor.name}' has not one scale for all"
+        )
+        self.require(tensor.size > 0, f"'{tensor.name}' is empty")
+        return tensor
+
+    def constant(self, position: int) -> np.ndarray | None:
+        """Value of an input; None where it is missing or no constant."""
+        if not self.has(position):
+            return None
+        tensor = self.graph.tensors[self.operator.inputs[position]]
+        return flatbuffer.constant(self.model, tensor)
+
+    def constant_list(self, position: int, what: str) -> list[int]:
+        """A constant of whole numbers, which has to be there."""
+        value = self.constant(position)
+        if value is None:
+            raise self.refusal(f"{what} are no constant")
+        return [int(number) for number in value.reshape(-1)]
+
+    def source(self, position: int = 0) -> Source | Array:
+        """The argument of a call for an int8 input."""
+        value = self.constant(position)
+        if value is None:
+            return Source(int(self.operator.inputs[position]))
+        return Array(f"Input{position}", "int8_t", value.reshape(-1).tolist())
+
+    def target(self, position: int = 0) -> Target:
+        """The argument of a call for an output."""
+        return Target(int(self.operator.outputs[position]))
+
+    def step(self, *calls: Call, packed: PackedTensor | None = None) -> Step:
+        """What the operator does. The tensors that the calls read are its inputs."""
+        arguments = [argument for call in calls for argument in call.arguments]
+        found = [argument.tensor for argument in arguments if isinstance(argument, Source)]
+        return Step(self.number, _unique(found), self._outputs(), calls, packed)
+
+    def alias(self) -> Step:
+        """The same values in another shape."""
+        self.require(self.constant(0) is None, "the input is a constant")
+        self.require(
+            self.input().size == self.output().size, "the output has not the size of the input"
+        )
+        return Step(self.number, (int(self.operator.inputs[0]),), self._outputs(), ())
+
+    def _outputs(self) -> tuple[int, ...]:
+        return tuple(map(int, self.operator.outputs))
+
+    def require_one_image(self) -> None:
+        """Refuses batches, and tensors that are no images."""
+        for tensor in (self.input(), self.output()):
+            self.require(
+                len(tensor.shape) == 4 and tensor.shape[0] == 1,
+                f"'{tensor.name}' of shape {tensor.shape} is not one image",
+            )
+
+    def clamp(self) -> dict[str, int]:
+        """Range of the output with the fused activation."""
+        target = self.output()
+        function = self.options.fusedActivationFunction
+        try:
+            low, high = activation_range(function, target.scale, target.zero_point)
+        except KeyError:
+            raise self.refusal("its fused activation is not of the kind of ReLU") from None
+        return {"activation_min": low, "activation_max": high}
+
+
+def read_tensor(tensor: Any) -> Tensor:
+    """A tensor of the schema; scale 0 where it has none, or several."""
+    quantization = tensor.quantization
+    scales = getattr(quantization, "scale", None)
+    scale, zero_point = 0.0, 0
+    if scales is not None and len(scales) == 1:
+        scale, zero_point = float(scales[0]), int(quantization.zeroPoint[0])
+    shape = () if tensor.shape is None else tuple(map(int, tensor.shape))
+    return Tensor(
+        flatbuffer.tensor_name(tensor), shape, _TYPE_NAMES[tensor.type], scale, zero_point
+    )
+
+
+def _unique(numbers: Iterable[int]) -> tuple[int, ...]:
+    return tuple(dict.fromkeys(numbers))
