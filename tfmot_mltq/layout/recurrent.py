@@ -93,7 +93,7 @@ def refusal(layer: Any, calls: Iterable[Any], layers: Iterable[Any]) -> str | No
       calls: The nodes in which it is called.
       layers: All layers of the model.
     """
-    masking = next((other.name for other in layers if _makes_mask(other)), None)
+    masking = next((name for other in layers if (name := _mask_maker(other))), None)
     if masking is not None:
         return (
             f"the mask of '{masking}' may reach it, and TFLite's operators know no masks: cut or "
@@ -175,9 +175,10 @@ def _cells(layer: Any) -> list[Any]:
     return list(cell.cells) if kind_of(cell) == "StackedRNNCells" else [cell]
 
 
-def _makes_mask(layer: Any) -> bool:
+def _mask_maker(layer: Any) -> str | None:
     held = getattr(layer, "layer", layer)  # tf_keras' wrappers of quantized layers
-    return is_a(held, ("Masking",)) or bool(getattr(held, "mask_zero", False))
+    makes_mask = is_a(held, ("Masking",)) or getattr(held, "mask_zero", False)
+    return held.name if makes_mask else None
 
 
 def _name(activation: Any) -> str:

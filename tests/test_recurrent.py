@@ -1,0 +1,285 @@
+"""Recurrent layers: right on both runtimes, state and all, or refused with the reason."""
+
+import importlib
+
+import numpy as np
+import pytest
+from structures import randomise
+
+import tfmot_mltq as mltq
+from tfmot_mltq import flatbuffer
+from tfmot_mltq.frameworks import adapter_of
+from tfmot_mltq.layout.recurrent import MAX_STEPS, expand_recurrent
+
+SERIES = (12, 4)
+SHORT = (7, 4)  # 3 steps behind the convolutions: writing steps out takes time
+FRAMEWORKS = ("keras", "tf_keras")
+
+pytestmark = pytest.mark.filterwarnings("ignore:Layer .* stays int8")
+
+
+def samples(shape=SERIES, count=32):
+    return np.random.default_rng(1).normal(size=(count, *shape)).astype(np.float32)
+
+
+def build(keras, body, shape=SERIES):
+    """A model with random weights around a recurrent layer."""
+    keras.utils.set_random_seed(0)
+    inputs = keras.Input(shape)
+    model = keras.Model(inputs, body(keras, inputs))
+    randomise(model, np.random.default_rng(3))
+    return model
+
+
+def stem(keras, x):
+    x = keras.layers.Conv1D(8, 3, activation="relu")(x)
+    return keras.layers.Conv1D(8, 3, activation="relu", name="levels")(x)
+
+
+def lstm(keras, x):
+    return keras.layers.Dense(3)(keras.layers.LSTM(6)(stem(keras, x)))
+
+
+def lstm_as_output(keras, x):
+    return keras.layers.LSTM(4, return_sequences=True, go_backwards=True, use_bias=False)(x)
+
+
+def bidirectional_lstm(keras, x):
+    layers = keras.layers
+    x = layers.Bidirectional(layers.LSTM(5, return_sequences=True))(stem(keras, x))
+    x = layers.TimeDistributed(layers.Dense(6, activation="relu"))(x)
+    return layers.Dense(3)(layers.LSTM(4)(x))
+
+
+def lstm_beside_convolutions(keras, x):
+    layers = keras.layers
+    x = stem(keras, x)
+    x = layers.Concatenate()([layers.LSTM(6)(x), layers.GlobalMaxPooling1D()(x)])
+    return layers.Dense(3)(x)
+
+
+def stack_of_cells(keras, x):
+    layers = keras.layers
+    cells = [layers.LSTMCell(5), layers.GRUCell(4, reset_after=False)]
+    return layers.Dense(3)(layers.RNN(cells)(stem(keras, x)))
+
+
+def gru(keras, x):
+    layers = keras.layers
+    x = layers.GRU(5, return_sequences=True, go_backwards=True)(stem(keras, x))
+    return layers.Dense(3)(layers.Flatten()(x))
+
+
+def bidirectional_simple_rnn(keras, x):
+    layers = keras.layers
+    x = layers.Bidirectional(layers.SimpleRNN(6, return_sequences=True))(stem(keras, x))
+    return layers.Dense(3)(layers.SimpleRNN(5, activation="relu")(x))
+
+
+def operators(tflite):
+    model = flatbuffer.load(tflite)
+    subgraph = model.subgraphs[0]
+    assert len(model.subgraphs) == 1
+    return [
+        (flatbuffer.operator_name(model, op), subgraph.tensors[op.outputs[0]].type)
+        for op in subgraph.operators
+    ]
+
+
+@pytest.mark.parametrize("framework", FRAMEWORKS)
+@pytest.mark.parametrize(
+    ("body", "shape", "lstms"),
+    [
+        (lstm, SERIES, 1),
+        (lstm_as_output, SERIES, 1),
+        (bidirectional_lstm, SERIES, 3),
+        (lstm_beside_convolutions, SERIES, 1),
+        (stack_of_cells, SHORT, 1),
+        (gru, SHORT, 0),
+        (bidirectional_simple_rnn, SHORT, 0),
+    ],
+)
+def test_every_sample_gives_what_keras_gives(framework, body, shape, lstms):
+    model = build(importlib.import_module(framework), body, shape)
+    x = samples(shape)
+    q = mltq.quantize_model(model)
+    tflite = mltq.convert(q, x)
+    found = operators(tflite)
+    assert [name for name, _ in found].count("UNIDIRECTIONAL_SEQUENCE_LSTM") == lstms
+    assert {kind for _, kind in found} == {9}  # int8
+    in_keras = q.predict(x, verbose=0)
+    for runtime in ("tflm", "litert"):
+        interpreter = mltq.Interpreter(tflite, runtime)
+        out = interpreter.predict(x)
+        error = np.abs(out - in_keras) / interpreter.output_details[0].scale
+        # These random recurrent weights amplify what is rounded away from step to step.
+        assert error.max() <= 5.01
+        assert error.mean() <= 1.5
+        assert np.abs(in_keras).mean() > 10 * interpreter.output_details[0].scale
+        np.testing.assert_array_equal(interpreter.predict(x[[5, 5, 5]]), out[[5, 5, 5]])
+
+
+def test_invoke_keeps_the_state_until_reset():
+    keras = importlib.import_module("keras")
+    x = samples()
+    tflite = mltq.convert(mltq.quantize_model(build(keras, lstm)), x)
+    for runtime in ("tflm", "litert"):
+        interpreter = mltq.Interpreter(tflite, runtime)
+        one = interpreter.input_details[0].quantize(x[:1])
+        (first,), (second,) = interpreter.invoke(one), interpreter.invoke(one)
+        assert np.any(first != second)
+        interpreter.reset()
+        np.testing.assert_array_equal(interpreter.invoke(one)[0], first)
+
+
+def gru_before(keras, x):
+    return keras.layers.GRU(5, reset_after=False, go_backwards=True)(x)
+
+
+def gru_without_bias(keras, x):
+    return keras.layers.GRU(5, use_bias=False, return_sequences=True)(x)
+
+
+def lstm_with_other_activations(keras, x):
+    return keras.layers.LSTM(5, activation="relu", recurrent_activation="hard_sigmoid")(x)
+
+
+def two_kinds_in_two_directions(keras, x):
+    layers = keras.layers
+    backward = layers.SimpleRNN(4, return_sequences=True, go_backwards=True)
+    return layers.Bidirectional(
+        layers.GRU(4, return_sequences=True), merge_mode="ave", backward_layer=backward
+    )(x)
+
+
+def one_layer_called_twice(keras, x):
+    gru = keras.layers.GRU(4, return_sequences=True)
+    return gru(gru(x))
+
+
+@pytest.mark.parametrize("framework", FRAMEWORKS)
+@pytest.mark.parametrize(
+    "body",
+    [
+        bidirectional_lstm,
+        stack_of_cells,
+        bidirectional_simple_rnn,
+        gru,
+        gru_before,
+        gru_without_bias,
+        lstm_with_other_activations,
+        two_kinds_in_two_directions,
+        one_layer_called_twice,
+    ],
+)
+def test_written_out_layers_compute_the_same(framework, body):
+    model = build(importlib.import_module(framework), body, SHORT)
+    expanded, dense = expand_recurrent(model, adapter_of(model).GRAPHS)
+    assert not any("RNN" in type(layer).__name__ for layer in expanded.layers)
+    assert dense == {layer.name for layer in expanded.layers if layer.name in dense}
+    x = samples(SHORT, 6)
+    np.testing.assert_allclose(np.asarray(expanded(x)), np.asarray(model(x)), atol=2e-6)
+
+
+@pytest.mark.parametrize("framework", FRAMEWORKS)
+def test_quantized_recurrent_models_train_and_load(framework, tmp_path):
+    keras = importlib.import_module(framework)
+    q = mltq.quantize_model(build(keras, gru, SHORT))
+    x = samples(SHORT)
+    q.compile(keras.optimizers.Adam(0.01), "mse")
+    losses = q.fit(x, x[:, 0, :3], 16, 6, verbose=0).history["loss"]
+    assert losses[-1] < losses[0]
+    (entry,) = mltq.summary(q, print_table=False)["layers"]
+    assert entry["name"].removeprefix("quant_") == "levels"
+    q.save(tmp_path / "q.keras")
+    loaded = keras.models.load_model(tmp_path / "q.keras")
+    np.testing.assert_allclose(loaded.predict(x, verbose=0), q.predict(x, verbose=0), atol=1e-5)
+
+
+def stateful(keras, x):
+    return keras.layers.LSTM(4, stateful=True, name="memory")(x)
+
+
+def with_initial_state(keras, x):
+    start = keras.layers.Dense(4)(keras.layers.Flatten()(x))
+    return keras.layers.GRU(4, name="memory")(x, initial_state=start)
+
+
+def with_returned_state(keras, x):
+    return keras.layers.LSTM(4, return_state=True, name="memory")(x)[2]
+
+
+def too_long(keras, x):
+    x = keras.layers.UpSampling1D(10)(x)
+    return keras.layers.GRU(4, name="memory")(x)
+
+
+def convolutional(keras, x):
+    x = keras.layers.Reshape((12, 4, 1))(x)
+    return keras.layers.ConvLSTM1D(2, 3, name="memory")(x)
+
+
+def own_cell(keras, x):
+    class Decay(keras.layers.Layer):
+        state_size = output_size = 4
+
+        def call(self, inputs, states):
+            state = 0.5 * states[0] + inputs
+            return state, [state]
+
+    return keras.layers.RNN(Decay(), name="memory")(x)
+
+
+REFUSED = {
+    with_initial_state: "Layer 'memory' .*initial state.*on the sequence alone",
+    with_returned_state: "Layer 'memory' .*return_state=True.*return_sequences=True",
+    too_long: f"Layer 'memory' .*at most {MAX_STEPS} steps, and has 120: use an LSTM",
+    convolutional: "Layer 'memory' .*recurrent convolution: use TimeDistributed convolutions",
+    own_cell: "Layer 'memory' .*class Decay: use LSTMCell, GRUCell or SimpleRNNCell",
+}
+
+
+@pytest.mark.parametrize("framework", FRAMEWORKS)
+@pytest.mark.parametrize("body", list(REFUSED))
+def test_refusals_name_the_layer_and_the_way_out(framework, body):
+    q = mltq.quantize_model(build(importlib.import_module(framework), body))
+    with pytest.raises(mltq.ConversionError, match=REFUSED[body]):
+        mltq.convert(q, samples())
+
+
+@pytest.mark.parametrize("framework", FRAMEWORKS)
+def test_stateful_layers_are_refused(framework):
+    keras = importlib.import_module(framework)
+    inputs = keras.Input(batch_shape=(4, *SERIES))
+    q = mltq.quantize_model(keras.Model(inputs, stateful(keras, inputs)))
+    with pytest.raises(mltq.ConversionError, match=r"'memory' .*it is stateful.*stateful=False"):
+        mltq.convert(q, [samples()[:4]])
+
+
+@pytest.mark.parametrize("framework", FRAMEWORKS)
+def test_masks_are_refused(framework):
+    layers = importlib.import_module(framework).layers
+
+    def body(keras, x):
+        x = layers.Flatten()(x)
+        return layers.LSTM(4)(layers.Embedding(10, 5, mask_zero=True, name="words")(x))
+
+    q = mltq.quantize_model(build(importlib.import_module(framework), body))
+    with pytest.raises(mltq.ConversionError, match=r"Layer 'lstm.*' .*mask of 'words'"):
+        mltq.convert(q, np.abs(samples()))
+
+
+def test_an_lstm_needs_typical_inputs():
+    q = mltq.quantize_model(build(importlib.import_module("keras"), lstm))
+    mltq.calibrate(q, samples())
+    with pytest.raises(mltq.ConversionError, match=r"Layer 'lstm.*' .*representative_dataset"):
+        mltq.convert(q)
+
+
+def test_a_gru_needs_none_after_training():
+    q = mltq.quantize_model(build(importlib.import_module("keras"), gru_without_bias, (4, 4)))
+    x = samples((4, 4))
+    mltq.calibrate(q, x)
+    interpreter = mltq.Interpreter(mltq.convert(q))
+    error = np.abs(interpreter.predict(x) - q.predict(x, verbose=0))
+    assert error.max() <= 4.01 * interpreter.output_details[0].scale
