@@ -1,6 +1,7 @@
 """The command mltq, called in this process."""
 
 import json
+import re
 import subprocess
 
 import keras
@@ -209,6 +210,69 @@ def test_export(folder, tmp_path, capsys):
     assert done.stdout == "self-test: ok\n"
     assert main(["export", tflite(folder), *flags]) == 1
     assert "is there already" in capsys.readouterr().err
+
+
+def fake_compiler(tmp_path, monkeypatch, script):
+    path = tmp_path / "compiler"
+    path.write_text(f"#!/bin/sh\n{script}\n")
+    path.chmod(0o755)
+    monkeypatch.setenv("CC", str(path))
+
+
+def test_export_tries_what_it_wrote(folder, tmp_path, capsys):
+    for kind in ("c", "arduino", "esp-idf"):
+        output = tmp_path / kind
+        assert main(["export", tflite(folder), f"--output={output}", f"--format={kind}"]) == 0
+        assert "self-test: ok on this machine (cc)" in capsys.readouterr().out
+        assert not list(output.rglob("self_test")) or kind == "arduino"  # no program is left
+
+
+@pytest.mark.parametrize("flag", ["--no-self_test", "--noself_test", "--self_test=false"])
+def test_export_untried(flag, folder, tmp_path, monkeypatch, capsys):
+    fake_compiler(tmp_path, monkeypatch, "exit 1")
+    output = tmp_path / "project"
+    assert main(["export", tflite(folder), f"--output={output}", flag]) == 0
+    assert "self-test: skipped" in capsys.readouterr().out
+    assert (output / "model.c").exists()
+
+
+def test_export_for_the_interpreter_needs_no_compiler(folder, tmp_path, monkeypatch, capsys):
+    fake_compiler(tmp_path, monkeypatch, "exit 1")
+    output = tmp_path / "project"
+    assert main(["export", tflite(folder), f"--output={output}", "--runtime=tflm"]) == 0
+    assert "self-test: the model ran in TensorFlow Lite Micro" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("script", "message"),
+    [
+        ("echo 'model.c:7: no such thing' >&2; exit 1", "does not compile with .*\n*model.c:7"),
+        # A compiler whose programs say something else.
+        (
+            'while [ "$1" != -o ]; do shift; done; printf "#!/bin/sh\\necho wrong" > "$2"; '
+            'chmod +x "$2"',
+            "fails its self-test on this machine.*wrong",
+        ),
+    ],
+)
+def test_export_of_code_that_fails(script, message, folder, tmp_path, monkeypatch, capsys):
+    fake_compiler(tmp_path, monkeypatch, script)
+    (tmp_path / "work").mkdir()
+    output = tmp_path / "work" / "project"
+    assert main(["export", tflite(folder), f"--output={output}"]) == 1
+    assert re.search(message, capsys.readouterr().err)
+    assert not list(output.parent.iterdir())
+
+
+def test_export_without_a_compiler(folder, tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("CC", "no-such-compiler")
+    output = tmp_path / "project"
+    assert main(["export", tflite(folder), f"--output={output}"]) == 1
+    said = capsys.readouterr().err
+    assert "no C compiler 'no-such-compiler', which CC names" in said
+    assert "apt-get install build-essential" in said
+    assert "--no-self_test" in said
+    assert not output.exists()
 
 
 @pytest.mark.parametrize("kind", ["arduino", "esp-idf"])

@@ -9,6 +9,7 @@ from exported_library import ExportedLibrary
 from small_models import Builder, T, constant, one_operator, options_of
 
 import tfmot_mltq as mltq
+from tfmot_mltq.emulation.targets import TARGETS
 from tfmot_mltq.export.c_project import plan_c_project
 from tfmot_mltq.export.golden import random_inputs
 from tfmot_mltq.export.operators import READERS
@@ -241,6 +242,15 @@ def test_exported_code_gives_the_bytes_of_the_interpreter(name, runs):
 
 def test_all_within_bounds(library_and_places):
     library_and_places[0].run_self_test()
+
+
+@pytest.mark.parametrize("target", ["cortex-m0", "cortex-m4", "rv32imc"])
+def test_on_the_core(target, library_and_places, tmp_path):
+    library, _ = library_and_places
+    program = tmp_path / "program.elf"
+    sources = sorted(library.folder.rglob("*.c"))
+    TARGETS[target].build(sources, program, ["-Os", f"-I{library.folder}"])
+    assert TARGETS[target].run(program) == "self-test: ok\n"
 
 
 def test_every_operator_has_a_case():

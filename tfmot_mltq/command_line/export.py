@@ -8,6 +8,10 @@ as an array, the size of its arena, and a resolver with its operators. Both have
 operators in mltq/, and a self-test with an input and the output that TensorFlow Lite Micro gives
 for it on this machine.
 
+C code without an interpreter is tried before the folder is made: this machine's C compiler compiles
+it, and it runs the self-test; --no-self_test skips that. Of code for TensorFlow Lite Micro, the
+model has run in its Python package.
+
 --format=c is one folder; compile all files in it, with FOLDER as include folder. --format=arduino
 is an Arduino library with the self-test as its example: put FOLDER into the libraries of the
 sketchbook. --format=esp-idf is a project of ESP-IDF with the model as a component.
@@ -23,11 +27,12 @@ from __future__ import annotations
 
 import pathlib
 
-import numpy as np
 from absl import flags
 
 from tfmot_mltq.command_line.output_files import check_output
 from tfmot_mltq.command_line.samples import define_sample_flags, load_samples
+from tfmot_mltq.export.golden import Golden, golden_outputs, random_inputs
+from tfmot_mltq.export.try_on_host import find_compiler, try_on_host
 from tfmot_mltq.frameworks import import_with_extra
 from tfmot_mltq.runtime.interpreter import Interpreter
 
@@ -50,6 +55,10 @@ def define_flags(values: flags.FlagValues) -> None:
     define_sample_flags(
         values, "The first sample is the input of the self-test; a random one by default."
     )
+    flags.DEFINE_bool(
+        "self_test", True, "Compile C code and run its self-test before the folder is made.",
+        flag_values=values,
+    )  # fmt: skip
     flags.DEFINE_integer(
         "flash", None, "Refuse a model whose constants take more bytes; code comes on top.",
         flag_values=values,
@@ -68,12 +77,6 @@ def run(values: flags.FlagValues, files: list[str]) -> None:
     )
     output = check_output(pathlib.Path(values.output))
     tflite = pathlib.Path(files[0]).read_bytes()
-    interpreter = Interpreter(tflite)
-    details = interpreter.input_details[0]
-    if values.data:
-        sample = details.quantize(load_samples(values, details.shape)[:1])
-    else:
-        sample = np.random.default_rng(0).integers(-128, 128, details.shape, dtype=np.int8)
     source = pathlib.Path(files[0]).name
     project = export.plan_project(tflite, values.runtime, values.format, values.name, source)
     for what, needed, limit in (
@@ -82,7 +85,30 @@ def run(values: flags.FlagValues, files: list[str]) -> None:
     ):
         if limit is not None and needed > limit:
             raise ValueError(f"The {what} {needed:,} bytes, more than the limit of {limit:,}.")
-    project.write(output, golden=(sample, interpreter.invoke(sample)[0]))
+    tried = "the model ran in TensorFlow Lite Micro on this machine; the C++ code is not compiled"
+    if values.runtime == "none":
+        tried = "skipped"
+        if values.self_test:
+            tried = f"ok on this machine ({find_compiler()[0]})"
+    project.write(output, _golden(values, tflite), lambda folder: _try(values, folder))
     print(
-        f"{output}: constants {project.constant_bytes:,} bytes, arena {project.arena_bytes:,} bytes"
+        f"{output}: constants {project.constant_bytes:,} bytes, arena {project.arena_bytes:,} "
+        f"bytes, self-test: {tried}"
     )
+
+
+def _try(values: flags.FlagValues, folder: pathlib.Path) -> None:
+    if values.runtime == "none" and values.self_test:
+        try_on_host(folder, values.name)
+
+
+def _golden(values: flags.FlagValues, tflite: bytes) -> Golden:
+    """Inputs and outputs of the self-test."""
+    interpreter = Interpreter(tflite)
+    inputs = random_inputs(tflite)
+    if values.data:
+        if len(inputs) != 1:
+            raise ValueError(f"--data is for models of one input, and this has {len(inputs)}.")
+        details = interpreter.input_details[0]
+        inputs = [details.quantize(load_samples(values, details.shape)[:1])]
+    return golden_outputs(interpreter, inputs)

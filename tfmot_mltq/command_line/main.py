@@ -41,7 +41,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"{command.__doc__.strip()}\n\nFlags:\n{_flags_help(values)}")
         return 0
     try:
-        positional = values([f"mltq {name}", *rest])[1:]
+        positional = values([f"mltq {name}", *(_as_absl(values, text) for text in rest)])[1:]
     except flags.Error as error:
         print(f"mltq {name}: {error}\nmltq {name} --help lists the flags.", file=sys.stderr)
         return _EXIT_USAGE
@@ -58,6 +58,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"mltq {name}: {error}", file=sys.stderr)
         return _EXIT_ERROR
     return 0
+
+
+def _as_absl(values: flags.FlagValues, text: str) -> str:
+    """An argument; absl writes --noflag where most programs write --no-flag."""
+    name = text.removeprefix("--no-")
+    return f"--no{name}" if name != text and name in values and values[name].boolean else text
 
 
 def _overview() -> str:
