@@ -130,7 +130,8 @@ def _activation_structures():
 
         def as_argument(keras, x, activation=activation):
             x = conv(keras, conv(keras, x, activation="relu"), activation=activation)
-            return conv(keras, x, 4, 1)
+            x = keras.layers.GlobalAveragePooling2D()(x)
+            return keras.layers.Dense(4)(x)
 
         def as_layer(keras, x, activation=activation):
             x = keras.layers.Activation(activation)(keras.layers.Dense(8)(x))
@@ -224,11 +225,19 @@ ONE_INPUT_LAYERS = {
     "depthwise": lambda k: k.layers.DepthwiseConv2D(3, depth_multiplier=2, activation="relu6"),
     "separable": lambda k: k.layers.SeparableConv2D(6, 3, activation="sigmoid"),
     "dense_on_images": lambda k: k.layers.Dense(6, activation="relu"),
+    "spectral_norm": lambda k: k.layers.SpectralNormalization(k.layers.Conv2D(6, 3)),
+    "center_crop": lambda k: k.layers.CenterCrop(6, 4),
+    "lambda_layer": lambda k: k.layers.Lambda(lambda x: x * x * 0.5 - 0.1),
     "einsum_dense": lambda k: k.layers.EinsumDense("abcd,de->abce", (8, 8, 5)),
 }  # fmt: skip
 KERAS_3_LAYERS = {
     "rms_norm": lambda k: k.layers.RMSNormalization(),
-    "discrete_flip": lambda k: k.layers.RandomFlip(),
+    "adaptive_average": lambda k: k.layers.AdaptiveAveragePooling2D(2),
+    "adaptive_max": lambda k: k.layers.AdaptiveMaxPooling2D(2),
+}
+TF_KERAS_LAYERS = {
+    "thresholded_relu": lambda k: k.layers.ThresholdedReLU(0.3),
+    "locally_connected": lambda k: k.layers.LocallyConnected2D(4, 3, implementation=3),
 }
 SERIES_LAYERS = {
     "conv1d": lambda k: k.layers.Conv1D(6, 3, padding="same", activation="relu"),
@@ -249,10 +258,18 @@ SERIES_LAYERS = {
     "layer_norm1d": lambda k: k.layers.LayerNormalization(),
     "permute1d": lambda k: k.layers.Permute((2, 1)),
     "spatial_dropout1d": lambda k: k.layers.SpatialDropout1D(0.2),
+    "masking": lambda k: k.layers.Masking(0.7),
+    "lstm": lambda k: k.layers.LSTM(6),
+    "lstm_sequences": lambda k: k.layers.LSTM(6, return_sequences=True),
+    "gru": lambda k: k.layers.GRU(5),
+    "simple_rnn": lambda k: k.layers.SimpleRNN(5),
+    "bidirectional": lambda k: k.layers.Bidirectional(k.layers.LSTM(4)),
     "time_distributed": lambda k: k.layers.TimeDistributed(k.layers.Dense(5, activation="relu")),
 }
 for _name, _make in ONE_INPUT_LAYERS.items():
     _layer_between(_name, _make)
+for _name, _make in TF_KERAS_LAYERS.items():
+    _layer_between(_name, _make, frameworks=("tf_keras",))
 for _name, _make in KERAS_3_LAYERS.items():
     _layer_between(_name, _make, frameworks=("keras",))
 for _name, _make in SERIES_LAYERS.items():
@@ -340,10 +357,10 @@ def u_net(keras, x):
 def dense_block(keras, x):
     layers = keras.layers
     x = stem(keras, x)
-    for _ in range(3):
+    for _ in range(2):
         y = layers.ReLU()(layers.BatchNormalization()(x))
         x = layers.Concatenate()([x, conv(keras, y, 4)])
-    return head(keras, layers.AveragePooling2D(2)(x))
+    return layers.Dense(4)(layers.Flatten()(layers.AveragePooling2D(4)(x)))
 
 
 @structure(IMAGE)
@@ -472,3 +489,78 @@ def reductions(keras, x):
     x = stem(keras, x)
     x = ops.concatenate([ops.mean(x, (1, 2)), ops.max(x, (1, 2)), ops.sum(x, (1, 2)) * 0.1], -1)
     return keras.layers.Dense(3)(keras.layers.Dense(6)(x))
+
+
+# Layers that do nothing in inference, or that only pass values on, one behind the other.
+NOTHING_IN_INFERENCE = (
+    "ActivityRegularization", "AlphaDropout", "GaussianDropout", "Identity", "SpatialDropout2D",
+)  # fmt: skip
+AUGMENTATIONS = ("RandomBrightness", "RandomContrast", "RandomFlip", "RandomRotation", "RandomZoom")
+KERAS_3_AUGMENTATIONS = (
+    "AugMix", "AutoContrast", "RandomColorDegeneration", "RandomColorJitter", "RandomErasing",
+    "RandomGaussianBlur", "RandomGrayscale", "RandomHue", "RandomInvert", "RandomPerspective",
+    "RandomPosterization", "RandomSaturation", "RandomSharpness", "RandomShear", "Solarization",
+)  # fmt: skip
+
+
+@structure(IMAGE)
+def nothing_in_inference(keras, x):
+    x = stem(keras, x)
+    for kind in NOTHING_IN_INFERENCE:
+        arguments = () if kind in ("ActivityRegularization", "Identity") else (0.3,)
+        x = getattr(keras.layers, kind)(*arguments)(x)
+    return head(keras, x)
+
+
+@structure(IMAGE)
+def augmentation(keras, x):
+    for kind in AUGMENTATIONS:
+        x = getattr(keras.layers, kind)(*(() if kind == "RandomFlip" else (0.2,)))(x)
+    return head(keras, stem(keras, x))
+
+
+@structure(VECTOR)
+def repeated_vector(keras, x):
+    layers = keras.layers
+    x = layers.RepeatVector(4)(layers.Dense(6, activation="relu")(x))
+    return head(keras, layers.Conv1D(6, 3, padding="same")(x))
+
+
+@structure(SERIES)
+def additive_attention(keras, x):
+    layers = keras.layers
+    q, k = layers.Dense(8)(x), layers.Dense(8)(x)
+    return head(keras, layers.AdditiveAttention()([q, k]))
+
+
+@structure(SERIES, frameworks=("keras",))
+def grouped_attention(keras, x):
+    layers = keras.layers
+    x = layers.Dense(8)(x)
+    return head(keras, layers.GroupQueryAttention(4, 4, 2)(x, x))
+
+
+@structure((6, 6, 6, 2))
+def volume_convolution(keras, x):
+    layers = keras.layers
+    return head(keras, layers.Conv3D(4, 3)(layers.Dense(4)(x)))
+
+
+@structure((6, 6, 6, 2))
+def volume_pooling(keras, x):
+    layers = keras.layers
+    x = layers.MaxPooling3D(2)(layers.Dense(4)(x))
+    return head(keras, x)
+
+
+@structure((4, 6, 6, 2))
+def convolutional_lstm(keras, x):
+    layers = keras.layers
+    return head(keras, layers.ConvLSTM2D(3, 3)(layers.Dense(3)(x)))
+
+
+@structure(VECTOR)
+def buckets(keras, x):
+    layers = keras.layers
+    x = layers.Discretization([-1.0, 0.0, 1.0], output_mode="one_hot")(x)
+    return layers.Dense(3)(layers.Dense(6)(layers.Flatten()(x)))

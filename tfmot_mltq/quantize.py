@@ -13,6 +13,7 @@ from tfmot_mltq.frameworks import adapter_of
 from tfmot_mltq.layout.graph import check_weights, first_and_last
 from tfmot_mltq.layout.layer_kinds import is_a, unsupported_reason
 from tfmot_mltq.layout.recurrent import expand_recurrent
+from tfmot_mltq.layout.tflite_layers import unwrapped
 from tfmot_mltq.layout.user_class import with_class_of
 from tfmot_mltq.pruning.kept_zeros import pruned_by_inner_name, with_zeros_of
 
@@ -97,6 +98,7 @@ def quantize_model(
     )
     _warn_of_unsupported(flat, nothing_left=supported <= int8_layers)
     check_weights(flat)
+    flat = unwrapped(flat, adapter.GRAPHS)
     flat, of_recurrent = expand_recurrent(flat, adapter.GRAPHS)
     quantized = adapter.quantize(flat, spec, int8_layers | of_recurrent)
     if pruned:
@@ -178,7 +180,7 @@ def quantize_apply(model: Any) -> Any:
             "call mltq.quantize_model to quantize them all."
         )
     check_weights(flat)
-    flat, _ = expand_recurrent(flat, adapter.GRAPHS)
+    flat, _ = expand_recurrent(unwrapped(flat, adapter.GRAPHS), adapter.GRAPHS)
     return with_class_of(model, adapter.quantize(flat, None, set()), adapter.GRAPHS)
 
 

@@ -18,6 +18,8 @@ _NODE = re.compile(r"\(number (\d+)\) failed")
 # Operators with an input that may be absent, and which.
 _OPTIONAL_INPUTS = {
     "CONV_2D": {2},
+    "CONV_3D": {2},
+    "CONV_3D_TRANSPOSE": {3},
     "DEPTHWISE_CONV_2D": {2},
     "FULLY_CONNECTED": {2},
     "TRANSPOSE_CONV": {3},

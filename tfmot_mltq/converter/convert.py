@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import time
 import warnings
+from collections.abc import Collection
 from typing import Any
 
 import numpy as np
@@ -75,8 +76,9 @@ def convert(
         that may have operators which TensorFlow Lite Micro lacks.
       verify: Run some samples, of the representative dataset or random ones, through the result and
         through the model, and refuse a result that computes something else.
-      tolerance: Largest difference that ``verify`` allows, as a share of the range of an output on
-        the samples.
+      tolerance: What ``verify`` allows: the largest difference of an output, as a share of the
+        range of its values on the samples, and the root mean square of the differences, as a share
+        of their standard deviation. Four steps of an output are always allowed, unless it is 0.
 
     Returns:
       The bytes of the .tflite file.
@@ -123,10 +125,10 @@ def convert(
     check_recurrent(model, kept.arrays)
     layers = export_layers(model)
     simulated = adapter.GRAPHS.as_float32(model)
-    stock = _int8_operators(stock_int8(simulated))
+    stock = _int8_operators(stock_int8(simulated), round_inside=True)
     if rewrite.float_operators(stock) and kept.arrays is not None:
         with contextlib.suppress(ConversionError):  # TensorFlow cannot calibrate all operators
-            stock = _int8_operators(stock_int8(simulated, kept.arrays))
+            stock = _int8_operators(stock_int8(simulated, kept.arrays), round_inside=False)
     settle_lstm(stock)
     if runtime == "tflm":
         rewrite_for_tflm(stock)
@@ -134,22 +136,16 @@ def convert(
     flatbuffer.name_interface(stock, adapter.GRAPHS.input_names(model))
     flatbuffer.drop_unused(stock)
     flatbuffer.shorten_names(stock)
-    check_inputs(stock)
     if runtime == "tflm":
         check_operators(stock)
-    left_float = rewrite.float_operators(stock)
-    if left_float:
-        warnings.warn(
-            "TFLite has no int8 form for some operators, which stay float: "
-            + ", ".join(left_float),
-            stacklevel=2,
-        )
+    check_inputs(stock)
+    _warn_of_float(rewrite.float_operators(stock), kept.arrays is not None)
     tflite = flatbuffer.save(stock)
     if runtime == "tflm":
         check_loads(tflite)
     if verify:
         verify_conversion(
-            model,
+            simulated,
             tflite,
             kept.arrays,
             runtime=runtime,
@@ -159,9 +155,21 @@ def convert(
     return tflite
 
 
-def _int8_operators(tflite: bytes) -> Any:
+def _int8_operators(tflite: bytes, round_inside: bool) -> Any:
     """The objects of a model, elementwise functions as one int8 operator each."""
     stock = flatbuffer.load(tflite)
     quantize_byte_inputs(stock)
-    rewrite_elementwise(stock)
+    rewrite_elementwise(stock, round_inside)
     return stock
+
+
+def _warn_of_float(operators: Collection[str], has_samples: bool) -> None:
+    if not operators:
+        return
+    why = (
+        "TFLite has no int8 form for some operators, which stay float"
+        if has_samples
+        else "The model has no ranges for tensors inside of some layers, so that operators stay "
+        "float. Pass representative_dataset to have those int8 that TFLite has an int8 form for"
+    )
+    warnings.warn(f"{why}: {', '.join(operators)}", stacklevel=3)

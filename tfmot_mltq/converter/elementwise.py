@@ -16,6 +16,7 @@ import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
 from tfmot_mltq import flatbuffer
+from tfmot_mltq.converter import edit
 
 # Operators whose output element depends on the element of the input at the same place only.
 _ELEMENTWISE = frozenset({
@@ -26,6 +27,8 @@ _ELEMENTWISE = frozenset({
     "RELU_0_TO_1", "RELU_N1_TO_1", "ROUND", "RSQRT", "SELECT", "SELECT_V2", "SIGN", "SIN", "SQRT",
     "SQUARE", "SQUARED_DIFFERENCE", "SUB", "TANH",
 })  # fmt: skip
+# Their step is a fixed one, and fine.
+_FIXED_SCALE = frozenset({"LOGISTIC", "TANH"})
 _RESHAPES = frozenset({"EXPAND_DIMS", "RESHAPE", "SQUEEZE"})
 # The value of an element stays, if not its type.
 _CONVERSIONS = frozenset({"QUANTIZE", "DEQUANTIZE", *_RESHAPES})
@@ -161,8 +164,14 @@ def _operators_between(source: int, target: int, makers: dict[int, Any]) -> dict
     return found
 
 
-def evaluate(model: Any, function: ElementwiseFunction) -> np.ndarray:
+def evaluate(model: Any, function: ElementwiseFunction, round_inside: bool) -> np.ndarray:
     """The real values of a function, for the int8 values -128 to 127 of its source.
+
+    Args:
+      model: ``ModelT``.
+      function: One of those that ``find_elementwise`` found.
+      round_inside: Round int8 tensors on the way to their steps. Where the Keras model has ranges
+        for them, it does that too.
 
     Returns:
       float32, shape (256, *s): s is 1 on every axis of the tensor behind the batch on which no
@@ -186,7 +195,8 @@ def evaluate(model: Any, function: ElementwiseFunction) -> np.ndarray:
     steps = np.arange(-128, 128, dtype=np.float64) - float(source.quantization.zeroPoint[0])
     values = (steps * float(source.quantization.scale[0])).astype(np.float32)
     inputs = np.broadcast_to(values.reshape(256, *[1] * (rank - 1)), sizes)
-    return _run(_float_model(model, function, constants, sizes), np.ascontiguousarray(inputs))
+    tflite = _float_model(model, function, constants, sizes, round_inside)
+    return _run(tflite, np.ascontiguousarray(inputs))
 
 
 def _real_constant(model: Any, tensor: Any) -> np.ndarray:
@@ -202,7 +212,11 @@ def _real_constant(model: Any, tensor: Any) -> np.ndarray:
 
 
 def _float_model(
-    model: Any, function: ElementwiseFunction, constants: dict[int, np.ndarray], sizes: list[int]
+    model: Any,
+    function: ElementwiseFunction,
+    constants: dict[int, np.ndarray],
+    sizes: list[int],
+    round_inside: bool,
 ) -> bytes:
     """The function as a model of its own, on float tensors of the given sizes."""
     tensors = model.subgraphs[0].tensors
@@ -210,7 +224,7 @@ def _float_model(
     result.version = model.version
     result.description = ""
     result.buffers = [schema.BufferT()]
-    result.operatorCodes = model.operatorCodes
+    result.operatorCodes = list(model.operatorCodes)
     graph = schema.SubGraphT()
     graph.tensors, graph.operators = [], []
     result.subgraphs = [graph]
@@ -233,9 +247,32 @@ def _float_model(
             graph.tensors.append(tensor)
         return numbers[index]
 
+    def rounded(index: int) -> None:
+        """Puts a QUANTIZE and a DEQUANTIZE behind a tensor that stands for an int8 one."""
+        tensor = schema.TensorT()
+        tensor.name, tensor.type = f"int8_{index}", schema.TensorType.INT8
+        tensor.quantization = tensors[index].quantization
+        tensor.shape, tensor.buffer = sizes, 0
+        graph.tensors.append(tensor)
+        integer, real = len(graph.tensors) - 1, numbers.pop(index)
+        for name, version, ends in (
+            ("QUANTIZE", 1, (real, integer)),
+            ("DEQUANTIZE", 2, (integer, number(index))),
+        ):
+            options = getattr(schema, f"{name.capitalize()}OptionsT")()
+            inputs, outputs = ends[:1], ends[1:]
+            graph.operators.append(
+                edit.builtin_operator(result, name, version, inputs, outputs, options)
+            )
+
     for operator in function.operators:
-        if flatbuffer.operator_name(model, operator) in _CONVERSIONS:
-            numbers[int(operator.outputs[0])] = number(int(operator.inputs[0]))
+        name = flatbuffer.operator_name(model, operator)
+        output = int(operator.outputs[0])
+        is_inside = output != function.target and tensors[output].type == schema.TensorType.INT8
+        if name in _CONVERSIONS:
+            numbers[output] = number(int(operator.inputs[0]))
+            if round_inside and is_inside:
+                rounded(output)
             continue
         inputs = [number(int(index)) if index >= 0 else -1 for index in operator.inputs]
         copy = schema.OperatorT()
@@ -243,8 +280,10 @@ def _float_model(
         copy.builtinOptionsType = operator.builtinOptionsType
         copy.builtinOptions = operator.builtinOptions
         copy.inputs = inputs
-        copy.outputs = [number(int(operator.outputs[0]))]
+        copy.outputs = [number(output)]
         graph.operators.append(copy)
+        if round_inside and is_inside and name not in _FIXED_SCALE:
+            rounded(output)
     graph.inputs, graph.outputs = [number(function.source)], [number(function.target)]
     flatbuffer.drop_unused(result)
     return flatbuffer.save(result)

@@ -33,14 +33,18 @@ _CLIPPED = {
 }
 
 
-def rewrite_elementwise(model: Any) -> None:
+def rewrite_elementwise(model: Any, round_inside: bool) -> None:
     """Writes the elementwise functions of a ``ModelT`` as one operator each, in place.
 
     What is neither a table nor a gain and an offset stays as it is.
+
+    Args:
+      model: ``ModelT``.
+      round_inside: As for ``evaluate``.
     """
     subgraph = model.subgraphs[0]
     for function in find_elementwise(model):
-        values = evaluate(model, function)
+        values = evaluate(model, function, round_inside)
         rows = values.reshape(256, -1)
         if ((rows == rows[:, :1]) | (np.isnan(rows) & np.isnan(rows[:, :1]))).all():
             _write_lookup(model, function, rows[:, 0])

@@ -15,6 +15,9 @@ from ai_edge_litert import schema_py_generated as schema
 from tfmot_mltq import flatbuffer
 from tfmot_mltq.converter import edit
 
+# Inputs of TensorFlow Lite Micro's CONCATENATION.
+_MOST_CONCATENATED = 10
+
 
 def quantize_byte_inputs(model: Any) -> None:
     """Makes int8 inputs, of scale 1, of uint8 ones that the model casts to float.
@@ -60,21 +63,37 @@ def _tile(model: Any, operator: Any) -> None:
     """TILE, as Keras lowers the repetition of pixels: RESIZE_NEAREST_NEIGHBOR, or copies joined."""
     chain = _chain_of_copies(model, operator)
     source, target = int(chain[0].inputs[0]), int(chain[-1].outputs[0])
-    shapes = [list(map(int, model.subgraphs[0].tensors[i].shape)) for i in (source, target)]
-    image = _as_image(shapes[0])
-    factors = image and _upsampling(image, _moved_indices(model, chain, shapes[0]))
+    shape = list(map(int, model.subgraphs[0].tensors[source].shape))
+    image = _as_image(shape)
+    factors = image and _upsampling(image, _moved_indices(model, chain, shape))
     if not factors:
         _join_copies(model, operator)
         return
+    edit.replace(model.subgraphs[0], chain, _upsample(model, source, target, image, factors))
+
+
+def _upsample(
+    model: Any, source: int, target: int, image: Sequence[int], factors: Sequence[int]
+) -> list[Any]:
+    """RESIZE_NEAREST_NEIGHBOR by whole factors, with the RESHAPEs that it needs.
+
+    Args:
+      model: ``ModelT``.
+      source: Number of the tensor to repeat the pixels of.
+      target: Number of the tensor to make.
+      image: Shape of the source as an image.
+      factors: How often each row and each column is repeated.
+    """
+    tensors = model.subgraphs[0].tensors
     larger = [1, image[1] * factors[0], image[2] * factors[1], image[3]]
     operators = []
-    name = flatbuffer.tensor_name(model.subgraphs[0].tensors[target])
-    if image != shapes[0]:
+    name = flatbuffer.tensor_name(tensors[target])
+    if list(image) != list(map(int, tensors[source].shape)):
         start = edit.add_tensor_like(model, source, image, f"{name}/as_image")
         operators.append(edit.reshape(model, source, start))
         source = start
     end = target
-    if larger != shapes[1]:
+    if larger != list(map(int, tensors[target].shape)):
         end = edit.add_tensor_like(model, target, larger, f"{name}/image")
     size = edit.add_constant(model, np.asarray(larger[1:3], np.int32), f"{name}/size")
     options = schema.ResizeNearestNeighborOptionsT()
@@ -84,7 +103,7 @@ def _tile(model: Any, operator: Any) -> None:
     )
     if end != target:
         operators.append(edit.reshape(model, end, target))
-    edit.replace(model.subgraphs[0], chain, operators)
+    return operators
 
 
 def _chain_of_copies(model: Any, operator: Any) -> list[Any]:
@@ -157,12 +176,7 @@ def _join_copies(model: Any, operator: Any) -> None:
         if axis != axes[-1]:
             name = f"{flatbuffer.tensor_name(subgraph.tensors[target])}/axis_{axis}"
             joined = edit.add_tensor_like(model, target, shape, name)
-        options = schema.ConcatenationOptionsT()
-        options.axis = axis
-        copies = [source] * int(multiples[axis])
-        operators.append(
-            edit.builtin_operator(model, "CONCATENATION", 2, copies, [joined], options)
-        )
+        operators.append(_concatenate(model, [source] * int(multiples[axis]), joined, axis))
         source = joined
     if not axes:
         operators = [edit.reshape(model, source, target)]
@@ -209,6 +223,72 @@ def _nearest(size: int, new_size: int, align_corners: bool, centres: bool) -> np
     return np.clip(picked, 0, size - 1).astype(np.int32)
 
 
+def _concatenation(model: Any, operator: Any) -> None:
+    """A CONCATENATION of more tensors than TensorFlow Lite Micro takes: of concatenations.
+
+    tf_keras lowers UpSampling1D so, to SPLIT and CONCATENATION; that is written as the
+    RESIZE_NEAREST_NEIGHBOR that it is.
+    """
+    subgraph = model.subgraphs[0]
+    inputs = list(map(int, operator.inputs))
+    if len(inputs) <= _MOST_CONCATENATED or _write_repetition(model, operator):
+        return
+    axis = operator.builtinOptions.axis
+    target = int(operator.outputs[0])
+    rank = len(subgraph.tensors[target].shape)
+    operators = []
+    while len(inputs) > _MOST_CONCATENATED:
+        groups = [
+            inputs[i : i + _MOST_CONCATENATED] for i in range(0, len(inputs), _MOST_CONCATENATED)
+        ]
+        inputs = []
+        for group in groups:
+            shape = list(map(int, subgraph.tensors[target].shape))
+            shape[axis % rank] = sum(int(subgraph.tensors[i].shape[axis]) for i in group)
+            name = f"{flatbuffer.tensor_name(subgraph.tensors[target])}/part_{len(operators)}"
+            part = edit.add_tensor_like(model, target, shape, name)
+            operators.append(_concatenate(model, group, part, axis))
+            inputs.append(part)
+    operators.append(_concatenate(model, inputs, target, axis))
+    operators[-1].builtinOptions = operator.builtinOptions
+    edit.replace(subgraph, [operator], operators)
+
+
+def _write_repetition(model: Any, operator: Any) -> bool:
+    """Writes a CONCATENATION of the parts of one SPLIT as an upsampling; says whether it is one."""
+    subgraph = model.subgraphs[0]
+    makers = {int(i): o for o in subgraph.operators for i in o.outputs}
+    splits = {id(makers.get(int(i))): makers.get(int(i)) for i in operator.inputs}
+    split = next(iter(splits.values()))
+    if len(splits) != 1 or split is None or flatbuffer.operator_name(model, split) != "SPLIT":
+        return False
+    source, target = int(split.inputs[1]), int(operator.outputs[0])
+    shape = list(map(int, subgraph.tensors[source].shape))
+    axis = int(flatbuffer.constant(model, subgraph.tensors[split.inputs[0]]))
+    parts = dict(
+        zip(
+            map(int, split.outputs),
+            np.split(np.arange(math.prod(shape)).reshape(shape), len(split.outputs), axis),
+            strict=True,
+        )
+    )
+    moved = np.concatenate(
+        [parts[int(i)] for i in operator.inputs], operator.builtinOptions.axis
+    ).ravel()
+    image = _as_image(shape)
+    factors = image and _upsampling(image, moved)
+    if not factors:
+        return False
+    edit.replace(subgraph, [operator], _upsample(model, source, target, image, factors))
+    return True
+
+
+def _concatenate(model: Any, inputs: Sequence[int], output: int, axis: int) -> Any:
+    options = schema.ConcatenationOptionsT()
+    options.axis = axis
+    return edit.builtin_operator(model, "CONCATENATION", 2, inputs, [output], options)
+
+
 def _select(model: Any, operator: Any) -> None:
     """SELECT is SELECT_V2 without broadcasting."""
     tensors = model.subgraphs[0].tensors
@@ -222,6 +302,7 @@ def _select(model: Any, operator: Any) -> None:
 
 
 _REWRITES: dict[str, Callable[[Any, Any], None]] = {
+    "CONCATENATION": _concatenation,
     "RESIZE_NEAREST_NEIGHBOR": _resize_nearest,
     "SELECT": _select,
     "TILE": _tile,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import warnings
 from collections.abc import Sequence
 from typing import Any
@@ -15,6 +16,8 @@ from tfmot_mltq.errors import ConversionError
 from tfmot_mltq.frameworks import adapter_of
 from tfmot_mltq.native_output import capture_stderr
 from tfmot_mltq.simulation_mode import SimulationMode, simulation_mode
+
+_NOT_IN_TFLITE = re.compile(r"'tf\.(\w+)' op is neither a custom op nor a flex op")
 
 
 def stock_int8(model: Any, samples: Sequence[np.ndarray] | None = None) -> bytes:
@@ -72,6 +75,21 @@ def stock_int8(model: Any, samples: Sequence[np.ndarray] | None = None) -> bytes
             warnings.filterwarnings("ignore", message="Statistics for quantized inputs")
             return bytes(converter.convert())
     except Exception as error:  # the converter raises many kinds, all with the cause in the text
-        raise ConversionError(
-            f"TensorFlow's converter failed on '{model.name}': {error}"
-        ) from error
+        raise ConversionError(_explained(model.name, function, str(error))) from error
+
+
+def _explained(model_name: str, function: Any, message: str) -> str:
+    """What TensorFlow's converter says, for people: the operator and the layer, where it tells."""
+    kinds = sorted(set(_NOT_IN_TFLITE.findall(message)))
+    if not kinds:
+        return f"TensorFlow's converter failed on '{model_name}': {message}"
+    places = [
+        f"'{operation.name}'"
+        for operation in function.graph.get_operations()
+        if operation.type in kinds
+    ]
+    at = f" (at {', '.join(places[:3])})" if places else ""
+    return (
+        f"TFLite has no operator for tf.{', tf.'.join(kinds)}{at} of '{model_name}'. Replace the "
+        "layer by others, or do that part outside of the model."
+    )

@@ -46,24 +46,25 @@ _MOVES = frozenset({
     "ZeroPadding1D", "ZeroPadding2D", "ZeroPadding3D", "PadImages",
     "nn.depth_to_space", "nn.space_to_depth",
     # MAX_POOL_2D, REDUCE_MAX, REDUCE_MIN
-    "GlobalMaxPooling1D", "GlobalMaxPooling2D", "GlobalMaxPooling3D", "MaxPooling1D",
-    "MaxPooling2D", "MaxPooling3D", "Amax", "Amin", "Max", "MaxPool", "Min", "math.reduce_max",
-    "math.reduce_min", "nn.max_pool", "nn.max_pool2d",
+    "AdaptiveMaxPooling1D", "AdaptiveMaxPooling2D", "GlobalMaxPooling1D", "GlobalMaxPooling2D",
+    "GlobalMaxPooling3D", "MaxPooling1D", "MaxPooling2D", "MaxPooling3D", "Amax", "Amin", "Max",
+    "MaxPool", "Min", "math.reduce_max", "math.reduce_min", "nn.max_pool", "nn.max_pool2d",
     # Augmentation, which does nothing in inference
     "RandomBrightness", "RandomContrast", "RandomFlip", "RandomRotation", "RandomTranslation",
     "RandomZoom",
 })  # fmt: skip
 _AVERAGES = frozenset({
     # AVERAGE_POOL_2D
-    "AveragePooling1D", "AveragePooling2D", "AveragePooling3D", "AveragePool", "nn.avg_pool",
+    "AdaptiveAveragePooling1D", "AdaptiveAveragePooling2D", "AveragePooling1D",
+    "AveragePooling2D", "AveragePooling3D", "AveragePool", "nn.avg_pool",
     "nn.avg_pool2d",
     # RESIZE_BILINEAR, RESIZE_NEAREST_NEIGHBOR
     "Resizing", "UpSampling2D", "Resize", "image.resize",
 })  # fmt: skip
 _MIXES = frozenset({
     # MAXIMUM, MINIMUM, SELECT_V2, PADV2, MIRROR_PAD
-    "Maximum", "Minimum", "Where", "Pad", "compat.v1.pad", "math.maximum", "math.minimum", "pad",
-    "where",
+    "Clip", "Maximum", "Minimum", "Where", "Pad", "clip_by_value", "compat.v1.pad",
+    "math.maximum", "math.minimum", "pad", "where",
 })  # fmt: skip
 _CONSTRAINTS = {
     **dict.fromkeys(_MOVES, Constraint.MOVES),

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import warnings
 from types import ModuleType
 from typing import Any
 
-from tfmot_mltq.layout.clone_layer import clone_layer
+from tfmot_mltq.errors import UnsupportedModelError
+from tfmot_mltq.layout.clone_layer import clone_layer, copy_weights
+from tfmot_mltq.layout.graph import Graphs
 from tfmot_mltq.layout.layer_kinds import (
     SEPARABLE_LAYERS,
     activation_is_separate,
@@ -39,6 +42,40 @@ def tflite_layers(layer: Any, keras: ModuleType) -> tuple[list[Any], list[Any]]:
     if kind in _PAIRWISE and isinstance(layer, keras.layers.Layer):
         return [PairwiseMerge(layer, keras)], []
     return without_separable(clone_layer(layer), keras), []
+
+
+def unwrapped(model: Any, graphs: Graphs) -> Any:
+    """A model without the layers that only matter in training.
+
+    Raises:
+      UnsupportedModelError: A layer makes masks.
+    """
+    layers = graphs.all_layers(model)
+    for layer in layers:
+        if kind_of(layer) == "Masking":
+            raise UnsupportedModelError(
+                f"Layer '{layer.name}' (Masking) marks steps that later layers leave out, and "
+                "TFLite has no masks. Cut or pad the sequences to one length without a mask."
+            )
+    if not any(kind_of(layer) == "SpectralNormalization" for layer in layers):
+        return model
+    copies: list[tuple[Any, Any]] = []
+
+    def replace(layer: Any) -> list[Any]:
+        if kind_of(layer) == "SpectralNormalization":
+            warnings.warn(
+                f"Layer '{layer.name}' (SpectralNormalization) becomes the layer that it holds: "
+                "its weights are normalized as they are now, and training does not do it again.",
+                stacklevel=4,
+            )
+            copies.append((layer.layer, clone_layer(layer.layer, name=layer.name)))
+        else:
+            copies.append((layer, clone_layer(layer)))
+        return [copies[-1][1]]
+
+    rebuilt = graphs.rebuild(model, replace)
+    copy_weights(copies)
+    return rebuilt
 
 
 # TFLite's operators take two tensors; layers of Keras take any number.

@@ -182,16 +182,19 @@ def _counterpart(
 ) -> _KerasTensor | None:
     candidates = [held for held in keras_tensors if held.values.shape == values.shape]
     quantization = _quantization(tensor)
-    for same in (
-        [held for held in candidates if _is_same_scale(held.quantization, quantization)],
-        [held for held in candidates if {hint, re.sub(r"_\d+$", "", hint)} & held.aliases],
-    ):
-        if same:
-            return min(same, key=lambda held: _distance(held.values, values))
-    nearest = min(candidates, key=lambda held: _distance(held.values, values), default=None)
-    if nearest is None or _snr(nearest.values, values) < _SAME_SNR:
+    names = {hint, re.sub(r"_\d+$", "", hint)}
+    named = [held for held in candidates if names & held.aliases]
+    of_scale = [held for held in candidates if _is_same_scale(held.quantization, quantization)]
+    found = min(
+        [*named, *of_scale] or candidates,
+        key=lambda held: _distance(held.values, values),
+        default=None,
+    )
+    # Tensors that share a range have one scale: it alone does not tell which one this is.
+    is_sure = bool(named) or len(of_scale) == 1
+    if found is None or not (is_sure or _snr(found.values, values) >= _SAME_SNR):
         return None
-    return nearest
+    return found
 
 
 def _measured(error: OperatorError, held: _KerasTensor, values: np.ndarray) -> OperatorError:
