@@ -20,7 +20,9 @@ from tfmot_mltq.packing.packed_layer import Geometry
 STUB = pathlib.Path(__file__).parent / "tflm_stub"
 FLAGS = ["-std=c99", "-Wall", "-Wextra", "-Wconversion", "-Werror", "-O1"]
 MAIN = """#include <stdio.h>
+#include "conv.h"
 #include "conv_self_test.h"
+#include "dense.h"
 #include "dense_self_test.h"
 int main(void) {
   puts(conv_self_test());

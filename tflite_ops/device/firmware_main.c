@@ -3,7 +3,8 @@
 #include <stdio.h>
 
 #include "instruction_counter.h"
-#include "model_self_test.h"
+#include "model.h"
+#include "model_golden.h"
 
 static MltqModel model;
 
@@ -14,12 +15,12 @@ int main(void) {
     printf("%s\n", model_status_message(status));
     return 1;
   }
-  model_self_test_write(&model);
+  model_write_golden_inputs(&model);
   const uint32_t start = counter_ticks();
   model_run(&model);
   const uint32_t ticks = counter_ticks() - start;
   const uint64_t instructions = (uint64_t)ticks * MLTQ_INSTRUCTIONS / MLTQ_TICKS;
-  const int same = model_self_test_check(&model);
+  const int same = model_has_golden_outputs(&model);
   printf("instructions %lu\n", (unsigned long)instructions);
   printf("self-test: %s\n", same ? "ok" : "FAILED");
   return same ? 0 : 1;

@@ -60,7 +60,7 @@ def plan_c_project(
             f"{name}.c": "c/model.c.j2",
             f"{name}_self_test.h": "c/self_test.h.j2",
             f"{name}_self_test.c": "c/self_test.c.j2",
-            f"{name}_golden.h": "golden.h.j2",
+            f"{name}_golden.h": "c/golden.h.j2",
         },
         context=context,
     )

@@ -13,8 +13,8 @@ _BITWISE_KERNEL = "mltq_bit_planes_s8.c"
 _KERNELS = {kind: f"mltq_{kind.name.lower()}_s8.c" for kind in Kind}
 # The convolution of Cortex-M with Helium defines the same functions.
 _HELIUM_KERNEL = "mltq_conv_2d_s8_helium.c"
-_LOOKUP = "mltq_lookup_s8"
-_LOOKUP_SHAPE = "mltq_lookup_shape"
+# Operators without planes: a kernel, and checks that only the adapters of interpreters make.
+_WITHOUT_PLANES = ("mltq_lookup", "mltq_normalization")
 _LEFT_OUT_HEADER = "mltq_left_out.h"
 # Functions that share a file with others; all else is in the file of its name.
 _STOCK_FILES = {
@@ -46,8 +46,12 @@ def needed_core(
     left_out = {*_KERNELS.values(), _BITWISE_KERNEL} - used
     without = {*left_out, _HELIUM_KERNEL} if _KERNELS[Kind.CONV_2D] in left_out else {*left_out}
     if functions is not None:
-        without |= {f"{_LOOKUP_SHAPE}.c", f"{_LOOKUP_SHAPE}.h"}
-        without |= set() if _LOOKUP in functions else {f"{_LOOKUP}.c", f"{_LOOKUP}.h"}
+        called = {*functions}
+        without |= {
+            path.name
+            for path in c_sources("core")
+            if path.stem.startswith(_WITHOUT_PLANES) and path.stem not in called
+        }
     core = [path for path in c_sources("core") if path.name not in without]
     folder = c_folder("left_out")
     return core + [folder / _LEFT_OUT_HEADER, *(folder / name for name in sorted(left_out))]

@@ -16,6 +16,7 @@ from tfmot_mltq.export.golden import Golden
 
 _TEMPLATES = pathlib.Path(__file__).parent / "templates"
 _NAMES_HEADER = "mltq_names.h"
+_STATUS_MESSAGE = "mltq_status_message"
 _NO_COMMENT = re.compile(r"[^\w .,:;/+@#()\[\]-]")
 _FUNCTION = re.compile(r"\bmltq_\w+(?=\s*\()")
 _GOLDEN_TYPES = {"int8": "int8_t", "float32": "float"}
@@ -99,7 +100,8 @@ class Project:
             path = folder / file
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(f'#include "../{_NAMES_HEADER}"\n{text}' if is_source else text)
-        lines = [f"#define {function} {self.name}_{function}\n" for function in functions]
+        own = {_STATUS_MESSAGE: _STATUS_MESSAGE.removeprefix("mltq_")}  # users call it
+        lines = [f"#define {f} {self.name}_{own.get(f, f)}\n" for f in functions]
         guard = f"MLTQ_EXPORT_{self.name.upper()}_NAMES_H_"
         head = "/* The operators of this model: other models in a program have their own. */\n"
         head += f"#ifndef {guard}\n#define {guard}\n\n"

@@ -39,9 +39,9 @@ def plan_tflm_project(
         templates={
             f"{name}.h": "tflm/model.h.j2",
             f"{name}.cpp": "tflm/model.cpp.j2",
-            f"{name}_self_test.h": "tflm/self_test.h.j2",
+            f"{name}_self_test.h": "c/self_test.h.j2",
             f"{name}_self_test.cpp": "tflm/self_test.cpp.j2",
-            f"{name}_golden.h": "golden.h.j2",
+            f"{name}_golden.h": "tflm/golden.h.j2",
         },
         needs_interpreter=True,
         context={
