@@ -1,6 +1,7 @@
 """The documentation site builds without a warning, its notebooks run, and it says what is true."""
 
 import ast
+import importlib
 import os
 import pathlib
 import re
@@ -75,6 +76,19 @@ def test_every_page_is_in_the_contents(site):
     index = (site / "index.html").read_text()
     pages = {path.stem for path in DOCS.glob("*.md")} - {"index"}
     assert {page for page in pages if f'href="{page}.html"' in index} == pages
+
+
+@pytest.mark.parametrize("framework", ["keras", "tf_keras"])
+def test_every_layer_of_keras_is_in_the_list(framework):
+    layers = importlib.import_module(framework).layers
+    names = {
+        found.__name__
+        for found in vars(layers).values()
+        if isinstance(found, type) and issubclass(found, layers.Layer)
+    }
+    named = set(re.findall(r"\w+", (DOCS / "layers.md").read_text()))
+    assert len(names) > 100
+    assert names - named == {"Layer"}
 
 
 def messages():
