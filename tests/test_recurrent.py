@@ -119,6 +119,28 @@ def test_every_sample_gives_what_keras_gives(framework, body, shape, lstms):
         np.testing.assert_array_equal(interpreter.predict(x[[5, 5, 5]]), out[[5, 5, 5]])
 
 
+@pytest.mark.parametrize("factor", [0.05, 100.0])
+def test_cells_of_any_size(factor):
+    # TensorFlow gives small cells a scale that LiteRT does not compute with, and cuts large ones.
+    keras = importlib.import_module("keras")
+    model = build(keras, lambda keras, x: keras.layers.LSTM(4)(x), (90, 4))
+    kernel, recurrent, bias = (0.05 * value for value in model.get_weights())
+    bias[:12] = 0.1 * factor  # of what is added, and how much is kept
+    model.set_weights([kernel, recurrent, bias])
+    q = mltq.quantize_model(model)
+    x = samples((90, 4), 8)
+    tflite = mltq.convert(q, x)
+    loaded = flatbuffer.load(tflite)
+    (lstm_operator,) = (op for op in loaded.subgraphs[0].operators if len(op.inputs) > 20)
+    cell = loaded.subgraphs[0].tensors[lstm_operator.inputs[19]]
+    assert 2.0**-15 <= cell.quantization.scale[0] <= 2.0**-9
+    assert lstm_operator.builtinOptions.cellClip == 0
+    for runtime in ("tflm", "litert"):
+        interpreter = mltq.Interpreter(tflite, runtime)
+        error = np.abs(interpreter.predict(x) - q.predict(x, verbose=0))
+        assert error.max() <= 5.01 * interpreter.output_details[0].scale
+
+
 def test_invoke_keeps_the_state_until_reset():
     keras = importlib.import_module("keras")
     x = samples()

@@ -15,7 +15,9 @@ from tfmot_mltq.frameworks import adapter_of
 from tfmot_mltq.layout.recurrent import is_fused_lstm, is_recurrent, refusal
 
 # Among the inputs of the LSTM operator, and among its intermediate tensors.
-_STATE, _HIDDEN = 18, 4
+_STATE, _CELL, _HIDDEN = 18, 19, 4
+# LiteRT's tanh takes 0 to 6 bits before the binary point of an int16, and does nothing for others.
+_CELL_SCALES = 2.0**-15, 2.0**-9
 
 
 def recurrent_layers(model: Any) -> list[Any]:
@@ -60,7 +62,9 @@ def settle_lstm(model: Any) -> None:
     """Makes the LSTM operators of a converted model consistent, in place.
 
     The state is the output of the last step and has its scale. TensorFlow's converter, where a
-    concatenation imposes a scale on the output, leaves the state with another one.
+    concatenation imposes a scale on the output, leaves the state with another one. The scale that
+    it gives the cell may be one that LiteRT does not compute with, and it cuts the cell off at 10,
+    which Keras does not.
 
     Raises:
       ConversionError: An LSTM is not int8.
@@ -82,6 +86,9 @@ def settle_lstm(model: Any) -> None:
                 )
             tensors[operator.inputs[_STATE]].quantization = output.quantization
             tensors[operator.intermediates[_HIDDEN]].quantization = output.quantization
+            cell = tensors[operator.inputs[_CELL]].quantization
+            operator.builtinOptions.cellClip = 0.0
+            cell.scale = np.clip(np.asarray(cell.scale, np.float32), *_CELL_SCALES)
         if found:
             _join_conversions(model, subgraph)
 
