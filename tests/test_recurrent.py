@@ -94,7 +94,6 @@ def operators(tflite):
         (lstm_as_output, SERIES, 1),
         (bidirectional_lstm, SERIES, 3),
         (lstm_beside_convolutions, SERIES, 1),
-        (stack_of_cells, SHORT, 1),
         (gru, SHORT, 0),
         (bidirectional_simple_rnn, SHORT, 0),
     ],

@@ -243,8 +243,8 @@ def strip(model: Any) -> Any:
 
     Multi-level and int8 kernels take their quantized values, pruned ones their zeros; the fake
     quantization of activations is gone. Layers have their original names and classes, except that
-    a SeparableConv2D is its two convolutions, and an activation that TFLite does not fuse is a
-    layer of its own.
+    a SeparableConv2D is its two convolutions, a GRU or SimpleRNN the layers that its steps were
+    written out in, and an activation that TFLite does not fuse a layer of its own.
 
     Args:
       model: Model that ``quantize_model``, ``quantize_apply`` or ``prune_low_magnitude`` returned.
