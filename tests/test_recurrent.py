@@ -58,6 +58,13 @@ def lstm_beside_convolutions(keras, x):
     return layers.Dense(3)(x)
 
 
+def images_over_time(keras, x):
+    layers = keras.layers
+    x = layers.TimeDistributed(layers.Conv2D(3, 3, activation="relu"))(x)
+    x = layers.TimeDistributed(layers.Flatten())(x)
+    return layers.Dense(3)(layers.LSTM(4)(x))
+
+
 def stack_of_cells(keras, x):
     layers = keras.layers
     cells = [layers.LSTMCell(5), layers.GRUCell(4, reset_after=False)]
@@ -94,6 +101,7 @@ def operators(tflite):
         (lstm_as_output, SERIES, 1),
         (bidirectional_lstm, SERIES, 3),
         (lstm_beside_convolutions, SERIES, 1),
+        (images_over_time, (5, 6, 6, 2), 1),
         (gru, SHORT, 0),
         (bidirectional_simple_rnn, SHORT, 0),
     ],

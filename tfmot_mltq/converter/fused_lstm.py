@@ -1,4 +1,4 @@
-"""LSTM layers as TFLite's one LSTM operator.
+"""Calls of layers over time for TensorFlow's converter: LSTM layers as TFLite's LSTM operator.
 
 TensorFlow's converter makes the operator of a function that is marked as tf_keras marks its LSTM. A
 call of Keras 3's LSTM is a loop instead, so the layers of both frameworks are traced as the same
@@ -21,6 +21,7 @@ import tensorflow as tf
 
 from tfmot_mltq.converter.recurrent import recurrent_layers
 from tfmot_mltq.frameworks import adapter_of
+from tfmot_mltq.layout.layer_kinds import kind_of
 from tfmot_mltq.layout.recurrent import is_fused_lstm
 
 # Not 1, which TensorFlow would remove; the product with it is exact enough for any int8 tensor.
@@ -31,9 +32,10 @@ def call_to_trace(model: Any) -> Callable[[Iterable[Any]], list[Any]]:
     """Inference for conversion: from a flat list of tensors to a flat list of tensors."""
     adapter = adapter_of(model)
     graphs = adapter.GRAPHS
-    if not recurrent_layers(model):
-        return functools.partial(graphs.flat_call, model)
     nodes = [node for node in graphs.nodes_in_order(model) if not node.is_input]
+    distributed = {id(node) for node in nodes if kind_of(node.layer) == "TimeDistributed"}
+    if not distributed and not recurrent_layers(model):
+        return functools.partial(graphs.flat_call, model)
     lstms = {
         id(node): _Lstm(layer)
         for node in nodes
@@ -45,6 +47,8 @@ def call_to_trace(model: Any) -> Callable[[Iterable[Any]], list[Any]]:
     def run(node: Any, args: Any, kwargs: Any) -> Any:
         if id(node) in lstms:
             return lstms[id(node)](args[0])
+        if id(node) in distributed:
+            return _on_all_steps(node.layer.layer, args[0])
         if id(node) not in behind_lstm:
             return node.layer(*args, **kwargs)
         if behind_lstm[id(node)]:
@@ -61,6 +65,16 @@ def call_to_trace(model: Any) -> Callable[[Iterable[Any]], list[Any]]:
         return [tensors[id(old)] for old in outputs]
 
     return call
+
+
+def _on_all_steps(layer: Any, x: Any) -> Any:
+    """A layer on every step of the one sample of a batch: the steps are the batch of one operator.
+
+    Keras 3 would cut the steps out one by one, from a tensor of more axes than TensorFlow Lite
+    Micro's operator takes.
+    """
+    result = layer(tf.reshape(x, x.shape[1:]))
+    return tf.reshape(result, (1, *result.shape))
 
 
 def _behind_lstm(nodes: list[Any], lstms: Collection[int]) -> dict[int, bool]:
