@@ -196,10 +196,10 @@ CASES = {
     "dequantize": ("DEQUANTIZE", [t(IMAGE, 0.3, 5)], [T(IMAGE, None, 0, np.float32)], None),
     "quantize float": ("QUANTIZE", [T(IMAGE, None, 0, np.float32)], [t(IMAGE, 0.03, 5)], None),
 }  # fmt: skip
-BEFORE = {  # operators that are covered by tests/test_export.py and tests/test_lookup.py
+BEFORE = {  # covered by tests/test_export.py, test_lookup.py and test_normalization.py
     "AVERAGE_POOL_2D", "CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED", "MAX_POOL_2D",
-    "MLTQ_CONV_2D", "MLTQ_DEPTHWISE_CONV_2D", "MLTQ_FULLY_CONNECTED", "MLTQ_LOOKUP", "RESHAPE",
-    "SOFTMAX",
+    "MLTQ_CONV_2D", "MLTQ_DEPTHWISE_CONV_2D", "MLTQ_FULLY_CONNECTED", "MLTQ_LOOKUP",
+    "MLTQ_NORMALIZATION", "RESHAPE", "SOFTMAX",
 }  # fmt: skip
 
 

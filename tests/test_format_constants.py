@@ -85,6 +85,8 @@ def test_operator_names():
     in_delegate = re.findall(
         r'\{"(MLTQ_\w+)", MLTQ_KIND', (ROOT / "tflite_ops/litert/mltq_delegate.c").read_text()
     )
-    lookup = re.findall(r'#define NAME "(\w+)"', (ROOT / "tflite_ops/litert/lookup.c").read_text())
-    names = [*fmt.CUSTOM_OP_NAMES.values(), fmt.LOOKUP_OP_NAME]
-    assert in_tflm == [*in_delegate, *lookup] == names
+    for file in ("lookup.c", "normalization.c"):
+        source = (ROOT / "tflite_ops/litert" / file).read_text()
+        in_delegate += re.findall(r'#define NAME "(\w+)"', source)
+    names = [*fmt.CUSTOM_OP_NAMES.values(), fmt.LOOKUP_OP_NAME, fmt.NORMALIZATION_OP_NAME]
+    assert in_tflm == in_delegate == names

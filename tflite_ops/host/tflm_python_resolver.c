@@ -11,7 +11,7 @@
 #include "../tflm/mltq_tflm.h"
 
 #define RESOLVER_CAPACITY 200
-#define ADDED_OPERATORS 4
+#define ADDED_OPERATORS 5
 
 typedef struct {
   const void* vtable;
@@ -37,7 +37,7 @@ __attribute__((visibility("default"))) bool MltqRegisterTflmPythonOps(void* obje
   if (!looks_like_resolver(resolver)) return false;
   const struct TFLMRegistration* added[ADDED_OPERATORS] = {
       mltq_tflm_conv_2d(), mltq_tflm_depthwise_conv_2d(), mltq_tflm_fully_connected(),
-      mltq_tflm_lookup()};
+      mltq_tflm_lookup(), mltq_tflm_normalization()};
   for (unsigned int i = 0; i < ADDED_OPERATORS; i++) {
     memcpy(&resolver->registrations[resolver->length++], added[i], sizeof(*added[i]));
   }

@@ -8,6 +8,7 @@
 #include "fully_connected_tflm.h"
 #include "litert_abi.h"
 #include "lookup.h"
+#include "normalization.h"
 
 #define OPTION_TFLM_FULLY_CONNECTED "tflm_fully_connected"
 
@@ -178,6 +179,11 @@ static bool choose_kernel(const TfLiteContext* context, const TfLiteDelegate* de
   if (mltq_is_lookup(registration)) {
     kernel->prepare = mltq_lookup_prepare;
     kernel->invoke = mltq_lookup_invoke;
+    return true;
+  }
+  if (mltq_is_normalization(registration)) {
+    kernel->prepare = mltq_normalization_prepare;
+    kernel->invoke = mltq_normalization_invoke;
     return true;
   }
   kernel->invoke = fully_connected_invoke;

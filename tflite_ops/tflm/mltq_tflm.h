@@ -12,6 +12,7 @@ extern "C" {
 #define MLTQ_DEPTHWISE_CONV_2D_NAME "MLTQ_DEPTHWISE_CONV_2D"
 #define MLTQ_FULLY_CONNECTED_NAME "MLTQ_FULLY_CONNECTED"
 #define MLTQ_LOOKUP_NAME "MLTQ_LOOKUP"
+#define MLTQ_NORMALIZATION_NAME "MLTQ_NORMALIZATION"
 
 /* BuiltinOperator_CUSTOM of the TFLite schema. */
 #define MLTQ_BUILTIN_CUSTOM 32
@@ -20,6 +21,7 @@ const struct TFLMRegistration* mltq_tflm_conv_2d(void);
 const struct TFLMRegistration* mltq_tflm_depthwise_conv_2d(void);
 const struct TFLMRegistration* mltq_tflm_fully_connected(void);
 const struct TFLMRegistration* mltq_tflm_lookup(void);
+const struct TFLMRegistration* mltq_tflm_normalization(void);
 
 #ifdef __cplusplus
 }

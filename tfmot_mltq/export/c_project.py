@@ -18,6 +18,8 @@ from tfmot_mltq.report.tflite_operators import TfliteOperator, read_operators
 
 # A file runs on all targets, so its scratch is the most that any of the kernels needs.
 _KERNELS = ("portable", "dsp", "helium")
+# Of the core, with a header of their own.
+_CORE_FUNCTIONS = ("mltq_lookup_s8", "mltq_normalization_s8")
 _C_TYPES = {"int8": "int8_t", "float32": "float"}
 
 
@@ -120,7 +122,9 @@ def _context(steps: Steps, operators: list[TfliteOperator]) -> dict[str, Any]:
         "rank": max(ranks, default=0),
         "steps": calls,
         "array_body": array_body,
-        "has_tables": any(c.function == "mltq_lookup_s8" for s in steps.steps for c in s.calls),
+        "core_functions": sorted(
+            {c.function for s in steps.steps for c in s.calls}.intersection(_CORE_FUNCTIONS)
+        ),
         "uses_arena": any(call["calls"] for call in calls),
         "inputs": _ends(steps.inputs, steps.tensors, offsets),
         "outputs": _ends(steps.outputs, steps.tensors, offsets),

@@ -82,3 +82,5 @@ CUSTOM_OP_NAMES = {
 }
 # An elementwise function of an int8 tensor, as a table of 256 values.
 LOOKUP_OP_NAME = "MLTQ_LOOKUP"
+# A normalisation of int8 values by mean and mean square.
+NORMALIZATION_OP_NAME = "MLTQ_NORMALIZATION"

@@ -8,6 +8,7 @@ from tfmot_mltq.export.operators import (
     elementwise,
     layers,
     move,
+    normalization,
     pool,
     quantize,
     reduce,
@@ -16,7 +17,7 @@ from tfmot_mltq.export.operators import (
     table,
 )
 from tfmot_mltq.export.reader import Reader, Step
-from tfmot_mltq.packing.format import CUSTOM_OP_NAMES, LOOKUP_OP_NAME
+from tfmot_mltq.packing.format import CUSTOM_OP_NAMES, LOOKUP_OP_NAME, NORMALIZATION_OP_NAME
 
 # Those that TensorFlow Lite Micro has for int8; see ``table``.
 _FUNCTIONS = (
@@ -27,6 +28,7 @@ _FUNCTIONS = (
 READERS: dict[str, Callable[[Reader], Step]] = {
     **dict.fromkeys(CUSTOM_OP_NAMES.values(), layers.layer_with_levels),
     LOOKUP_OP_NAME: table.lookup,
+    NORMALIZATION_OP_NAME: normalization.normalization,
     **dict.fromkeys(_FUNCTIONS, table.function),
     "ADD": elementwise.add,
     "AVERAGE_POOL_2D": pool.pool("average_pool_2d"),

@@ -1,0 +1,29 @@
+"""MLTQ_NORMALIZATION."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from tfmot_mltq.export.c_code import Array, Call
+from tfmot_mltq.export.reader import Reader, Step
+from tfmot_mltq.packing.normalization import decode
+
+
+def normalization(reader: Reader) -> Step:
+    """The packed tensor is an array of words, so that it is aligned."""
+    value = reader.constant(1)
+    if value is None or value.dtype != np.uint8:
+        raise reader.refusal("its packed tensor is no constant of uint8")
+    data = value.tobytes()
+    try:
+        packed = decode(data)
+    except ValueError as error:
+        raise reader.refusal(f"its packed tensor: {error}") from error
+    reader.require(reader.constant(0) is None, "the input is a constant")
+    for tensor in (reader.input(), reader.output()):
+        reader.require(
+            tensor.size == packed.layout.size, f"'{tensor.name}' has not the size of the layout"
+        )
+    words = Array("Packed", "uint32_t", np.frombuffer(data, "<u4").tolist())
+    call = Call("mltq_normalization_s8", (words, reader.source(), reader.target()))
+    return reader.step(call)
