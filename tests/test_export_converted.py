@@ -25,13 +25,13 @@ def u_net():
 
 
 def squeeze_and_excite():
-    inputs = keras.Input((8, 6, 3))
+    inputs = keras.Input((8, 6, 3), batch_size=1)
     x = layers.Conv2D(8, 3, padding="same", activation="hard_swish")(inputs)
     gate = layers.GlobalAveragePooling2D(keepdims=True)(x)
     gate = layers.Conv2D(2, 1, activation="relu6")(gate)
     gate = layers.Conv2D(8, 1, activation="sigmoid")(gate)
     x = layers.PReLU(shared_axes=(1, 2), alpha_initializer="uniform")(layers.Multiply()([x, gate]))
-    x = layers.DepthwiseConv2D(3)(x)
+    x = layers.DepthwiseConv2D(3, dilation_rate=2)(x)
     return keras.Model(
         inputs, layers.Dense(4, activation="softmax")(layers.GlobalMaxPooling2D()(x))
     )

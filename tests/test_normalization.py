@@ -1,13 +1,17 @@
-"""MLTQ_NORMALIZATION: the same bytes everywhere, and hostile bytes refused."""
+"""MLTQ_NORMALIZATION: the same bytes everywhere, close to Keras, and hostile bytes refused."""
 
 import dataclasses
 import re
 import struct
 import subprocess
+import warnings
 
+import keras
 import numpy as np
 import pytest
+import tf_keras
 from small_models import Builder, T, constant, one_operator
+from structures import randomise
 
 import tfmot_mltq as mltq
 from tfmot_mltq.c_sources import c_folder
@@ -219,3 +223,70 @@ def test_exported_code(rng, tmp_path):
     subprocess.run(["cc", *flags, *sources, "-o", str(program)], check=True)
     done = subprocess.run([str(program)], capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout) == (0, "self-test: ok\n"), done.stderr
+
+
+# Keras --------------------------------------------------------------------------------------------
+
+IMAGE = (8, 8, 8)
+FLAT, SERIES = (512,), (64, 8)
+# Shape, and the layer.
+KERAS_LAYERS = {
+    "layer": (FLAT, lambda k: k.LayerNormalization(epsilon=1e-6)),
+    "layer_series": (SERIES, lambda k: k.LayerNormalization()),
+    "layer_image": (IMAGE, lambda k: k.LayerNormalization()),
+    "layer_axes": (IMAGE, lambda k: k.LayerNormalization(axis=[1, 2, 3])),
+    "layer_last_two": (IMAGE, lambda k: k.LayerNormalization(axis=[2, 3])),
+    "layer_first": (IMAGE, lambda k: k.LayerNormalization(axis=1)),
+    "layer_plain": (IMAGE, lambda k: k.LayerNormalization(center=False, scale=False)),
+    "layer_epsilon": (SERIES, lambda k: k.LayerNormalization(epsilon=2.0)),
+    "group": (IMAGE, lambda k: k.GroupNormalization(4)),
+    "group_series": (SERIES, lambda k: k.GroupNormalization(2)),
+    "group_all": (IMAGE, lambda k: k.GroupNormalization(1)),
+    "instance": (IMAGE, lambda k: k.GroupNormalization(-1)),
+    "unit": (IMAGE, lambda k: k.UnitNormalization()),
+}
+KERAS_3_LAYERS = {
+    "rms": (IMAGE, lambda k: k.RMSNormalization()),
+    "rms_axes": (IMAGE, lambda k: k.RMSNormalization(axis=[1, 2, 3])),
+}
+
+
+@pytest.mark.parametrize("framework", [keras, tf_keras], ids=["keras", "tf_keras"])
+def test_agrees_with_keras(framework):
+    """All kinds on one int8 input; rows of every kind, some constant."""
+    kinds = KERAS_LAYERS | (KERAS_3_LAYERS if framework is keras else {})
+    layers = framework.layers
+    inputs = framework.Input(IMAGE)
+    outputs = [
+        make(layers)(inputs if shape == IMAGE else layers.Reshape(shape)(inputs))
+        for shape, make in kinds.values()
+    ]
+    model = framework.Model(inputs, outputs)
+    randomise(model, np.random.default_rng(1))
+    rng = np.random.default_rng(2)
+    samples = rng.normal(size=(40, *IMAGE)).astype(np.float32)
+    samples[5:10] *= 0.02
+    samples[10:13] = 0
+    samples[13:20] += 3
+    with warnings.catch_warnings():  # no layer gets levels
+        warnings.simplefilter("ignore", UserWarning)
+        q = mltq.quantize_model(model, levels=2)
+    mltq.calibrate(q, samples)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", UserWarning)
+        tflite = mltq.convert(q, samples)
+    operators = [operator.op for operator in read_operators(tflite)]
+    assert set(operators) == {NORMALIZATION_OP_NAME, "RESHAPE"}
+    assert operators.count(NORMALIZATION_OP_NAME) == len(kinds)
+    interpreters = [mltq.Interpreter(tflite, runtime=runtime) for runtime in RUNTIMES]
+    found, others = (interpreter.predict(samples) for interpreter in interpreters)
+    expected = q.predict(samples, verbose=0)
+    details = interpreters[0].output_details
+    for name, detail, y, other, keras_y in zip(
+        kinds, details, found, others, expected, strict=True
+    ):
+        np.testing.assert_array_equal(y, other)
+        steps = np.abs(y - keras_y) / detail.scale
+        print(f"{name}: {(steps > 0.5).mean():.2e} of the values a step off")
+        assert steps.max() < 1.01, name
+        assert (steps > 0.5).mean() < 1e-3, name

@@ -45,16 +45,18 @@ class Factor:
 
 @dataclasses.dataclass(frozen=True)
 class Source:
-    """Where a tensor of the model is read."""
+    """Where a tensor of the model is read, from a value on."""
 
     tensor: int
+    begin: int = 0
 
 
 @dataclasses.dataclass(frozen=True)
 class Target:
-    """Where a tensor of the model is written."""
+    """Where a tensor of the model is written, from a value on."""
 
     tensor: int
+    begin: int = 0
 
 
 @dataclasses.dataclass(frozen=True)
@@ -68,7 +70,8 @@ class Scratch:
 
 
 Place = Source | Target | Layer | Scratch
-Argument = int | float | Array | Struct | Factor | Place
+Constant = Array | Struct | Factor
+Argument = int | float | Constant | Place
 
 
 @dataclasses.dataclass(frozen=True)
@@ -78,45 +81,65 @@ class Call:
     function: str
     arguments: tuple[Argument, ...]
 
-    def declarations(self, prefix: str) -> list[str]:
-        """The constants that it uses, in order; their names begin with ``prefix``."""
-        found: list[str] = []
-        for argument in self.arguments:
-            if isinstance(argument, Struct):
-                arrays = [v for v in argument.fields.values() if isinstance(v, Array)]
-                found += [_declare_array(prefix, array) for array in arrays]
-                found.append(_declare_struct(prefix, argument))
-            elif isinstance(argument, Array):
-                found.append(_declare_array(prefix, argument))
-            elif isinstance(argument, Factor):
-                text = f"{prefix}{argument.name} = {initializer(argument.value)};"
-                found.append(f"static const MltqFixedPoint {text}")
-        return found
 
-    def text(self, prefix: str, place: Callable[[Place], str]) -> str:
-        """The call.
+class Code:
+    """The code of calls that belong together; a constant that several use is there once.
 
-        Args:
-          prefix: Of its constants.
-          place: C expressions of the arguments that are places in memory.
-        """
+    Args:
+      calls: In order.
+      prefix: Of the names of constants.
+      place: C expressions of the arguments that are places in memory.
+    """
 
-        def expression(argument: Argument) -> str:
-            if isinstance(argument, Struct):
-                return f"&{prefix}{argument.name}"
-            if isinstance(argument, (Array, Factor)):
-                return prefix + argument.name
-            if isinstance(argument, (int, float, np.floating)):
-                return initializer(argument)
-            return place(argument)
+    def __init__(self, calls: Sequence[Call], prefix: str, place: Callable[[Place], str]) -> None:
+        self._prefix, self._place = prefix, place
+        self._names: dict[int, str] = {}
+        self._taken: dict[str, int] = {}
+        self.constants: list[str] = []
+        self.calls = [self._call(call) for call in calls]
 
+    def _call(self, call: Call) -> str:
         # Spaces within an argument must not break, so that they do not look like its end.
-        arguments = ", ".join(expression(a).replace(" ", "\0") for a in self.arguments)
+        arguments = ", ".join(self._expression(a).replace(" ", "\0") for a in call.arguments)
         lines = textwrap.wrap(
-            f"{self.function}({arguments});", _COLUMNS, initial_indent="  ",
+            f"{call.function}({arguments});", _COLUMNS, initial_indent="  ",
             subsequent_indent="      ", break_long_words=False,
         )  # fmt: skip
         return "\n".join(lines).replace("\0", " ")
+
+    def _expression(self, argument: Argument) -> str:
+        if isinstance(argument, Struct):
+            return f"&{self._name(argument)}"
+        if isinstance(argument, (Array, Factor)):
+            return self._name(argument)
+        if isinstance(argument, (int, float, np.floating)):
+            return initializer(argument)
+        return self._place(argument)
+
+    def _name(self, constant: Constant) -> str:
+        """Its name; declares it the first time."""
+        if id(constant) not in self._names:
+            wanted = self._prefix + constant.name
+            number = self._taken.setdefault(wanted, 0)
+            self._taken[wanted] += 1
+            name = f"{wanted}_{number}" if number else wanted
+            self._names[id(constant)] = name
+            self.constants.append(self._declaration(constant, name))
+        return self._names[id(constant)]
+
+    def _declaration(self, constant: Constant, name: str) -> str:
+        if isinstance(constant, Factor):
+            return f"static const MltqFixedPoint {name} = {initializer(constant.value)};"
+        if isinstance(constant, Array):
+            body = array_body(constant.values, _VALUES_A_LINE.get(constant.c_type, 20))
+            head = f"static const {constant.c_type} {name}[{len(constant.values)}]"
+            return f"{head} = {{\n{body}}};"
+        texts = {
+            key: self._name(value) if isinstance(value, Array) else initializer(value)
+            for key, value in constant.fields.items()
+        }
+        fields = "".join(f"    .{key} = {text},\n" for key, text in texts.items())
+        return f"static const {constant.c_type} {name} = {{\n{fields}}};"
 
 
 def initializer(value: Any) -> str:
@@ -143,17 +166,3 @@ def array_body(values: Sequence[Any], a_line: int = 20) -> str:
     texts = [initializer(value) for value in values]
     lines = [", ".join(texts[i : i + a_line]) for i in range(0, len(texts), a_line)]
     return "".join(f"    {line},\n" for line in lines)
-
-
-def _declare_array(prefix: str, array: Array) -> str:
-    body = array_body(array.values, _VALUES_A_LINE.get(array.c_type, 20))
-    head = f"static const {array.c_type} {prefix}{array.name}[{len(array.values)}]"
-    return f"{head} = {{\n{body}}};"
-
-
-def _declare_struct(prefix: str, struct: Struct) -> str:
-    def text(value: Any) -> str:
-        return prefix + value.name if isinstance(value, Array) else initializer(value)
-
-    fields = "".join(f"    .{key} = {text(value)},\n" for key, value in struct.fields.items())
-    return f"static const {struct.c_type} {prefix}{struct.name} = {{\n{fields}}};"

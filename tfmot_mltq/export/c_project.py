@@ -8,7 +8,7 @@ from typing import Any
 
 from tfmot_mltq.c_sources import c_sources
 from tfmot_mltq.cost_model.kernel_work import count_planes, scratch_bytes
-from tfmot_mltq.export.c_code import Layer, Place, Scratch, array_body
+from tfmot_mltq.export.c_code import Code, Layer, Place, Scratch, array_body
 from tfmot_mltq.export.memory_plan import ALIGNMENT, Buffer, plan_memory
 from tfmot_mltq.export.needed_sources import needed_core, needed_stock
 from tfmot_mltq.export.project import Project, check_name
@@ -100,9 +100,9 @@ def _context(steps: Steps, operators: list[TfliteOperator]) -> dict[str, Any]:
                 return f"&model->layers[{layer}], &model->shapes[{layer}]"
             if isinstance(argument, Scratch):
                 return f"at(model, {begin})"
-            expression = f"at(model, {offsets[argument.tensor]})"
-            dtype = steps.tensors[argument.tensor].dtype
-            return expression if dtype == "int8" else f"(float*)(void*){expression}"
+            expression = f"at(model, {offsets[argument.tensor] + argument.begin})"
+            is_int8 = steps.tensors[argument.tensor].dtype == "int8"
+            return expression if is_int8 else f"(float*)(void*){expression}"
 
         if step.packed is not None:
             layers.append(
@@ -134,17 +134,14 @@ def _context(steps: Steps, operators: list[TfliteOperator]) -> dict[str, Any]:
 
 def _texts(number: int, step: Step, operator: TfliteOperator, place: Any) -> dict[str, Any]:
     """The code of a step: its constants, and its calls."""
-    prefixes = [f"kStep{number}"]
-    if len(step.calls) > 1:
-        prefixes = [f"kStep{number}Part{part}" for part in range(len(step.calls))]
-    pairs = list(zip(prefixes, step.calls, strict=False))
+    code = Code(step.calls, f"kStep{number}", place)
     sizes = [
         "x".join(map(str, shape[1:])) for shape in (operator.input_shape, operator.output_shape)
     ]
     return {
         "comment": f"{operator.op}, {' to '.join(sizes)}",
-        "constants": [text for prefix, call in pairs for text in call.declarations(prefix)],
-        "calls": [call.text(prefix, place) for prefix, call in pairs],
+        "constants": code.constants,
+        "calls": code.calls,
     }
 
 

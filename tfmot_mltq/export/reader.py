@@ -12,7 +12,7 @@ from ai_edge_litert import schema_py_generated as schema
 from tfmot_mltq import flatbuffer
 from tfmot_mltq.converter.activation_range import activation_range
 from tfmot_mltq.errors import ConversionError
-from tfmot_mltq.export.c_code import Array, Call, Source, Target
+from tfmot_mltq.export.c_code import Argument, Array, Call, Source, Target
 
 _TYPE_NAMES = {
     value: name.lower() for name, value in vars(schema.TensorType).items() if isinstance(value, int)
@@ -175,13 +175,33 @@ class Reader:
     def _outputs(self) -> tuple[int, ...]:
         return tuple(map(int, self.operator.outputs))
 
-    def require_one_image(self) -> None:
-        """Refuses batches, and tensors that are no images."""
-        for tensor in (self.input(), self.output()):
-            self.require(
-                len(tensor.shape) == 4 and tensor.shape[0] == 1,
-                f"'{tensor.name}' of shape {tensor.shape} is not one image",
-            )
+    def image_calls(self, call: Call, position: int = 0) -> list[Call]:
+        """A call of a function of one image, as one call for each image of the input."""
+        source, target = self.input(position), self.output()
+        images = source.shape[0]
+        self.require(
+            images == 1 or self.constant(position) is None, "the input is a constant of images"
+        )
+
+        def of_image(argument: Argument, image: int) -> Argument:
+            if isinstance(argument, Source):
+                return Source(argument.tensor, image * source.size // images)
+            if isinstance(argument, Target):
+                return Target(argument.tensor, image * target.size // images)
+            return argument
+
+        return [
+            Call(call.function, tuple(of_image(a, image) for a in call.arguments))
+            for image in range(images)
+        ]
+
+    def require_images(self, position: int = 0) -> None:
+        """Refuses tensors that are no images."""
+        source, target = self.input(position), self.output()
+        self.require(
+            len(source.shape) == len(target.shape) == 4 and source.shape[0] == target.shape[0],
+            f"its shapes {source.shape} and {target.shape} are not those of images",
+        )
 
     def clamp(self) -> dict[str, int]:
         """Range of the output with the fused activation."""

@@ -21,8 +21,7 @@ from tfmot_mltq.packing.format import CUSTOM_OP_NAMES, LOOKUP_OP_NAME, NORMALIZA
 
 # Those that TensorFlow Lite Micro has for int8; see ``table``.
 _FUNCTIONS = (
-    "ABS", "ELU", "EXP", "HARD_SWISH", "LEAKY_RELU", "LOG", "LOGISTIC", "RELU", "RELU6", "RSQRT",
-    "TANH",
+    "ABS", "ELU", "HARD_SWISH", "LEAKY_RELU", "LOGISTIC", "RELU", "RELU6", "RSQRT", "TANH",
 )  # fmt: skip
 
 READERS: dict[str, Callable[[Reader], Step]] = {
@@ -32,6 +31,7 @@ READERS: dict[str, Callable[[Reader], Step]] = {
     **dict.fromkeys(_FUNCTIONS, table.function),
     "ADD": elementwise.add,
     "AVERAGE_POOL_2D": pool.pool("average_pool_2d"),
+    "BATCH_TO_SPACE_ND": move.batch_to_space,
     "CONCATENATION": move.concatenate,
     "CONV_2D": layers.convolution("conv_2d"),
     "DEPTHWISE_CONV_2D": layers.convolution("depthwise_conv_2d"),
@@ -55,6 +55,7 @@ READERS: dict[str, Callable[[Reader], Step]] = {
     "RESIZE_NEAREST_NEIGHBOR": resize.nearest,
     "SLICE": move.slice_,
     "SOFTMAX": softmax.softmax,
+    "SPACE_TO_BATCH_ND": move.space_to_batch,
     "SPLIT": move.split,
     "SPLIT_V": move.split_v,
     "SQUEEZE": move.reshape,

@@ -35,7 +35,7 @@ def convolution(op: str) -> Callable[[Reader], Step]:
     """CONV_2D, or DEPTHWISE_CONV_2D."""
 
     def read(reader: Reader) -> Step:
-        reader.require_one_image()
+        reader.require_images()
         weights = _weights(reader, channel_axis=0 if op == "conv_2d" else 3)
         channels, filter_shape = reader.input().shape[3], _filter(reader).shape
         if op == "conv_2d":
@@ -47,7 +47,7 @@ def convolution(op: str) -> Callable[[Reader], Step]:
         stride = options.strideH, options.strideW
         window = window_of(reader, filter_shape[1:3], stride, dilation)
         arguments = (window, weights, reader.source(), reader.target())
-        return reader.step(Call(f"mltq_stock_{op}_s8", arguments))
+        return reader.step(*reader.image_calls(Call(f"mltq_stock_{op}_s8", arguments)))
 
     return read
 
@@ -55,11 +55,7 @@ def convolution(op: str) -> Callable[[Reader], Step]:
 def transpose_convolution(reader: Reader) -> Step:
     """TRANSPOSE_CONV: input 0 is a shape, input 2 the image."""
     source, target = reader.input(2), reader.output()
-    for tensor in (source, target):
-        reader.require(
-            len(tensor.shape) == 4 and tensor.shape[0] == 1,
-            f"'{tensor.name}' of shape {tensor.shape} is not one image",
-        )
+    reader.require_images(2)
     filter_size = _filter(reader).shape[1:3]
     options = reader.options
     stride = options.strideH, options.strideW
@@ -72,7 +68,7 @@ def transpose_convolution(reader: Reader) -> Step:
     window = _window(source, target, filter_size, stride, (1, 1), (reach.reach(0), reach.reach(1)))
     weights = _weights(reader, channel_axis=0, source=source, bias=3)
     arguments = (window, weights, reader.source(2), reader.target())
-    return reader.step(Call("mltq_stock_transpose_conv_2d_s8", arguments))
+    return reader.step(*reader.image_calls(Call("mltq_stock_transpose_conv_2d_s8", arguments), 2))
 
 
 def fully_connected(reader: Reader) -> Step:

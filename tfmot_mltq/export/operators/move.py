@@ -163,6 +163,53 @@ def transpose(reader: Reader) -> Step:
     return reader.step(_copy(reader, target.shape, pair, (0, 0)))
 
 
+def space_to_batch(reader: Reader) -> Step:
+    """SPACE_TO_BATCH_ND: TensorFlow writes it before a convolution with dilation."""
+    source, target = reader.input(), reader.output()
+    reader.require(
+        source.size == target.size and not any(reader.constant_list(2, "its paddings")),
+        "it has paddings, for which TensorFlow Lite Micro takes undefined values",
+    )
+    blocks = _blocks(reader, source.shape, target.shape, "its paddings")
+    return reader.step(*(_copy(reader, sizes, pair, begins) for sizes, pair, begins in blocks))
+
+
+def batch_to_space(reader: Reader) -> Step:
+    """BATCH_TO_SPACE_ND."""
+    blocks = _blocks(reader, reader.output().shape, reader.input().shape, "its crops")
+    return reader.step(
+        *(_copy(reader, sizes, pair[::-1], begins[::-1]) for sizes, pair, begins in blocks)
+    )
+
+
+def _blocks(
+    reader: Reader, space: tuple[int, ...], batch: tuple[int, ...], what: str
+) -> list[tuple[list[int], tuple[list[int], list[int]], tuple[int, int]]]:
+    """Between the tensor of wide images and that of more images: for each image of a block, the
+    sizes that are copied, strides and begins in both.
+    """
+    block = reader.constant_list(1, "its block")
+    before = reader.constant_list(2, what)[::2]
+    rank = len(block)
+    reader.require(len(space) == len(batch) == rank + 2, f"its shapes {space}, {batch} do not fit")
+    wide, narrow = strides_of(space), strides_of(batch)
+    found = []
+    for number, offsets in enumerate(np.ndindex(*block)):
+        sizes, jumps, begins = [space[0]], [wide[0]], [0, number * space[0] * narrow[0]]
+        for axis, (step, pad, offset) in enumerate(zip(block, before, offsets, strict=True), 1):
+            # The first and the last place of the narrow image that lies in the wide one.
+            first = max(-((offset - pad) // step), 0)
+            last = min((space[axis] - 1 + pad - offset) // step, batch[axis] - 1)
+            sizes.append(last + 1 - first)
+            jumps.append(step * wide[axis])
+            begins[0] += (first * step + offset - pad) * wide[axis]
+            begins[1] += first * narrow[axis]
+        if min(sizes) > 0:
+            sizes, jumps = [*sizes, space[-1]], [*jumps, 1]
+            found.append((sizes, (jumps, narrow), (begins[0], begins[1])))
+    return found
+
+
 def _copy(
     reader: Reader,
     sizes: Sequence[int],
