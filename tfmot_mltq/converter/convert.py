@@ -19,6 +19,7 @@ from tfmot_mltq.converter.match import filter_operators, match
 from tfmot_mltq.converter.recurrent import check_recurrent, settle_lstm
 from tfmot_mltq.converter.rewrite_elementwise import rewrite_elementwise
 from tfmot_mltq.converter.rewrite_for_tflm import quantize_byte_inputs, rewrite_for_tflm
+from tfmot_mltq.converter.rewrite_normalization import rewrite_normalization
 from tfmot_mltq.cost_model.choose_encodings import (
     DEFAULT_TARGET,
     check_optimize,
@@ -156,9 +157,10 @@ def convert(
 
 
 def _int8_operators(tflite: bytes, round_inside: bool) -> Any:
-    """The objects of a model, elementwise functions as one int8 operator each."""
+    """The objects of a model, each normalisation and elementwise function one operator."""
     stock = flatbuffer.load(tflite)
     quantize_byte_inputs(stock)
+    rewrite_normalization(stock, round_inside)
     rewrite_elementwise(stock, round_inside)
     return stock
 
