@@ -562,5 +562,5 @@ def convolutional_lstm(keras, x):
 @structure(VECTOR)
 def buckets(keras, x):
     layers = keras.layers
-    x = layers.Discretization([-1.0, 0.0, 1.0], output_mode="one_hot")(x)
+    x = layers.Embedding(4, 3)(layers.Discretization([-1.0, 0.0, 1.0])(x))
     return layers.Dense(3)(layers.Dense(6)(layers.Flatten()(x)))

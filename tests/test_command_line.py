@@ -73,6 +73,7 @@ def test_flags_reach_the_model(folder, tmp_path):
     flags = [
         "--levels=2", "--activation_levels=1", "--kind=binary", "--include_last_layer", "--refit",
         "--optimize=speed", "--target=cortex-m0", f"--output={output}",
+        "--noverify",  # random binary weights on binary activations give one output for all
     ]  # fmt: skip
     assert main(["convert", str(folder / "new.keras"), *flags, *data(folder)]) == 0
     q = mltq.quantize_model(
@@ -80,7 +81,9 @@ def test_flags_reach_the_model(folder, tmp_path):
         include_last_layer=True, refit=True,
     )  # fmt: skip
     x = np.load(folder / "x.npy") / np.float32(256)
-    assert output.read_bytes() == mltq.convert(q, x, optimize="speed", target="cortex-m0")
+    assert output.read_bytes() == mltq.convert(
+        q, x, optimize="speed", target="cortex-m0", verify=False
+    )
 
 
 def test_pruning_without_training(folder, tmp_path, capsys):
