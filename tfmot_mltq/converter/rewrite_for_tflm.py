@@ -289,6 +289,30 @@ def _concatenate(model: Any, inputs: Sequence[int], output: int, axis: int) -> A
     return edit.builtin_operator(model, "CONCATENATION", 2, inputs, [output], options)
 
 
+def _gather(model: Any, operator: Any) -> None:
+    """Numbers of an embedding, without the SELECT_V2 for negative ones, which TensorFlow Lite Micro
+    does not have for integers. An embedding takes no negative numbers.
+    """
+    subgraph = model.subgraphs[0]
+    makers = {int(i): o for o in subgraph.operators for i in o.outputs}
+
+    def maker(index: int, name: str) -> Any | None:
+        made = makers.get(int(index))
+        is_it = made is not None and flatbuffer.operator_name(model, made) == name
+        return made if is_it else None
+
+    select = maker(operator.inputs[1], "SELECT_V2")
+    if select is None:
+        return
+    less, added = maker(select.inputs[0], "LESS"), maker(select.inputs[1], "ADD")
+    numbers = int(select.inputs[2])
+    if less is None or added is None or numbers != less.inputs[0] or numbers != added.inputs[0]:
+        return
+    limit = flatbuffer.constant(model, subgraph.tensors[less.inputs[1]])
+    if limit is not None and (limit == 0).all():
+        operator.inputs = [operator.inputs[0], numbers]
+
+
 def _select(model: Any, operator: Any) -> None:
     """SELECT is SELECT_V2 without broadcasting."""
     tensors = model.subgraphs[0].tensors
@@ -303,6 +327,7 @@ def _select(model: Any, operator: Any) -> None:
 
 _REWRITES: dict[str, Callable[[Any, Any], None]] = {
     "CONCATENATION": _concatenation,
+    "GATHER": _gather,
     "RESIZE_NEAREST_NEIGHBOR": _resize_nearest,
     "SELECT": _select,
     "TILE": _tile,

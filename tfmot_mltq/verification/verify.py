@@ -70,7 +70,13 @@ def verify(
         with contextlib.suppress(RuntimeUnavailableError):  # x86-64 Linux alone has it
             runs.insert(0, ("tflm", Interpreter(tflite, "tflm")))
     for name, interpreter in runs:
-        found = _run(interpreter, samples, end)
+        try:
+            found = _run(interpreter, samples, end)
+        except RuntimeError as error:
+            raise ConversionError(
+                f"The converted model does not run on {name}: {error} Replace the layer by others"
+                + (", or pass runtime='litert'." if name == "tflm" else ".")
+            ) from error
         for details, want, have in zip(interpreter.output_details, expected, found, strict=True):
             problem = _difference(details, want[: len(have)], have, tolerance)
             if problem:
