@@ -191,7 +191,7 @@ def test_byte_inputs_become_int8(rng):
 
 def test_elementwise_functions_are_one_operator(rng):
     inputs = keras.Input((9,))
-    x = layers.Dense(8, name="dense")(inputs)
+    x = layers.Dense(8, name="before")(inputs)
     x = layers.BatchNormalization(name="norm")(layers.Activation("softplus")(x))
     model = keras.Model(inputs, layers.Dense(3)(layers.Dense(6)(x)))
     model.get_layer("norm").set_weights([

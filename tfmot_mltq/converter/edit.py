@@ -20,6 +20,19 @@ def quantization_of(tensor: Any) -> tuple[float, int]:
     return float(tensor.quantization.scale[0]), int(tensor.quantization.zeroPoint[0])
 
 
+def empty_model(model: Any) -> Any:
+    """A ``ModelT`` with one empty subgraph that knows the operators of another model."""
+    result = schema.ModelT()
+    result.version = model.version
+    result.description = ""
+    result.buffers = [schema.BufferT()]
+    result.operatorCodes = list(model.operatorCodes)
+    graph = schema.SubGraphT()
+    graph.tensors, graph.operators = [], []
+    result.subgraphs = [graph]
+    return result
+
+
 def add_constant(
     model: Any, values: np.ndarray, name: str, scales: np.ndarray | None = None, axis: int = 0
 ) -> int:

@@ -220,14 +220,8 @@ def _float_model(
 ) -> bytes:
     """The function as a model of its own, on float tensors of the given sizes."""
     tensors = model.subgraphs[0].tensors
-    result = schema.ModelT()
-    result.version = model.version
-    result.description = ""
-    result.buffers = [schema.BufferT()]
-    result.operatorCodes = list(model.operatorCodes)
-    graph = schema.SubGraphT()
-    graph.tensors, graph.operators = [], []
-    result.subgraphs = [graph]
+    result = edit.empty_model(model)
+    (graph,) = result.subgraphs
     numbers: dict[int, int] = {}
 
     def number(index: int) -> int:

@@ -330,14 +330,8 @@ def _evaluator(model: Any, region: _Region) -> Callable[[np.ndarray], np.ndarray
 def _float_model(model: Any, region: _Region) -> bytes:
     """The region as a model of its own, whose int8 tensors are float."""
     tensors = model.subgraphs[0].tensors
-    result = schema.ModelT()
-    result.version = model.version
-    result.description = ""
-    result.buffers = [schema.BufferT()]
-    result.operatorCodes = list(model.operatorCodes)
-    graph = schema.SubGraphT()
-    graph.tensors, graph.operators = [], []
-    result.subgraphs = [graph]
+    result = edit.empty_model(model)
+    (graph,) = result.subgraphs
     numbers: dict[int, int] = {-1: -1}
 
     def number(index: int) -> int:
