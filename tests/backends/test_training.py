@@ -103,6 +103,28 @@ def test_data_parallel_training(data):
         np.testing.assert_allclose(layer.get_weights(), other.get_weights(), rtol=0.3, atol=0.3)
 
 
+def test_tensors_of_one_scale_train_with_one_range():
+    layers = keras.layers
+    keras.utils.set_random_seed(4)
+    inputs = keras.Input((6, 6, 2))
+    wide = layers.Conv2D(3, 1, kernel_initializer="ones")(inputs)
+    both = layers.Concatenate()([layers.MaxPooling2D(2)(wide), layers.AveragePooling2D(2)(inputs)])
+    x = layers.Dense(3, activation="tanh")(layers.Flatten()(both))
+    q = mltq.quantize_model(keras.Model(inputs, layers.Dense(2)(x)), include_first_layer=True)
+    x = np.random.default_rng(0).normal(size=(32, 6, 6, 2)).astype(np.float32)
+    losses = losses_of(q, (x, np.ones((32, 2), np.float32)))
+    assert losses[-1] < losses[0]
+    (group,) = [layer for layer in ranges_of(q) if layer.sites > 1]
+    low, high, initialized = group.get_weights()
+    assert low.shape == (3,)
+    assert (initialized == 1).all()
+    assert (high > low).all()
+    mltq.calibrate(q, x)
+    low, high, _ = group.get_weights()
+    assert low.min() <= x.min()
+    assert high.max() >= x.max()
+
+
 def test_checkpoints_hold_the_ranges(q, data, tmp_path):
     losses_of(q, data)
     q.save_weights(tmp_path / "checkpoint.weights.h5")

@@ -26,7 +26,6 @@ from tfmot_mltq.cost_model.predict import targets
 from tfmot_mltq.decomposition import KINDS, THRESHOLDS
 from tfmot_mltq.files import write_file
 from tfmot_mltq.frameworks import adapter_of
-from tfmot_mltq.verification.verify import DEFAULT_TOLERANCE
 
 FILES = "convert takes one model"
 FEWEST_FILES = MOST_FILES = 1
@@ -92,8 +91,9 @@ def define_flags(values: flags.FlagValues) -> None:
         flag_values=values,
     )  # fmt: skip
     flags.DEFINE_float(
-        "tolerance", DEFAULT_TOLERANCE,
-        "Largest difference that --verify allows, as a share of an output's range.",
+        "tolerance", None,
+        "Largest difference that --verify allows, as a share of an output's range; by default "
+        "0.25, and more with a warning where it is rounding that adds up.",
         flag_values=values,
     )  # fmt: skip
 

@@ -31,7 +31,6 @@ from tfmot_mltq.frameworks import adapter_of, import_with_extra
 from tfmot_mltq.packing.format import BITWISE_ENCODINGS, ENCODINGS
 from tfmot_mltq.pruning.missed_sparsity import warn_of_missed_sparsity
 from tfmot_mltq.quantize import check_quantized
-from tfmot_mltq.verification.verify import DEFAULT_TOLERANCE
 from tfmot_mltq.verification.verify import verify as verify_conversion
 
 # Of the representative dataset: for ranges that only TensorFlow's converter finds, and to verify.
@@ -50,7 +49,7 @@ def convert(
     max_scratch_bytes: int | None = None,
     runtime: str = "tflm",
     verify: bool = True,
-    tolerance: float = DEFAULT_TOLERANCE,
+    tolerance: float | None = None,
 ) -> bytes:
     """Writes a quantized model as a .tflite whose layers run on the MLTQ operators.
 
@@ -80,6 +79,8 @@ def convert(
       tolerance: What ``verify`` allows: the largest difference of an output, as a share of the
         range of its values on the samples, and the root mean square of the differences, as a share
         of their standard deviation. Four steps of an output are always allowed, unless it is 0.
+        None allows 0.25, and more with a warning where the error grows step by step, as rounding
+        does in deep networks with random weights.
 
     Returns:
       The bytes of the .tflite file.

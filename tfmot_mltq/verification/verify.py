@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import time
+import warnings
 from collections.abc import Sequence
 from typing import Any
 
@@ -28,6 +29,9 @@ _LEAST_SAMPLES = 2
 _OTHER_CLASSES = 0.1
 # Twice what rounding may do: to the one value, and to the other.
 _TIE_STEPS = 2 * _ROUNDING_STEPS
+# A fault is an operator whose output is that bad and so much worse than all before it, in dB; or
+# that nothing of a tensor is left.
+_FAULTY_SNR, _FAULTY_FALL, _HOPELESS_SNR = 18.0, 8.0, 3.0
 # An operator at which the two part.
 _PARTING_STEPS = 8
 _PARTING_SNR = 25.0
@@ -39,7 +43,7 @@ def verify(
     samples: Sequence[np.ndarray] | None,
     *,
     runtime: str,
-    tolerance: float,
+    tolerance: float | None,
     seconds: float,
 ) -> None:
     """Runs samples through a converted model, and refuses it if it computes something else.
@@ -51,7 +55,8 @@ def verify(
         the ranges of the inputs.
       runtime: "tflm" runs both runtimes, as far as they are installed; "litert" that one.
       tolerance: Largest difference of an output, as a share of the range of its values, and largest
-        root mean square of the differences, as a share of the standard deviation.
+        root mean square of the differences, as a share of the standard deviation. None takes the
+        default, and only warns where the error grows step by step, as rounding does.
       seconds: Samples are left out that would take longer; two are run in any case.
 
     Raises:
@@ -78,14 +83,28 @@ def verify(
                 + (", or pass runtime='litert'." if name == "tflm" else ".")
             ) from error
         for details, want, have in zip(interpreter.output_details, expected, found, strict=True):
-            problem = _difference(details, want[: len(have)], have, tolerance)
+            problem = _difference(
+                details,
+                want[: len(have)],
+                have,
+                DEFAULT_TOLERANCE if tolerance is None else tolerance,
+            )
             if problem:
+                few = [array[:_LEAST_SAMPLES] for array in samples]
+                errors = operator_errors(model, tflite, few, name)
+                if tolerance is None and not _has_a_fault(errors):
+                    warnings.warn(
+                        f"The network is sensitive to rounding: {problem} on {name}. The error "
+                        "grows step by step, so no operator is at fault. Trained networks, and "
+                        "those with more levels, are less so.",
+                        stacklevel=3,
+                    )
+                    continue
                 raise ConversionError(
-                    f"The converted model does not compute what the quantized Keras model computes:"
-                    f" {problem} on {name}. "
-                    + _where(model, tflite, [array[:_LEAST_SAMPLES] for array in samples], name)
-                    + " Pass verify=False to convert it all the same, and mltq.debug lists the "
-                    "errors of all operators; please report models that should work."
+                    "The converted model does not compute what the quantized Keras model computes: "
+                    f"{problem} on {name}. {_where(errors)} Pass verify=False to convert it all "
+                    "the same, and mltq.debug lists the errors of all operators; please report "
+                    "models that should work."
                 )
 
 
@@ -174,10 +193,20 @@ def _difference(
     return None
 
 
-def _where(model: Any, tflite: bytes, samples: Sequence[np.ndarray], runtime: str) -> str:
-    compared = [
-        error for error in operator_errors(model, tflite, samples, runtime) if error.snr is not None
-    ]
+def _has_a_fault(errors: Sequence[OperatorError]) -> bool:
+    """Whether the error jumps at an operator. Rounding adds a few dB from one to the next."""
+    lowest = float("inf")
+    for error in errors:
+        if error.snr is None:
+            continue
+        if error.snr < _FAULTY_SNR and lowest - error.snr > _FAULTY_FALL:
+            return True
+        lowest = min(lowest, error.snr)
+    return lowest < _HOPELESS_SNR
+
+
+def _where(errors: Sequence[OperatorError]) -> str:
+    compared = [error for error in errors if error.snr is not None]
     if not compared:
         return "No operator could be compared with a layer."
     parting = [error for error in compared if _parts(error)]
