@@ -80,7 +80,7 @@ def custom_operator(
 ) -> Any:
     """A custom operator, not yet part of a subgraph."""
     return _operator(
-        _operator_code(model, schema.BuiltinOperator.CUSTOM, version, name), inputs, outputs
+        operator_code(model, schema.BuiltinOperator.CUSTOM, version, name), inputs, outputs
     )
 
 
@@ -103,7 +103,7 @@ def builtin_operator(
       options: Object such as ``ReshapeOptionsT``.
     """
     code = getattr(schema.BuiltinOperator, name)
-    operator = _operator(_operator_code(model, code, version, None), inputs, outputs)
+    operator = _operator(operator_code(model, code, version, None), inputs, outputs)
     union = type(options).__name__.removesuffix("T")
     operator.builtinOptionsType = getattr(schema.BuiltinOptions, union)
     operator.builtinOptions = options
@@ -133,7 +133,8 @@ def _operator(code: int, inputs: Sequence[int], outputs: Sequence[int]) -> Any:
     return operator
 
 
-def _operator_code(model: Any, builtin: int, version: int, custom: str | None) -> int:
+def operator_code(model: Any, builtin: int, version: int, custom: str | None) -> int:
+    """Number of an operator among those of the model, which it is added to if need be."""
     for index, code in enumerate(model.operatorCodes):
         have = code.customCode.decode() if isinstance(code.customCode, bytes) else code.customCode
         is_same = max(code.builtinCode, code.deprecatedBuiltinCode) == builtin
@@ -150,17 +151,16 @@ def _operator_code(model: Any, builtin: int, version: int, custom: str | None) -
     return len(model.operatorCodes) - 1
 
 
-def drop_dead_operators(subgraph: Any, is_effective: Any = lambda operator: False) -> None:
+def drop_dead_operators(subgraph: Any) -> None:
     """Removes operators whose outputs nothing reads, in place.
 
     Args:
       subgraph: ``SubGraphT``, operators in order.
-      is_effective: Whether an operator does more than to make its outputs.
     """
     needed = {int(index) for index in subgraph.outputs}
     kept = []
     for operator in reversed(subgraph.operators):
-        if is_effective(operator) or needed & {int(index) for index in operator.outputs}:
+        if needed & {int(index) for index in operator.outputs}:
             kept.append(operator)
             needed.update(int(index) for index in operator.inputs)
     subgraph.operators = kept[::-1]

@@ -11,6 +11,7 @@ from ai_edge_litert import schema_py_generated as schema
 
 from tfmot_mltq import flatbuffer
 from tfmot_mltq.converter.activation_range import activation_range
+from tfmot_mltq.converter.edit import operator_code, quantization_of
 from tfmot_mltq.converter.export_layer import ExportLayer
 from tfmot_mltq.converter.match import FilterOperator
 from tfmot_mltq.cost_model.kernel_plan import Call
@@ -77,7 +78,7 @@ def _plan(model: Any, operator: Any, layer: ExportLayer, choose: Choose) -> _Rep
     target = subgraph.tensors[operator.outputs[0]]
     if target.type != schema.TensorType.INT8:
         raise ConversionError(f"The output of layer '{layer.name}' is not int8.")
-    quantization = _quantization(source)
+    quantization = quantization_of(source)
     activation = None
     if layer.activation is not None:
         activation = layer.activation.table(*quantization)
@@ -92,7 +93,14 @@ def _plan(model: Any, operator: Any, layer: ExportLayer, choose: Choose) -> _Rep
     except ValueError as error:
         raise ConversionError(f"Layer '{layer.name}': {error}") from error
     return _Replacement(
-        operator, subgraph, layer, call, encodings, quantization, _quantization(target), activation
+        operator,
+        subgraph,
+        layer,
+        call,
+        encodings,
+        quantization,
+        quantization_of(target),
+        activation,
     )
 
 
@@ -140,22 +148,13 @@ def _replace(model: Any, replacement: _Replacement, packed: bytes) -> None:
     tensors.append(planes)
     operator = replacement.operator
     operator.inputs = [operator.inputs[0], len(tensors) - 1]
-    operator.opcodeIndex = _operator_code(model, CUSTOM_OP_NAMES[replacement.layer.kind])
+    name = CUSTOM_OP_NAMES[replacement.layer.kind]
+    operator.opcodeIndex = operator_code(
+        model, schema.BuiltinOperator.CUSTOM, _OPERATOR_VERSION, name
+    )
     operator.builtinOptionsType = schema.BuiltinOptions.NONE
     operator.builtinOptions = None
     operator.customOptions = None
-
-
-def _operator_code(model: Any, name: str) -> int:
-    for index, code in enumerate(model.operatorCodes):
-        if code.customCode == name:
-            return index
-    code = schema.OperatorCodeT()
-    code.builtinCode = code.deprecatedBuiltinCode = schema.BuiltinOperator.CUSTOM
-    code.customCode = name
-    code.version = _OPERATOR_VERSION
-    model.operatorCodes.append(code)
-    return len(model.operatorCodes) - 1
 
 
 def _pack(replacement: _Replacement) -> bytes:
@@ -195,10 +194,6 @@ def _pack(replacement: _Replacement) -> bytes:
         )
     except ValueError as error:
         raise ConversionError(f"Layer '{layer.name}': {error}") from error
-
-
-def _quantization(tensor: Any) -> tuple[float, int]:
-    return float(tensor.quantization.scale[0]), int(tensor.quantization.zeroPoint[0])
 
 
 def float_operators(model: Any) -> list[str]:
