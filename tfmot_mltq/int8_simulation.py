@@ -10,8 +10,6 @@ from typing import Any
 
 import numpy as np
 
-from tfmot_mltq.decomposition import as_matrix
-
 Array = Any
 
 # TFLite's softmax aborts the process when a step of its input is below 2^-26. Ranges that small
@@ -19,18 +17,19 @@ Array = Any
 _SMALLEST_RANGE = 256 * 2.0**-25
 
 
-def int8_kernel(kernel: Array, channel_axes: int, xp: Any) -> Array:
+def int8_kernel(kernel: Array, channel_axes: tuple[int, ...], xp: Any) -> Array:
     """A kernel rounded to multiples of max|w| / 127 of its output channel, same shape and dtype.
 
     Args:
       kernel: Keras kernel.
-      channel_axes: As of ``decomposition.as_matrix``; 0 for one scale per tensor.
+      channel_axes: Axes of the output channels, negative; none for one scale per tensor.
       xp: NumPy-like namespace of ``kernel``.
     """
-    matrix = as_matrix(kernel, channel_axes, xp)
-    largest = xp.max(xp.abs(matrix), axis=0, keepdims=True)
+    rank = len(kernel.shape)
+    others = tuple(axis for axis in range(rank) if axis - rank not in channel_axes)
+    largest = xp.max(xp.abs(kernel), axis=others, keepdims=True)
     scale = xp.where(largest > 0, largest / 127.0, xp.ones_like(largest))
-    return xp.reshape(xp.floor(matrix / scale + 0.5) * scale, kernel.shape)
+    return xp.floor(kernel / scale + 0.5) * scale
 
 
 def batch_range(values: Array, xp: Any) -> tuple[Array, Array]:

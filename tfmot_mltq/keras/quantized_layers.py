@@ -112,7 +112,7 @@ def bake_weights(layer: Any, plain: Any) -> None:
     """Copies the weights of a quantized layer to its plain form, kernels quantized."""
     if isinstance(layer, SimulatedKernel):
         kernel = layer.baked(layer.kernel.numpy().astype(np.float32))
-        plain.set_weights([kernel, *([layer.bias.numpy()] if layer.use_bias else [])])
+        plain.set_weights([kernel, *([] if layer.bias is None else [layer.bias.numpy()])])
     else:
         copy_weights([(layer, plain)])
 

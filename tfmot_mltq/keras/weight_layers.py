@@ -22,7 +22,7 @@ from tfmot_mltq.keras.array_namespace import array_namespace
 from tfmot_mltq.keras.eager_value import eager_value
 from tfmot_mltq.keras.saved_layer import SavedLayer
 from tfmot_mltq.layout.clone_layer import copy_weights
-from tfmot_mltq.layout.layer_kinds import KERNEL_LAYERS
+from tfmot_mltq.layout.layer_kinds import INT8_CHANNEL_AXES, KERNEL_LAYERS
 from tfmot_mltq.pruning.check_started import check_started
 from tfmot_mltq.pruning.pruning_spec import PruningSpec, as_pruning_spec
 from tfmot_mltq.saved_config import unversioned
@@ -257,7 +257,7 @@ class Int8Kernel(QuantizedKernel):
     """Mixin: symmetric int8 weights, as TFLite stores them."""
 
     def _rounded(self, kernel: Any, xp: Any) -> Any:
-        axes = KERNEL_LAYERS[self.plain_class.__name__].int8_channel_axes
+        axes = INT8_CHANNEL_AXES[self.plain_class.__name__]
         return int8_simulation.int8_kernel(kernel, axes, xp)
 
     def simulated(self, kernel: Any) -> Any:
@@ -314,6 +314,28 @@ class _DenseCall:
         return _with_bias_and_activation(self, ops.matmul(inputs, self.call_kernel(training)))
 
 
+class _TransposedConvolutionCall:
+    def call(self, inputs: Any, training: bool | None = None) -> Any:
+        outputs = ops.conv_transpose(
+            inputs,
+            self.call_kernel(training),
+            strides=list(self.strides),
+            padding=self.padding,
+            output_padding=self.output_padding,
+            dilation_rate=self.dilation_rate,
+            data_format=self.data_format,
+        )
+        return _with_bias_and_activation(self, outputs)
+
+
+class _EinsumCall:
+    def call(self, inputs: Any, training: bool | None = None) -> Any:
+        outputs = ops.einsum(self.equation, inputs, self.call_kernel(training))
+        if self.bias is not None:
+            outputs = ops.add(outputs, self.bias)
+        return outputs if self.activation is None else self.activation(outputs)
+
+
 def _with_bias_and_activation(layer: Any, outputs: Any) -> Any:
     if layer.use_bias:
         bias = layer.bias
@@ -367,6 +389,18 @@ class Int8DepthwiseConv2D(Int8Kernel, _DepthwiseConvolutionCall, keras.layers.De
     """DepthwiseConv2D with stock int8 weights, one scale per output channel."""
 
 
+class Int8Conv2DTranspose(Int8Kernel, _TransposedConvolutionCall, keras.layers.Conv2DTranspose):
+    """Conv2DTranspose with stock int8 weights, one scale per output channel."""
+
+
+class Int8Conv1DTranspose(Int8Kernel, _TransposedConvolutionCall, keras.layers.Conv1DTranspose):
+    """Conv1DTranspose with stock int8 weights, one scale per output channel."""
+
+
+class Int8EinsumDense(Int8Kernel, _EinsumCall, keras.layers.EinsumDense):
+    """EinsumDense with stock int8 weights, one scale for all of them."""
+
+
 class PrunedConv2D(PrunedKernel, _ConvolutionCall, keras.layers.Conv2D):
     """Conv2D with a pruned float kernel."""
 
@@ -399,7 +433,14 @@ MULTI_LEVEL_CLASSES = _by_plain_class(
     MultiLevelDepthwiseConv2D,
 )
 INT8_CLASSES = _by_plain_class(
-    Int8Conv2D, Int8Conv1D, Int8Dense, Int8DepthwiseConv1D, Int8DepthwiseConv2D
+    Int8Conv2D,
+    Int8Conv1D,
+    Int8Conv1DTranspose,
+    Int8Conv2DTranspose,
+    Int8Dense,
+    Int8DepthwiseConv1D,
+    Int8DepthwiseConv2D,
+    Int8EinsumDense,
 )
 PRUNED_CLASSES = _by_plain_class(
     PrunedConv2D, PrunedConv1D, PrunedDense, PrunedDepthwiseConv1D, PrunedDepthwiseConv2D

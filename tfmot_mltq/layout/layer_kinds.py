@@ -19,20 +19,29 @@ class KernelLayer:
     Attributes:
       operator: Operator that runs it.
       channel_axes: How many trailing axes of the kernel make up the output channels.
-      int8_channel_axes: The same for stock int8 weights; 0 for one scale per tensor.
     """
 
     operator: Kind
     channel_axes: int
-    int8_channel_axes: int
 
 
 KERNEL_LAYERS = {
-    "Conv2D": KernelLayer(Kind.CONV_2D, 1, 1),
-    "Conv1D": KernelLayer(Kind.CONV_2D, 1, 1),
-    "Dense": KernelLayer(Kind.FULLY_CONNECTED, 1, 0),
-    "DepthwiseConv1D": KernelLayer(Kind.DEPTHWISE_CONV_2D, 2, 2),
-    "DepthwiseConv2D": KernelLayer(Kind.DEPTHWISE_CONV_2D, 2, 2),
+    "Conv2D": KernelLayer(Kind.CONV_2D, 1),
+    "Conv1D": KernelLayer(Kind.CONV_2D, 1),
+    "Dense": KernelLayer(Kind.FULLY_CONNECTED, 1),
+    "DepthwiseConv1D": KernelLayer(Kind.DEPTHWISE_CONV_2D, 2),
+    "DepthwiseConv2D": KernelLayer(Kind.DEPTHWISE_CONV_2D, 2),
+}
+# Layers whose kernel TFLite stores as int8: the axes that have a scale for each index.
+INT8_CHANNEL_AXES: dict[str, tuple[int, ...]] = {
+    "Conv2D": (-1,),
+    "Conv1D": (-1,),
+    "Conv1DTranspose": (-2,),
+    "Conv2DTranspose": (-2,),
+    "Dense": (),
+    "DepthwiseConv1D": (-2, -1),
+    "DepthwiseConv2D": (-2, -1),
+    "EinsumDense": (),
 }
 # Layers that are two of the above: a depthwise and a pointwise convolution.
 SEPARABLE_LAYERS = {

@@ -20,7 +20,10 @@ def _own_objects() -> dict[str, Any]:
     classes = (
         quantize_configs.OutputQuantizeConfig,
         quantize_configs.Int8QuantizeConfig,
+        quantize_configs.Int8Conv1DTransposeQuantizeConfig,
+        quantize_configs.Int8Conv2DTransposeQuantizeConfig,
         quantize_configs.Int8DenseQuantizeConfig,
+        quantize_configs.Int8EinsumDenseQuantizeConfig,
         quantize_configs.Int8DepthwiseConv1DQuantizeConfig,
         quantize_configs.Int8DepthwiseConv2DQuantizeConfig,
         quantize_configs.MultiLevelConv2DQuantizeConfig,

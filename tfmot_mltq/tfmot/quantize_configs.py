@@ -8,7 +8,7 @@ from typing import Any
 from tensorflow_model_optimization.quantization.keras import QuantizeConfig
 
 from tfmot_mltq.decomposition import Decomposition
-from tfmot_mltq.layout.layer_kinds import KERNEL_LAYERS, keeps_quantization
+from tfmot_mltq.layout.layer_kinds import INT8_CHANNEL_AXES, KERNEL_LAYERS, keeps_quantization
 from tfmot_mltq.pruning.pruning_spec import PruningSpec
 from tfmot_mltq.saved_config import unversioned, versioned
 from tfmot_mltq.tfmot.quantizers import (
@@ -111,7 +111,7 @@ class Int8QuantizeConfig(WeightsQuantizeConfig):
         pruning: PruningSpec | dict[str, Any] | None = None,
     ) -> None:
         super().__init__(quantize_output)
-        axes = KERNEL_LAYERS[self.layer_class].int8_channel_axes
+        axes = INT8_CHANNEL_AXES[self.layer_class]
         self.weight_quantizer = Int8WeightQuantizer(axes, pruning)
 
 
@@ -119,6 +119,24 @@ class Int8DenseQuantizeConfig(Int8QuantizeConfig):
     """Stock int8 weights, one scale per tensor: Dense."""
 
     layer_class = "Dense"
+
+
+class Int8Conv1DTransposeQuantizeConfig(Int8QuantizeConfig):
+    """Stock int8 weights, one scale per output channel: Conv1DTranspose."""
+
+    layer_class = "Conv1DTranspose"
+
+
+class Int8Conv2DTransposeQuantizeConfig(Int8QuantizeConfig):
+    """Stock int8 weights, one scale per output channel: Conv2DTranspose."""
+
+    layer_class = "Conv2DTranspose"
+
+
+class Int8EinsumDenseQuantizeConfig(Int8QuantizeConfig):
+    """Stock int8 weights, one scale per tensor: EinsumDense."""
+
+    layer_class = "EinsumDense"
 
 
 class Int8DepthwiseConv2DQuantizeConfig(Int8QuantizeConfig):

@@ -27,7 +27,10 @@ MULTI_LEVEL_CONFIGS: dict[str, type] = {
 _INT8_CONFIGS: dict[str, type] = {
     "Conv2D": configs.Int8QuantizeConfig,
     "Conv1D": configs.Int8QuantizeConfig,
+    "Conv1DTranspose": configs.Int8Conv1DTransposeQuantizeConfig,
+    "Conv2DTranspose": configs.Int8Conv2DTransposeQuantizeConfig,
     "Dense": configs.Int8DenseQuantizeConfig,
+    "EinsumDense": configs.Int8EinsumDenseQuantizeConfig,
     "DepthwiseConv1D": configs.Int8DepthwiseConv1DQuantizeConfig,
     "DepthwiseConv2D": configs.Int8DepthwiseConv2DQuantizeConfig,
 }

@@ -136,9 +136,8 @@ def bake_weights(layer: Any, plain: Any) -> None:
     if isinstance(layer, PruneLowMagnitude):
         values[local_name(layer.float_kernel)] = layer.baked()
     elif isinstance(layer.quantize_config, WeightsQuantizeConfig):
-        axes = KERNEL_LAYERS[kind_of(layer.layer)].channel_axes
         values[local_name(layer.float_kernel)] = layer.quantize_config.weight_quantizer.baked(
-            layer.float_kernel.numpy(), kernel_state(layer.kernel_variables, axes)
+            layer.float_kernel.numpy(), layer.kernel_variables
         )
     plain.set_weights([values[local_name(weight)] for weight in plain.weights])
 

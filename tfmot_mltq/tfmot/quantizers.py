@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -69,8 +70,7 @@ class MultiLevelQuantizer(tfmot_quantizers.Quantizer):
     def __call__(self, inputs: Any, training: Any, weights: Any, **kwargs: Any) -> tf.Tensor:
         """Quantizes a kernel; same shape and dtype out."""
         if current_mode() is SimulationMode.EXPORT:
-            state = kernel_state(weights, self.channel_axes)
-            return tf.constant(self.baked(numpy_value(inputs), state))
+            return tf.constant(self.baked(numpy_value(inputs), weights))
         check_counted(training, weights, inputs.name.partition("/")[0])
         return decomposition.trained_quantize(
             tf.convert_to_tensor(inputs),
@@ -81,8 +81,9 @@ class MultiLevelQuantizer(tfmot_quantizers.Quantizer):
             kernel_state(weights, self.channel_axes, tf.convert_to_tensor),
         )
 
-    def baked(self, kernel: np.ndarray, state: decomposition.KernelState) -> np.ndarray:
+    def baked(self, kernel: np.ndarray, weights: dict[str, Any]) -> np.ndarray:
         """The quantized kernel, as every framework computes it for a trained model."""
+        state = kernel_state(weights, self.channel_axes)
         return decomposition.quantize(kernel, self.spec, self.channel_axes, np, state)
 
     def get_config(self) -> dict[str, Any]:
@@ -101,15 +102,17 @@ class Int8WeightQuantizer(tfmot_quantizers.Quantizer):
     a model that is converted without training; here the range always is that of the weights.
 
     Args:
-      channel_axes: Trailing axes of the kernel that make up the output channels, each with a scale
-        of its own; 0 for one scale per tensor.
+      channel_axes: Axes of the output channels, negative, each index with a scale of its own; none
+        for one scale per tensor.
       pruning: How the kernel is pruned, a ``PruningSpec`` or its configuration; None for not.
     """
 
     def __init__(
-        self, channel_axes: int = 1, pruning: PruningSpec | dict[str, Any] | None = None
+        self,
+        channel_axes: Sequence[int] = (-1,),
+        pruning: PruningSpec | dict[str, Any] | None = None,
     ) -> None:
-        self.channel_axes = channel_axes
+        self.channel_axes = tuple(channel_axes)
         self.pruning = None if pruning is None else as_pruning_spec(pruning)
 
     def build(self, tensor_shape: Any, name: str, layer: Any) -> dict[str, Any]:
@@ -127,16 +130,15 @@ class Int8WeightQuantizer(tfmot_quantizers.Quantizer):
         quantized = int8_simulation.int8_kernel(tf.stop_gradient(kernel), self.channel_axes, tnp)
         return decomposition.straight_through(kernel, quantized, tf.stop_gradient)
 
-    def baked(self, kernel: np.ndarray, state: decomposition.KernelState) -> np.ndarray:
+    def baked(self, kernel: np.ndarray, weights: dict[str, Any]) -> np.ndarray:
         """The rounded kernel, as every framework computes it for a trained model."""
-        if state.mask is not None:
-            kernel = kernel * np.reshape(state.mask, kernel.shape)
+        kernel = masked(kernel, weights, numpy_value)
         return int8_simulation.int8_kernel(kernel, self.channel_axes, np)
 
     def get_config(self) -> dict[str, Any]:
         """Keras configuration."""
         return {
-            "channel_axes": self.channel_axes,
+            "channel_axes": list(self.channel_axes),
             "pruning": None if self.pruning is None else self.pruning.get_config(),
         }
 

@@ -185,8 +185,10 @@ def _counterpart(
     names = {hint, re.sub(r"_\d+$", "", hint)}
     named = [held for held in candidates if names & held.aliases]
     of_scale = [held for held in candidates if _is_same_scale(held.quantization, quantization)]
+    # The output of the layer itself, not yet rounded, may be nearer than that of its quantizer.
+    stored = [held for held in named if _is_same_scale(held.quantization, quantization)]
     found = min(
-        [*named, *of_scale] or candidates,
+        stored or [*named, *of_scale] or candidates,
         key=lambda held: _distance(held.values, values),
         default=None,
     )
