@@ -113,3 +113,67 @@ def test_fixed_ranges_are_simulated(framework):
     steps = gate.predict(x, verbose=0) * 128
     np.testing.assert_allclose(steps, np.rint(steps), atol=1e-4)
     assert len(np.unique(np.rint(steps))) > 16
+
+
+def ranges_behind(q, name):
+    """The smallest and largest value of the quantizer behind a layer of its own."""
+    layer = q.get_layer(f"quantize_{name}")
+    return [float(weight.numpy()) for weight in layer.weights][:2]
+
+
+SATURATING = {
+    "tanh": (-3.25, 3.25),
+    "sigmoid": (-6.4, 6.4),
+    "hard_sigmoid": (-3.0, 3.0),
+}
+
+
+@FRAMEWORKS
+@pytest.mark.parametrize("activation", SATURATING)
+def test_a_range_ends_where_the_only_reader_saturates(framework, activation):
+    keras = importlib.import_module(framework)
+    layers = keras.layers
+    inputs = keras.Input((5,))
+    x = layers.Dense(8, name="steep", kernel_initializer="ones")(inputs)
+    x = layers.Activation(activation)(x)
+    q = mltq.quantize_model(keras.Model(inputs, layers.Dense(2)(x)))
+    x = np.random.default_rng(0).normal(0, 9, size=(64, 5)).astype(np.float32)
+    mltq.calibrate(q, x)
+    np.testing.assert_allclose(ranges_behind(q, "steep"), SATURATING[activation])
+    q.compile("sgd", "mse")
+    q.fit(x, np.zeros((64, 2), np.float32), verbose=0)
+    low, high = ranges_behind(q, "steep")
+    smallest, largest = (limit * 1.001 for limit in SATURATING[activation])
+    assert smallest < low < 0 < high < largest
+    difference = q.predict(x, verbose=0) - mltq.Interpreter(mltq.convert(q, x)).predict(x)
+    assert np.abs(difference).max() < 0.02 * np.ptp(q.predict(x, verbose=0))
+
+
+@FRAMEWORKS
+@pytest.mark.parametrize("reader", ["output of the model", "another layer"])
+def test_a_range_is_whole_where_its_values_are_read_elsewhere(framework, reader):
+    keras = importlib.import_module(framework)
+    layers = keras.layers
+    inputs = keras.Input((5,))
+    steep = layers.Dense(8, name="steep", kernel_initializer="ones")(inputs)
+    other = steep if reader == "output of the model" else layers.Dense(2)(steep)
+    model = keras.Model(inputs, [layers.Dense(2)(layers.Activation("tanh")(steep)), other])
+    q = mltq.quantize_model(model)
+    x = np.random.default_rng(0).normal(0, 9, size=(64, 5)).astype(np.float32)
+    tflite = mltq.convert(q, x)
+    (scale,) = {
+        error["scale"]
+        for error in mltq.debug(q, tflite, x, print_table=False)
+        if error["layer"] == "steep"
+    }
+    assert scale == pytest.approx(np.ptp(x.sum(axis=1)) / 255, rel=0.05)
+
+
+@FRAMEWORKS
+def test_averages_are_rounded_as_the_operator_rounds_them(framework, images):
+    keras = importlib.import_module(framework)
+    inputs = keras.Input((6, 6, 2))
+    q = mltq.quantize_model(keras.Model(inputs, keras.layers.AveragePooling2D(2)(inputs)))
+    have = mltq.Interpreter(mltq.convert(q, images)).predict(images)
+    # A quarter of all averages of four integers are halves.
+    np.testing.assert_allclose(have, q.predict(images, verbose=0), atol=1e-5)

@@ -32,11 +32,23 @@ def int8_kernel(kernel: Array, channel_axes: tuple[int, ...], xp: Any) -> Array:
     return xp.floor(kernel / scale + 0.5) * scale
 
 
-def batch_range(values: Array, xp: Any) -> tuple[Array, Array]:
-    """Smallest and largest value of a tensor and 0, which padding and ReLU need to be exact."""
+def batch_range(
+    values: Array, xp: Any, limits: tuple[float, float] | None = None
+) -> tuple[Array, Array]:
+    """Smallest and largest value of a tensor and 0, which padding and ReLU need to be exact.
+
+    Args:
+      values: The tensor.
+      xp: NumPy-like namespace.
+      limits: What the range does not exceed, around 0; None for no limits.
+    """
     low, high = xp.min(values), xp.max(values)
     zero = xp.zeros_like(low)
-    return xp.minimum(low, zero), xp.maximum(high, zero)
+    low, high = xp.minimum(low, zero), xp.maximum(high, zero)
+    if limits is None:
+        return low, high
+    smallest, largest = (limit * xp.ones_like(low) for limit in limits)
+    return xp.maximum(low, smallest), xp.minimum(high, largest)
 
 
 def moving_range(
@@ -88,6 +100,23 @@ def scale_and_zero_point(low: float, high: float) -> tuple[float, int]:
     """Step and zero point of int8 values in a range that holds 0 (Jacob et al. 2018, eq. 3)."""
     scale = (high - low) / 255 or 1.0
     return scale, int(np.clip(np.floor(-128 - low / scale + 0.5), -128, 127))
+
+
+def with_ties_away(values: Array, limits: tuple[Array, Array], xp: Any) -> Array:
+    """Values that fake quantization rounds to the int8 value further from 0 where they are halves.
+
+    They are moved by a thousandth of a step, which decides nothing but ties.
+
+    Args:
+      values: The tensor.
+      limits: Smallest and largest value of the range, scalars.
+      xp: NumPy-like namespace.
+    """
+    low, high = limits
+    step = (high - low) / 255.0
+    # The real value of the int8 0, as fake quantization rounds its zero point.
+    integer_zero = (128.0 - xp.floor(0.5 - low / xp.maximum(step, 1e-30))) * step
+    return values + 0.001 * step * xp.sign(values - integer_zero)
 
 
 def with_value_at(values: Array, place: int, value: Array, xp: Any) -> Array:

@@ -77,7 +77,7 @@ def quantize(flat: Any, spec: Decomposition | None, int8_layers: Collection[str]
 def _place_quantizers(model: Any, specs: dict[str, Decomposition | None]) -> Any:
     """A copy of the model with quantized kernels, and a range wherever TFLite stores a tensor."""
     nodes = GRAPHS.nodes_in_order(model)
-    plan = plan_ranges(nodes, GRAPHS.layers_that_defer(model), _is_float)
+    plan = plan_ranges(nodes, GRAPHS.layers_that_defer(model), model.outputs, _is_float)
     quantizers = RangeQuantizers(plan, QuantizeActivation, QuantizeFixedRange)
     copies: list[tuple[Any, Any]] = []
 

@@ -32,12 +32,20 @@ class QuantizeActivation(SavedLayer, keras.layers.Layer):
       ema_decay: Decay of the moving average.
       sites: Places at which the layer is called; the weights are scalars for one, and else of shape
         (sites,).
+      limits: What the range does not exceed, smallest and largest value; None for no limits.
     """
 
-    def __init__(self, ema_decay: float = 0.99, sites: int = 1, **kwargs: Any) -> None:
+    def __init__(
+        self,
+        ema_decay: float = 0.99,
+        sites: int = 1,
+        limits: Sequence[float] | None = None,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(autocast=False, **kwargs)
         self.ema_decay = ema_decay
         self.sites = sites
+        self.range_limits = None if limits is None else tuple(map(float, limits))
         self.supports_masking = True
 
     def build(self, input_shape: Any) -> None:
@@ -54,8 +62,17 @@ class QuantizeActivation(SavedLayer, keras.layers.Layer):
             )
             setattr(self, name, weight)
 
-    def call(self, inputs: Any, site: int = 0, training: bool | None = None) -> Any:
-        """Quantizes a tensor at one place of the group; same shape and dtype out."""
+    def call(
+        self,
+        inputs: Any,
+        site: int = 0,
+        ties_away: bool = False,
+        training: bool | None = None,
+    ) -> Any:
+        """Quantizes a tensor at one place of the group; same shape and dtype out.
+
+        ``ties_away`` rounds halves to the int8 value further from 0, and not up.
+        """
         values = ops.cast(inputs, "float32")
         mode = current_mode()
         if mode is SimulationMode.EXPORT:
@@ -64,21 +81,30 @@ class QuantizeActivation(SavedLayer, keras.layers.Layer):
         xp = array_namespace()
         if mode is SimulationMode.CALIBRATE:
             # Extremes of all batches. A pass starts with the range reset, see `calibrate`.
-            batch = int8_simulation.batch_range(ops.stop_gradient(values), xp)
+            batch = self._batch_range(values)
             widened = int8_simulation.widened_range(current, initialized, batch, xp)
             self._set_range(site, widened)
             return inputs
         if training:
-            batch = int8_simulation.batch_range(ops.stop_gradient(values), xp)
+            batch = self._batch_range(values)
             current = int8_simulation.moving_range(current, initialized, batch, self.ema_decay, xp)
             self._set_range(site, current)
             if self.sites > 1:
                 current, _ = self._joined_range()
+            if ties_away:
+                values = int8_simulation.with_ties_away(values, current, xp)
             return ops.cast(fake_quantize(values, *current), inputs.dtype)
         if self.sites > 1:
             current, initialized = self._joined_range()
+        if ties_away:
+            values = int8_simulation.with_ties_away(values, current, xp)
         quantized = ops.where(initialized > 0, fake_quantize(values, *current), values)
         return ops.cast(quantized, inputs.dtype)
+
+    def _batch_range(self, values: Any) -> tuple[Any, Any]:
+        return int8_simulation.batch_range(
+            ops.stop_gradient(values), array_namespace(), self.range_limits
+        )
 
     def limits(self) -> tuple[np.ndarray, np.ndarray]:
         """Smallest and largest value of the range, as far as it is set."""
@@ -113,14 +139,19 @@ class QuantizeActivation(SavedLayer, keras.layers.Layer):
                 value = int8_simulation.with_value_at(old, site, value, array_namespace())
             weight.assign(value)
 
-    def compute_output_spec(self, inputs: Any, site: int = 0, training: bool | None = None) -> Any:
+    def compute_output_spec(self, inputs: Any, **arguments: Any) -> Any:
         """The shape and dtype of the input."""
+        del arguments
         return keras.KerasTensor(inputs.shape, dtype=inputs.dtype)
 
     def get_config(self) -> dict[str, Any]:
         """Keras configuration."""
         config = {**super().get_config(), "ema_decay": self.ema_decay}
-        return config if self.sites == 1 else {**config, "sites": self.sites}
+        if self.sites > 1:
+            config["sites"] = self.sites
+        if self.range_limits is not None:
+            config["limits"] = list(self.range_limits)
+        return config
 
 
 class QuantizeFixedRange(SavedLayer, keras.layers.Layer):

@@ -7,6 +7,7 @@ operators. ``layout.range_groups`` draws the conclusions for a graph.
 from __future__ import annotations
 
 import enum
+import math
 from typing import Any
 
 import numpy as np
@@ -53,11 +54,14 @@ _MOVES = frozenset({
     "RandomBrightness", "RandomContrast", "RandomFlip", "RandomRotation", "RandomTranslation",
     "RandomZoom",
 })  # fmt: skip
-_AVERAGES = frozenset({
+_AVERAGE_POOLINGS = frozenset({
     # AVERAGE_POOL_2D
     "AdaptiveAveragePooling1D", "AdaptiveAveragePooling2D", "AveragePooling1D",
     "AveragePooling2D", "AveragePooling3D", "AveragePool", "nn.avg_pool",
     "nn.avg_pool2d",
+})  # fmt: skip
+_AVERAGES = frozenset({
+    *_AVERAGE_POOLINGS,
     # RESIZE_BILINEAR, RESIZE_NEAREST_NEIGHBOR
     "Resizing", "UpSampling2D", "Resize", "image.resize",
 })  # fmt: skip
@@ -92,6 +96,33 @@ _FIXED_RANGE_KINDS = {
     "nn.log_softmax": "log_softmax",
 }
 
+# Activations that are constant to half a step of their int8 output below and above these inputs.
+_NO_LIMIT = (-math.inf, math.inf)
+_SATURATIONS = {
+    "hard_sigmoid": (-3.0, 3.0),
+    "hard_silu": (-3.0, math.inf),
+    "hard_swish": (-3.0, math.inf),
+    "hard_tanh": (-1.0, 1.0),
+    "relu": (0.0, math.inf),
+    "relu6": (0.0, 6.0),
+    "sigmoid": (-6.4, 6.4),
+    "tanh": (-3.25, 3.25),
+}
+_SATURATION_KINDS = {
+    "HardSigmoid": "hard_sigmoid",
+    "HardSilu": "hard_silu",
+    "HardTanh": "hard_tanh",
+    "Relu": "relu",
+    "Relu6": "relu6",
+    "Sigmoid": "sigmoid",
+    "Tanh": "tanh",
+    "ThresholdedReLU": "relu",
+    "math.sigmoid": "sigmoid",
+    "math.tanh": "tanh",
+    "nn.relu": "relu",
+    "nn.relu6": "relu6",
+}
+
 
 def constraint_of(layer: Any) -> Constraint | None:
     """What binds the ranges of a layer's inputs and outputs to each other; None for nothing."""
@@ -101,6 +132,14 @@ def constraint_of(layer: Any) -> Constraint | None:
     if kind in _CONSTRAINTS:
         return _CONSTRAINTS[kind]
     return next((c for kind, c in _CONSTRAINTS.items() if is_a(layer, (kind,))), None)
+
+
+def rounds_ties_away(layer: Any) -> bool:
+    """Whether the operator rounds a half to the int8 value further from 0, and not up.
+
+    A quarter of the averages of four int8 values are halves.
+    """
+    return is_a(layer, _AVERAGE_POOLINGS) or kind_of(layer) in _AVERAGE_POOLINGS
 
 
 def _is_identity(layer: Any) -> bool:
@@ -115,3 +154,19 @@ def fixed_range(layer: Any) -> tuple[float, float] | None:
     if name is None and is_a(layer, ("Activation",)):
         name = activation_name(layer)
     return _FIXED_RANGES.get(name) if name else None
+
+
+def saturation(layer: Any) -> tuple[float, float]:
+    """The range of inputs outside of which the int8 output of a layer is constant.
+
+    Infinite where it is not. A tensor that only such a layer reads needs no wider range, and has
+    smaller steps where the function is steep.
+    """
+    if is_a(layer, ("ReLU",)):
+        if layer.negative_slope:
+            return _NO_LIMIT
+        return min(0.0, layer.threshold), math.inf if layer.max_value is None else layer.max_value
+    name = _SATURATION_KINDS.get(kind_of(layer))
+    if name is None and is_a(layer, ("Activation",)):
+        name = activation_name(layer)
+    return _SATURATIONS.get(name, _NO_LIMIT) if name else _NO_LIMIT

@@ -10,11 +10,18 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import math
 from collections.abc import Callable, Collection, Iterable
 from typing import Any
 
 from tfmot_mltq.layout.graph import Node
-from tfmot_mltq.layout.int8_constraints import Constraint, constraint_of, fixed_range
+from tfmot_mltq.layout.int8_constraints import (
+    Constraint,
+    constraint_of,
+    fixed_range,
+    rounds_ties_away,
+    saturation,
+)
 from tfmot_mltq.layout.names import scope_name
 
 
@@ -26,11 +33,16 @@ class RangeSite:
       group: Name of the layer that observes the group first.
       site: Number of this place.
       sites: How many there are.
+      limits: The range outside of which no layer that reads the values changes its output, where
+        there is such a range.
+      ties_away: Whether halves are rounded to the int8 value further from 0.
     """
 
     group: str
     site: int
     sites: int
+    limits: tuple[float, float] | None = None
+    ties_away: bool = False
 
 
 @dataclasses.dataclass(frozen=True)
@@ -47,63 +59,105 @@ class RangePlan:
 
 
 def plan_ranges(
-    nodes: Iterable[Node], deferred: Collection[str], is_float: Callable[[Any], bool]
+    nodes: Iterable[Node],
+    deferred: Collection[str],
+    outputs: Iterable[Any],
+    is_float: Callable[[Any], bool],
 ) -> RangePlan:
     """Says which outputs of a model's layers are quantized, and which of them together.
 
     Args:
       nodes: Calls of the model, producers before consumers.
       deferred: Layers whose output TFLite does not store.
+      outputs: Outputs of the model.
       is_float: Whether a symbolic tensor is of floating point.
     """
     nodes = list(nodes)
-    groups = _Groups()
-    for node in nodes:
-        name = node.layer.name
-        outputs = [id(tensor) for tensor in node.outputs if is_float(tensor)]
-        # The calls of a shared layer have one range.
-        groups.join([("layer", name), *outputs] if outputs else [])
-        if constraint_of(node.layer) is not None:
-            groups.join([*outputs, *(id(tensor) for tensor in node.inputs if is_float(tensor))])
+    groups = _groups_of(nodes, is_float)
     observed: dict[Any, list[str]] = {}
     fixed: dict[Any, dict[str, tuple[float, float]]] = {}
-    mixing: set[Any] = set()
     for node in nodes:
         name = node.layer.name
         root = groups.root(("layer", name))
-        constraint = constraint_of(node.layer)
-        if constraint is Constraint.MIXES:
-            mixing.add(root)
         stores = len(node.outputs) == 1 and is_float(node.outputs[0])
-        if not stores or name in deferred or constraint is Constraint.MOVES:
+        if not stores or name in deferred or constraint_of(node.layer) is Constraint.MOVES:
             continue
         limits = fixed_range(node.layer)
         if limits is not None:
             fixed.setdefault(root, {})[name] = limits
         elif name not in observed.setdefault(root, []):
             observed[root].append(name)
-    # Names of layers whose values lie in the fixed range of the layer before them.
     for root, names in fixed.items():
-        averages = {
-            node.layer.name
-            for node in nodes
-            if constraint_of(node.layer) is Constraint.AVERAGES
-            and groups.root(("layer", node.layer.name)) == root
-        }
-        sources = [name for name in observed.get(root, []) if name not in averages]
-        if not sources and root not in mixing and len(set(names.values())) == 1:
-            limits = next(iter(names.values()))
+        members = [node for node in nodes if groups.root(("layer", node.layer.name)) == root]
+        limits = _fixed_for_all(members, observed.get(root, []), set(names.values()))
+        if limits is not None:
             names.update(dict.fromkeys(observed.pop(root, []), limits))
         else:
             observed.setdefault(root, []).extend(names)
             names.clear()
     order = {name: at for at, name in enumerate(node.layer.name for node in reversed(nodes))}
+    needed = _needed_ranges(nodes, {id(tensor) for tensor in outputs})
+    away = {node.layer.name for node in nodes if rounds_ties_away(node.layer)}
     sites: dict[str, RangeSite] = {}
     for names in observed.values():
         ordered = sorted(names, key=lambda name: -order[name])
+        limits = needed.get(ordered[0]) if len(ordered) == 1 else None
         for site, name in enumerate(ordered):
-            sites[name] = RangeSite(ordered[0], site, len(ordered))
+            sites[name] = RangeSite(ordered[0], site, len(ordered), limits, name in away)
     return RangePlan(sites, {name: r for names in fixed.values() for name, r in names.items()})
+
+
+def _groups_of(nodes: Iterable[Node], is_float: Callable[[Any], bool]) -> _Groups:
+    """The layers and tensors of a model, those with one range joined."""
+    groups = _Groups()
+    for node in nodes:
+        outputs = [id(tensor) for tensor in node.outputs if is_float(tensor)]
+        # The calls of a shared layer have one range.
+        groups.join([("layer", node.layer.name), *outputs] if outputs else [])
+        if constraint_of(node.layer) is not None:
+            groups.join([*outputs, *(id(tensor) for tensor in node.inputs if is_float(tensor))])
+    return groups
+
+
+def _fixed_for_all(
+    members: Iterable[Node], observed: Iterable[str], limits: Collection[tuple[float, float]]
+) -> tuple[float, float] | None:
+    """The one fixed range in which all values of a group lie; None if there is none.
+
+    Args:
+      members: Calls of the group.
+      observed: Names of its layers whose output has no fixed range by itself.
+      limits: Fixed ranges of the others.
+    """
+    constraints = {node.layer.name: constraint_of(node.layer) for node in members}
+    mixes = Constraint.MIXES in constraints.values()
+    has_sources = any(constraints.get(name) is not Constraint.AVERAGES for name in observed)
+    return None if mixes or has_sources or len(limits) > 1 else next(iter(limits))
+
+
+def _needed_ranges(
+    nodes: Iterable[Node], outputs: Collection[int]
+) -> dict[str, tuple[float, float]]:
+    """By the names of layers: the range outside of which nothing that reads their output changes.
+
+    Args:
+      nodes: Calls of the model.
+      outputs: The id of each output of the model.
+    """
+    read: dict[int, tuple[float, float]] = {}
+    for node in nodes:
+        low, high = saturation(node.layer)
+        for tensor in node.inputs:
+            old = read.get(id(tensor), (0.0, 0.0))
+            read[id(tensor)] = min(old[0], low), max(old[1], high)
+    found: dict[str, tuple[float, float]] = {}
+    for node in nodes:
+        for tensor in node.outputs:
+            unbounded = (-math.inf, math.inf)
+            low, high = unbounded if id(tensor) in outputs else read.get(id(tensor), unbounded)
+            old = found.get(node.layer.name, (0.0, 0.0))
+            found[node.layer.name] = min(old[0], low), max(old[1], high)
+    return {name: limits for name, limits in found.items() if not all(map(math.isinf, limits))}
 
 
 class RangeQuantizers:
@@ -130,12 +184,14 @@ class RangeQuantizers:
         if site is None:
             return []
         if site.sites == 1:
-            return [self._range_layer(name=scope_name(f"quantize_{name}"))]
+            name = scope_name(f"quantize_{name}")
+            return [self._range_layer(limits=site.limits, name=name)]
         if site.group not in self._groups:
             self._groups[site.group] = self._range_layer(
                 sites=site.sites, name=scope_name(f"quantize_{site.group}")
             )
-        return [functools.partial(self._groups[site.group], site=site.site)]
+        options = {"ties_away": True} if site.ties_away else {}
+        return [functools.partial(self._groups[site.group], site=site.site, **options)]
 
     def on_input(self, tensor: Any, name: str) -> Any:
         """The quantized form of an input."""

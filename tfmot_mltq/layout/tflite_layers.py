@@ -39,6 +39,10 @@ def tflite_layers(layer: Any, keras: ModuleType) -> tuple[list[Any], list[Any]]:
         dense = clone_layer(layer.layer, name=layer.name)
         if not activation_is_separate(dense):
             return [dense], []
+    if kind in _ADAPTIVE_POOLINGS:
+        pooling = _without_adaption(layer, keras)
+        if pooling is not None:
+            return [pooling], []
     if kind in _PAIRWISE and isinstance(layer, keras.layers.Layer):
         return [PairwiseMerge(layer, keras)], []
     return without_separable(clone_layer(layer), keras), []
@@ -76,6 +80,28 @@ def unwrapped(model: Any, graphs: Graphs) -> Any:
     rebuilt = graphs.rebuild(model, replace)
     copy_weights(copies)
     return rebuilt
+
+
+# Keras 3 makes each of a loop of poolings and GATHER, which rounds twice.
+_ADAPTIVE_POOLINGS = {
+    "AdaptiveAveragePooling1D": "AveragePooling1D",
+    "AdaptiveAveragePooling2D": "AveragePooling2D",
+    "AdaptiveMaxPooling1D": "MaxPooling1D",
+    "AdaptiveMaxPooling2D": "MaxPooling2D",
+}
+
+
+def _without_adaption(layer: Any, keras: ModuleType) -> Any | None:
+    """The pooling of one size that an adaptive one is; None if its windows are of several sizes."""
+    shapes = {tuple(node.input_tensors[0].shape) for node in layer._inbound_nodes}
+    if len(shapes) != 1 or layer.data_format != "channels_last":
+        return None
+    sizes = next(iter(shapes))[1:-1]
+    outputs = layer.output_size
+    if any(size is None or size % out for size, out in zip(sizes, outputs, strict=True)):
+        return None
+    pool_size = tuple(size // out for size, out in zip(sizes, outputs, strict=True))
+    return getattr(keras.layers, _ADAPTIVE_POOLINGS[kind_of(layer)])(pool_size, name=layer.name)
 
 
 # TFLite's operators take two tensors; layers of Keras take any number.

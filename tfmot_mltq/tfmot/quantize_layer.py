@@ -26,27 +26,36 @@ class QuantizeActivation(tf_keras.layers.Layer):
 
     Args:
       sites: Places of the graph at which the layer is called.
+      limits: What the range does not exceed, smallest and largest value; None for no limits.
     """
 
-    def __init__(self, sites: int = 1, **kwargs: Any) -> None:
+    def __init__(
+        self, sites: int = 1, limits: Sequence[float] | None = None, **kwargs: Any
+    ) -> None:
         super().__init__(**kwargs)
         self.sites = sites
+        self.range_limits = None if limits is None else tuple(map(float, limits))
 
     def build(self, input_shape: Any) -> None:
         """Adds the range, once."""
-        self._quantizer = ActivationRangeQuantizer(sites=self.sites)
+        self._quantizer = ActivationRangeQuantizer(sites=self.sites, limits=self.range_limits)
         self._range = self._quantizer.build(input_shape, "output", self)
         super().build(input_shape)
 
-    def call(self, inputs: Any, site: int = 0, training: Any = None) -> Any:
-        """Quantizes a tensor at one place of the group; same shape and dtype out."""
+    def call(
+        self, inputs: Any, site: int = 0, ties_away: bool = False, training: Any = None
+    ) -> Any:
+        """Quantizes a tensor at one place of the group; same shape and dtype out.
+
+        ``ties_away`` rounds halves to the int8 value further from 0, and not up.
+        """
         if training is None:
             training = tf_keras.backend.learning_phase()
         # The phase may be a tensor.
         return tfmot_utils.smart_cond(
             training,
-            lambda: self._quantizer(inputs, True, self._range, site),
-            lambda: self._quantizer(inputs, False, self._range, site),
+            lambda: self._quantizer(inputs, True, self._range, site, ties_away),
+            lambda: self._quantizer(inputs, False, self._range, site, ties_away),
         )
 
     def compute_output_shape(self, input_shape: Any) -> Any:
@@ -56,7 +65,11 @@ class QuantizeActivation(tf_keras.layers.Layer):
     def get_config(self) -> dict[str, Any]:
         """Keras configuration."""
         config = super().get_config()
-        return config if self.sites == 1 else {**config, "sites": self.sites}
+        if self.sites > 1:
+            config["sites"] = self.sites
+        if self.range_limits is not None:
+            config["limits"] = list(self.range_limits)
+        return config
 
 
 class QuantizeFixedRange(tf_keras.layers.Layer):

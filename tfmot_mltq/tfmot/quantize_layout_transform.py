@@ -88,10 +88,11 @@ def _place_quantizers(
 ) -> Any:
     """A copy of the model with every layer wrapped, and a range wherever TFLite stores a tensor.
 
-    A range of one tensor is the output quantizer of its layer's wrapper, where it has one.
+    A range of one tensor without limits is the output quantizer of its layer's wrapper, where it
+    has one.
     """
     nodes = GRAPHS.nodes_in_order(model)
-    plan = plan_ranges(nodes, GRAPHS.layers_that_defer(model), _is_float)
+    plan = plan_ranges(nodes, GRAPHS.layers_that_defer(model), model.outputs, _is_float)
     quantizers = RangeQuantizers(plan, QuantizeActivation, QuantizeFixedRange)
     unwrappable = layers_tfmot_cannot_wrap(model)
     copies: list[tuple[Any, Any]] = []
@@ -103,7 +104,7 @@ def _place_quantizers(
             return [copy, *quantizers.behind(layer.name)]
         config = configured.get(layer.name) or registry.get_quantize_config(layer)
         site = plan.sites.get(layer.name)
-        is_alone = site is not None and site.sites == 1
+        is_alone = site is not None and site.sites == 1 and site.limits is None
         wrapper = MltqQuantizeWrapper(
             copy, config if is_alone else config.without_output(), name_prefix="quant_"
         )

@@ -153,12 +153,19 @@ class ActivationRangeQuantizer(tfmot_quantizers.MovingAverageQuantizer):
     Args:
       ema_decay: Decay of the moving average of the batch minima and maxima.
       sites: Places of a group of tensors that share the range, which then holds the values of all.
+      limits: What the range does not exceed, smallest and largest value; None for no limits.
     """
 
-    def __init__(self, ema_decay: float = 0.99, sites: int = 1) -> None:
+    def __init__(
+        self,
+        ema_decay: float = 0.99,
+        sites: int = 1,
+        limits: tuple[float, ...] | None = None,
+    ) -> None:
         super().__init__(num_bits=8, per_axis=False, symmetric=False, narrow_range=False)
         self.ema_decay = ema_decay
         self.sites = sites
+        self.range_limits = limits
 
     def build(self, tensor_shape: Any, name: str, layer: Any) -> dict[str, Any]:
         """Adds the range and whether it is set, as non-trainable weights: scalars, or of shape
@@ -182,7 +189,13 @@ class ActivationRangeQuantizer(tfmot_quantizers.MovingAverageQuantizer):
 
     @tf.autograph.experimental.do_not_convert
     def __call__(
-        self, inputs: Any, training: Any, weights: Any, site: int = 0, **kwargs: Any
+        self,
+        inputs: Any,
+        training: Any,
+        weights: Any,
+        site: int = 0,
+        ties_away: bool = False,
+        **kwargs: Any,
     ) -> tf.Tensor:
         """Quantizes a tensor to 256 steps of the range."""
         variables = [weights[f"{part}_var"] for part in ("min", "max", "initialized")]
@@ -195,7 +208,7 @@ class ActivationRangeQuantizer(tfmot_quantizers.MovingAverageQuantizer):
             low, high, initialized = (
                 variable if self.sites == 1 else variable[site] for variable in variables
             )
-            batch = int8_simulation.batch_range(tf.stop_gradient(inputs), tnp)
+            batch = int8_simulation.batch_range(tf.stop_gradient(inputs), tnp, self.range_limits)
             if mode is SimulationMode.CALIBRATE:
                 # Extremes of all batches. A pass starts with the range reset, see `calibrate`.
                 new = int8_simulation.widened_range((low, high), initialized, batch, tnp)
@@ -208,6 +221,8 @@ class ActivationRangeQuantizer(tfmot_quantizers.MovingAverageQuantizer):
         low, high, initialized = map(tf.convert_to_tensor, variables)
         if self.sites > 1:
             low, high = int8_simulation.joined_range((low, high), initialized, tnp)
+        if ties_away:
+            inputs = int8_simulation.with_ties_away(inputs, (low, high), tnp)
         quantized = tf.quantization.fake_quant_with_min_max_vars(inputs, low, high)
         return tf.where(tf.reduce_max(initialized) > 0, quantized, inputs)
 
@@ -220,5 +235,9 @@ class ActivationRangeQuantizer(tfmot_quantizers.MovingAverageQuantizer):
 
     def get_config(self) -> dict[str, Any]:
         """Keras configuration."""
-        config = {"ema_decay": self.ema_decay}
-        return config if self.sites == 1 else {**config, "sites": self.sites}
+        config: dict[str, Any] = {"ema_decay": self.ema_decay}
+        if self.sites > 1:
+            config["sites"] = self.sites
+        if self.range_limits is not None:
+            config["limits"] = list(self.range_limits)
+        return config
