@@ -12,6 +12,9 @@ from tfmot_mltq.frameworks import adapter_of
 from tfmot_mltq.quantize import check_quantized
 from tfmot_mltq.simulation_mode import SimulationMode, simulation_mode
 
+# Tracing a large model takes as long as some ten batches.
+_EAGER_BATCHES = 8
+
 
 def calibrate(model: Any, representative_dataset: Any) -> None:
     """Sets all int8 activation ranges of a quantized model to the extremes seen on a dataset.
@@ -35,8 +38,11 @@ def calibrate(model: Any, representative_dataset: Any) -> None:
         for flag in adapter.range_flags(model):
             flag.assign(np.zeros(flag.shape, np.float32))
         with simulation_mode(SimulationMode.CALIBRATE):
-            run = adapter.inference(model)
-            for batch in representative.warned_if_few(batches(model, representative_dataset)):
+            run = adapter.inference(model, compiled=False)
+            found = representative.warned_if_few(batches(model, representative_dataset))
+            for number, batch in enumerate(found):
+                if number == _EAGER_BATCHES:
+                    run = adapter.inference(model, compiled=True)
                 run(batch)
     except BaseException:
         model.set_weights(before)

@@ -1,4 +1,4 @@
-"""Inference calls outside ``fit`` and ``predict``, compiled where the backend compiles."""
+"""Inference calls outside ``fit`` and ``predict``."""
 
 from __future__ import annotations
 
@@ -13,14 +13,18 @@ from tfmot_mltq.keras.model_graph import GRAPHS
 Run = Callable[[list[Any]], Any]
 
 
-def inference(model: Any) -> Callable[[list[np.ndarray]], None]:
+def inference(model: Any, compiled: bool) -> Callable[[list[np.ndarray]], None]:
     """The model as a function of a list of arrays, run for what it assigns to its weights.
 
     It has to be called in one simulation mode only, the one of its first call.
+
+    Args:
+      model: Quantized model.
+      compiled: Whether the backend is to compile it, which pays from some calls on.
     """
     run = {"tensorflow": _on_tensorflow, "jax": _on_jax, "torch": _on_torch}[
         keras.backend.backend()
-    ](model)
+    ](model, compiled)
 
     def call(arrays: list[np.ndarray]) -> None:
         run(
@@ -33,33 +37,39 @@ def inference(model: Any) -> Callable[[list[np.ndarray]], None]:
     return call
 
 
-def _on_tensorflow(model: Any) -> Run:
+def _on_tensorflow(model: Any, compiled: bool) -> Run:
     import tensorflow as tf
 
-    return tf.function(lambda inputs: GRAPHS.flat_call(model, inputs))
+    def run(inputs: list[Any]) -> None:
+        GRAPHS.flat_call(model, inputs)
+
+    return tf.function(run) if compiled else run
 
 
-def _on_jax(model: Any) -> Run:
+def _on_jax(model: Any, compiled: bool) -> Run:
     import jax
 
-    @jax.jit
     def step(trainable: list[Any], state: list[Any], inputs: list[Any]) -> list[Any]:
         packed = GRAPHS.pack(GRAPHS.input_structure(model), inputs)
         return model.stateless_call(trainable, state, packed, training=False)[1]
+
+    call = jax.jit(step) if compiled else step
 
     def run(inputs: list[Any]) -> None:
         trainable = [variable.value for variable in model.trainable_variables]
         state = [variable.value for variable in model.non_trainable_variables]
         for variable, value in zip(
-            model.non_trainable_variables, step(trainable, state, inputs), strict=True
+            model.non_trainable_variables, call(trainable, state, inputs), strict=True
         ):
             variable.assign(value)
 
     return run
 
 
-def _on_torch(model: Any) -> Run:
+def _on_torch(model: Any, compiled: bool) -> Run:
     import torch
+
+    del compiled  # PyTorch runs it eagerly.
 
     @torch.no_grad()
     def run(inputs: list[Any]) -> None:

@@ -151,12 +151,17 @@ def range_flags(model: Any) -> Iterator[Any]:
                     yield weight
 
 
-def inference(model: Any) -> Callable[[list[np.ndarray]], list[tf.Tensor]]:
+def inference(model: Any, compiled: bool) -> Callable[[list[np.ndarray]], None]:
     """The model as a function of a list of arrays, in the simulation mode of the caller."""
-    run = tf.function(lambda *inputs: GRAPHS.flat_call(model, inputs))
 
-    def call(arrays: list[np.ndarray]) -> list[tf.Tensor]:
-        return run(
+    def run(*inputs: Any) -> None:
+        GRAPHS.flat_call(model, inputs)
+
+    if compiled:
+        run = tf.function(run)
+
+    def call(arrays: list[np.ndarray]) -> None:
+        run(
             *[
                 tf.cast(tf.constant(array), tensor.dtype)
                 for array, tensor in zip(arrays, model.inputs, strict=True)
