@@ -60,8 +60,8 @@ def test_a_wrong_operator_is_found_and_named(q, tflite, images):
 def test_convert_refuses_what_is_wrong(q, images, monkeypatch):
     right = convert_module._int8_operators
 
-    def wrong(tflite, round_inside):
-        model = right(tflite, round_inside)
+    def wrong(*arguments, **options):
+        model = right(*arguments, **options)
         return flatbuffer.load(with_table_changed(flatbuffer.save(model)))
 
     monkeypatch.setattr(convert_module, "_int8_operators", wrong)

@@ -16,9 +16,10 @@ from tfmot_mltq.converter.check_for_tflm import check_inputs, check_loads, check
 from tfmot_mltq.converter.export_layer import export_layers
 from tfmot_mltq.converter.kept_samples import KeptSamples
 from tfmot_mltq.converter.match import filter_operators, match
-from tfmot_mltq.converter.recurrent import check_recurrent, settle_lstm
+from tfmot_mltq.converter.recurrent import check_recurrent, recurrent_layers
 from tfmot_mltq.converter.rewrite_elementwise import rewrite_elementwise
 from tfmot_mltq.converter.rewrite_for_tflm import quantize_byte_inputs, rewrite_for_tflm
+from tfmot_mltq.converter.rewrite_lstm import rewrite_lstm
 from tfmot_mltq.converter.rewrite_normalization import rewrite_normalization
 from tfmot_mltq.cost_model.choose_encodings import (
     DEFAULT_TARGET,
@@ -124,14 +125,14 @@ def convert(
     def choose(call: Call, planes: np.ndarray) -> list[int]:
         return choose_encodings(call, planes, optimize, target, encoding, max_scratch_bytes)
 
-    check_recurrent(model, kept.arrays)
+    check_recurrent(model)
     layers = export_layers(model)
     simulated = adapter.GRAPHS.as_float32(model)
-    stock = _int8_operators(stock_int8(simulated), round_inside=True)
+    lstms = recurrent_layers(simulated)
+    stock = _int8_operators(stock_int8(simulated), lstms, round_inside=True)
     if rewrite.float_operators(stock) and kept.arrays is not None:
         with contextlib.suppress(ConversionError):  # TensorFlow cannot calibrate all operators
-            stock = _int8_operators(stock_int8(simulated, kept.arrays), round_inside=False)
-    settle_lstm(stock)
+            stock = _int8_operators(stock_int8(simulated, kept.arrays), lstms, round_inside=False)
     if runtime == "tflm":
         rewrite_for_tflm(stock)
     rewrite.replace_operators(stock, match(layers, filter_operators(stock)), choose)
@@ -157,10 +158,11 @@ def convert(
     return tflite
 
 
-def _int8_operators(tflite: bytes, round_inside: bool) -> Any:
+def _int8_operators(tflite: bytes, lstms: Collection[Any], round_inside: bool) -> Any:
     """The objects of a model, each normalisation and elementwise function one operator."""
     stock = flatbuffer.load(tflite)
     quantize_byte_inputs(stock)
+    rewrite_lstm(stock, lstms)
     rewrite_normalization(stock, round_inside)
     rewrite_elementwise(stock, round_inside)
     return stock

@@ -4,16 +4,15 @@ TensorFlow's converter makes the operator of a function that is marked as tf_ker
 call of Keras 3's LSTM is a loop instead, so the layers of both frameworks are traced as the same
 function here.
 
-The int8 operator wants ranges inside of it that only TensorFlow's calibration finds. It runs in a
-second pass, in which whatever is quantized already stays as it is; therefore nothing behind an LSTM
-may fix the scale of its output in the first pass.
+TensorFlow leaves it in float, and a product behind it that keeps it so; `converter.rewrite_lstm`
+makes one int8 operator of both.
 """
 
 from __future__ import annotations
 
 import functools
 import uuid
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import numpy as np
@@ -24,7 +23,7 @@ from tfmot_mltq.frameworks import adapter_of
 from tfmot_mltq.layout.layer_kinds import kind_of
 from tfmot_mltq.layout.recurrent import is_fused_lstm
 
-# Not 1, which TensorFlow would remove; the product with it is exact enough for any int8 tensor.
+# Not 1, which TensorFlow would remove.
 _ALMOST_ONE = 1 + 2.0**-20
 
 
@@ -41,7 +40,6 @@ def call_to_trace(model: Any) -> Callable[[Iterable[Any]], list[Any]]:
         for node in nodes
         if is_fused_lstm(layer := adapter.inner_layer(node.layer))
     }
-    behind_lstm = _behind_lstm(nodes, lstms)
     outputs = graphs.flatten(graphs.output_structure(model))
 
     def run(node: Any, args: Any, kwargs: Any) -> Any:
@@ -49,13 +47,7 @@ def call_to_trace(model: Any) -> Callable[[Iterable[Any]], list[Any]]:
             return lstms[id(node)](args[0])
         if id(node) in distributed:
             return _on_all_steps(node.layer.layer, args[0])
-        if id(node) not in behind_lstm:
-            return node.layer(*args, **kwargs)
-        if behind_lstm[id(node)]:
-            # Other tensors have the same scale. The product is an operator that has the LSTM's
-            # scale at its input, and the common one at its output.
-            return node.layer(args[0] * _ALMOST_ONE, *args[1:], **kwargs)
-        return args[0]
+        return node.layer(*args, **kwargs)
 
     def call(inputs: Iterable[Any]) -> list[Any]:
         tensors = {id(old): new for old, new in zip(model.inputs, inputs, strict=True)}
@@ -77,27 +69,13 @@ def _on_all_steps(layer: Any, x: Any) -> Any:
     return tf.reshape(result, (1, *result.shape))
 
 
-def _behind_lstm(nodes: list[Any], lstms: Collection[int]) -> dict[int, bool]:
-    """Which nodes quantize the output of an LSTM, by id, and whether the range is also that of
-    outputs of other layers.
-
-    Args:
-      nodes: Calls of the model.
-      lstms: Ids of those that are calls of an LSTM.
-    """
-    outputs = {id(tensor) for node in nodes if id(node) in lstms for tensor in node.outputs}
-    quantizing = [node for node in nodes if type(node.layer).__name__ == "QuantizeActivation"]
-    shared = {id(node.layer) for node in quantizing if id(node.inputs[0]) not in outputs}
-    return {
-        id(node): id(node.layer) in shared for node in quantizing if id(node.inputs[0]) in outputs
-    }
-
-
 class _Lstm:
     """An LSTM layer as the function that becomes TFLite's operator."""
 
     def __init__(self, layer: Any) -> None:
-        kernel, recurrent, *bias = layer.get_weights()
+        kernel, recurrent, *bias = layer.baked_weights()
+        ranges = layer.ranges()
+        self._hidden_range = float(ranges.hidden_min), float(ranges.hidden_max)
         # Both states begin at zero. Were they the same constant, the converter would have to copy
         # it after it was quantized, and cannot.
         zero = np.zeros((1, layer.units), np.float32)
@@ -116,8 +94,11 @@ class _Lstm:
         )
 
     def __call__(self, x: Any) -> Any:
-        last, sequence, *_ = self._function(x, *map(tf.constant, self._constants))
-        return sequence if self._returns_sequences else last
+        _, sequence, *_ = self._function(x, *map(tf.constant, self._constants))
+        # Next to a range, the converter would make the operator int8 and fail.
+        sequence = sequence * _ALMOST_ONE
+        sequence = tf.quantization.fake_quant_with_min_max_args(sequence, *self._hidden_range)
+        return sequence if self._returns_sequences else sequence[:, -1]
 
 
 def _lstm_of(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import keras
 
+from tfmot_mltq.keras.int8_lstm import Int8LSTM
 from tfmot_mltq.keras.quantize_activation import QuantizeActivation, QuantizeFixedRange
 from tfmot_mltq.keras.quantize_annotate import QuantizeAnnotate
 from tfmot_mltq.keras.ternarize_activation import TernarizeActivation
@@ -16,6 +17,7 @@ def register() -> None:
         *MULTI_LEVEL_CLASSES.values(),
         *INT8_CLASSES.values(),
         *PRUNED_CLASSES.values(),
+        Int8LSTM,
         QuantizeActivation,
         QuantizeFixedRange,
         QuantizeAnnotate,

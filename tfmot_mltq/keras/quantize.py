@@ -10,6 +10,7 @@ import keras
 
 from tfmot_mltq.decomposition import Decomposition
 from tfmot_mltq.errors import UnsupportedModelError
+from tfmot_mltq.keras.int8_lstm import Int8LSTM
 from tfmot_mltq.keras.model_graph import GRAPHS
 from tfmot_mltq.keras.quantize_activation import QuantizeActivation, QuantizeFixedRange
 from tfmot_mltq.keras.quantize_annotate import QuantizeAnnotate
@@ -27,6 +28,7 @@ from tfmot_mltq.layout.layer_kinds import (
     unsupported_reason,
 )
 from tfmot_mltq.layout.range_groups import RangeQuantizers, plan_ranges
+from tfmot_mltq.layout.recurrent import is_fused_lstm
 from tfmot_mltq.layout.tflite_layers import split_weights, tflite_layers
 
 _BACKENDS = ("tensorflow", "jax", "torch")
@@ -106,6 +108,8 @@ def _is_float(tensor: Any) -> bool:
 
 
 def _with_quantized_kernel(layer: Any, spec: Decomposition | None) -> Any:
+    if is_fused_lstm(layer):
+        return Int8LSTM.from_config(layer.get_config())
     kind = kind_of(layer)
     if spec is not None:
         config = {**layer.get_config(), "decomposition": dataclasses.asdict(spec)}

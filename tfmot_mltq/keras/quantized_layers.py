@@ -13,6 +13,7 @@ from tfmot_mltq.activation_levels import ActivationLevels
 from tfmot_mltq.errors import ConversionError
 from tfmot_mltq.int8_simulation import scale_and_zero_point
 from tfmot_mltq.keras.eager_value import eager_value
+from tfmot_mltq.keras.int8_lstm import Int8LSTM
 from tfmot_mltq.keras.quantize_activation import QuantizeActivation, QuantizeFixedRange
 from tfmot_mltq.keras.quantize_annotate import QuantizeAnnotate
 from tfmot_mltq.keras.ternarize_activation import TernarizeActivation
@@ -39,7 +40,7 @@ def is_pruned(layer: Any) -> bool:
 
 def is_quantized(layer: Any) -> bool:
     """Whether the layer is part of a quantized model."""
-    return isinstance(layer, (QuantizedKernel, QuantizeActivation, TernarizeActivation))
+    return isinstance(layer, (QuantizedKernel, QuantizeActivation, TernarizeActivation, Int8LSTM))
 
 
 def inner_layer(layer: Any) -> Any:
@@ -103,7 +104,7 @@ def plain_layer(layer: Any) -> Any | None:
     """An unbuilt layer of the plain model for a layer of a quantized one; None if it goes."""
     if isinstance(layer, (QuantizeActivation, QuantizeFixedRange, TernarizeActivation)):
         return None
-    if isinstance(layer, SimulatedKernel):
+    if isinstance(layer, (SimulatedKernel, Int8LSTM)):
         return layer.plain()
     return clone_layer(layer)
 
@@ -113,6 +114,8 @@ def bake_weights(layer: Any, plain: Any) -> None:
     if isinstance(layer, SimulatedKernel):
         kernel = layer.baked(layer.kernel.numpy().astype(np.float32))
         plain.set_weights([kernel, *([] if layer.bias is None else [layer.bias.numpy()])])
+    elif isinstance(layer, Int8LSTM):
+        plain.set_weights(layer.baked_weights())
     else:
         copy_weights([(layer, plain)])
 
@@ -120,7 +123,7 @@ def bake_weights(layer: Any, plain: Any) -> None:
 def range_flags(model: Any) -> Iterator[Any]:
     """The weights that tell which activation ranges are set."""
     for layer in model.layers:
-        if isinstance(layer, (QuantizeActivation, TernarizeActivation)):
+        if isinstance(layer, (QuantizeActivation, TernarizeActivation, Int8LSTM)):
             yield layer.initialized
 
 
@@ -164,4 +167,7 @@ def output_quantization(layer: Any) -> tuple[float, int] | None:
         return scale_and_zero_point(*layer.limits)
     if isinstance(layer, QuantizeActivation):
         return scale_and_zero_point(*layer.limits())
+    if isinstance(layer, Int8LSTM):
+        ranges = layer.ranges()
+        return scale_and_zero_point(ranges.hidden_min, ranges.hidden_max)
     return None

@@ -20,6 +20,7 @@ from tfmot_mltq import int8_simulation
 from tfmot_mltq.decomposition import Decomposition, KernelState
 from tfmot_mltq.keras.array_namespace import array_namespace
 from tfmot_mltq.keras.eager_value import eager_value
+from tfmot_mltq.keras.int8_lstm import Int8LSTM
 from tfmot_mltq.keras.saved_layer import SavedLayer
 from tfmot_mltq.layout.clone_layer import copy_weights
 from tfmot_mltq.layout.layer_kinds import INT8_CHANNEL_AXES, KERNEL_LAYERS
@@ -452,6 +453,8 @@ def copy_all_weights(copies: Iterable[tuple[Any, Any]]) -> None:
     for layer, copy in copies:
         if isinstance(copy, SimulatedKernel):
             _copy_kernel_weights(layer, copy)
+        elif isinstance(copy, Int8LSTM) and not isinstance(layer, Int8LSTM):
+            copy_weights([(layer.cell, copy.cell)])
         else:
             copy_weights([(layer, copy)])
 

@@ -23,6 +23,7 @@ from tfmot_mltq.layout.int8_constraints import (
     saturation,
 )
 from tfmot_mltq.layout.names import scope_name
+from tfmot_mltq.layout.recurrent import is_fused_lstm
 
 
 @dataclasses.dataclass(frozen=True)
@@ -76,6 +77,7 @@ def plan_ranges(
     groups = _groups_of(nodes, is_float)
     observed: dict[Any, list[str]] = {}
     fixed: dict[Any, dict[str, tuple[float, float]]] = {}
+    lstms: dict[Any, set[str]] = {}
     for node in nodes:
         name = node.layer.name
         root = groups.root(("layer", name))
@@ -85,8 +87,15 @@ def plan_ranges(
         limits = fixed_range(node.layer)
         if limits is not None:
             fixed.setdefault(root, {})[name] = limits
+        elif is_fused_lstm(node.layer):
+            lstms.setdefault(root, set()).add(name)
         elif name not in observed.setdefault(root, []):
             observed[root].append(name)
+    for root, names in lstms.items():
+        # The output of an LSTM has the range of its state: it is only quantized where the group
+        # has another one.
+        if len(names) > 1 or observed.get(root) or fixed.get(root):
+            observed.setdefault(root, []).extend(names)
     for root, names in fixed.items():
         members = [node for node in nodes if groups.root(("layer", node.layer.name)) == root]
         limits = _fixed_for_all(members, observed.get(root, []), set(names.values()))

@@ -8,6 +8,7 @@ import tensorflow_model_optimization as tfmot
 import tf_keras
 
 from tfmot_mltq.tfmot import (
+    int8_lstm,
     pruning_wrapper,
     quantize_configs,
     quantize_layer,
@@ -33,6 +34,7 @@ def _own_objects() -> dict[str, Any]:
         quantize_configs.MultiLevelDepthwiseConv2DQuantizeConfig,
         quantize_configs.SeparableConv1DQuantizeConfig,
         quantize_configs.SeparableConv2DQuantizeConfig,
+        int8_lstm.Int8LSTM,
         pruning_wrapper.PruneLowMagnitude,
         quantize_layer.QuantizeActivation,
         quantize_layer.QuantizeFixedRange,

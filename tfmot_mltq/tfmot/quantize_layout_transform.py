@@ -18,8 +18,10 @@ from tfmot_mltq.errors import UnsupportedModelError
 from tfmot_mltq.layout.clone_layer import clone_layer, copy_weights
 from tfmot_mltq.layout.layer_kinds import check_activation_levels
 from tfmot_mltq.layout.range_groups import RangeQuantizers, plan_ranges
+from tfmot_mltq.layout.recurrent import is_fused_lstm
 from tfmot_mltq.layout.tflite_layers import split_weights, tflite_layers
 from tfmot_mltq.tfmot import quantize_configs as configs
+from tfmot_mltq.tfmot.int8_lstm import Int8LSTM
 from tfmot_mltq.tfmot.model_graph import GRAPHS, layers_tfmot_cannot_wrap
 from tfmot_mltq.tfmot.quantize_layer import (
     QuantizeActivation,
@@ -98,6 +100,10 @@ def _place_quantizers(
     copies: list[tuple[Any, Any]] = []
 
     def place(layer: Any) -> list[Any]:
+        if is_fused_lstm(layer):
+            copy = Int8LSTM.from_config(layer.get_config())
+            copies.append((layer, copy))
+            return [copy, *quantizers.behind(layer.name)]
         copy = clone_layer(layer)
         if layer.name in unwrappable:
             copies.append((layer, copy))
@@ -126,6 +132,8 @@ def _place_quantizers(
             weights = copy.named_weights()
             for weight, value in zip(layer.weights, layer.get_weights(), strict=True):
                 weights[local_name(weight)].assign(value)
+        elif isinstance(copy, Int8LSTM):
+            copy_weights([(layer.cell, copy.cell)])
         else:
             copy_weights([(layer, copy)])
     return placed

@@ -18,6 +18,7 @@ from tfmot_mltq.layout.clone_layer import clone_layer, copy_weights
 from tfmot_mltq.layout.layer_kinds import KERNEL_LAYERS, kind_of
 from tfmot_mltq.layout.multi_level_layer import BatchNorm, MultiLevelLayer, batch_norm_affine
 from tfmot_mltq.pruning.pruned_layer import PrunedLayer
+from tfmot_mltq.tfmot.int8_lstm import Int8LSTM
 from tfmot_mltq.tfmot.model_graph import GRAPHS
 from tfmot_mltq.tfmot.pruning_variables import kernel_state
 from tfmot_mltq.tfmot.pruning_wrapper import PruneLowMagnitude
@@ -38,7 +39,8 @@ def is_annotated(layer: Any) -> bool:
 
 def is_quantized(layer: Any) -> bool:
     """Whether the layer is part of a quantized model."""
-    return isinstance(layer, (MltqQuantizeWrapper, QuantizeActivation, TernarizeActivation))
+    kinds = (MltqQuantizeWrapper, QuantizeActivation, TernarizeActivation, Int8LSTM)
+    return isinstance(layer, kinds)
 
 
 def inner_layer(layer: Any) -> Any:
@@ -124,11 +126,16 @@ def plain_layer(layer: Any) -> Any | None:
     """An unbuilt layer of the plain model for a layer of a quantized one; None if it goes."""
     if isinstance(layer, (QuantizeActivation, QuantizeFixedRange, TernarizeActivation)):
         return None
+    if isinstance(layer, Int8LSTM):
+        return layer.plain()
     return clone_layer(inner_layer(layer))
 
 
 def bake_weights(layer: Any, plain: Any) -> None:
     """Copies the weights of a quantized layer to its plain form, kernels quantized."""
+    if isinstance(layer, Int8LSTM):
+        plain.set_weights(layer.baked_weights())
+        return
     if not isinstance(layer, SavedWrapper):
         copy_weights([(layer, plain)])
         return
@@ -145,7 +152,9 @@ def bake_weights(layer: Any, plain: Any) -> None:
 def range_flags(model: Any) -> Iterator[Any]:
     """The weights that tell which activation ranges are set."""
     for layer in model.layers:
-        if is_quantized(layer):
+        if isinstance(layer, Int8LSTM):
+            yield layer.initialized
+        elif is_quantized(layer):
             for weight in layer.non_trainable_weights:
                 if weight.name.partition(":")[0].endswith("_initialized"):
                     yield weight
@@ -197,6 +206,9 @@ def output_quantization(layer: Any) -> tuple[float, int] | None:
     """Scale and zero point of what a layer gives; None if it does not quantize its output."""
     if isinstance(layer, QuantizeFixedRange):
         return scale_and_zero_point(*layer.limits)
+    if isinstance(layer, Int8LSTM):
+        ranges = layer.ranges()
+        return scale_and_zero_point(ranges.hidden_min, ranges.hidden_max)
     variables = (
         {
             weight.name.partition(":")[0].rpartition("output_")[2]: weight
