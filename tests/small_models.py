@@ -11,6 +11,7 @@ from tfmot_mltq import flatbuffer
 TYPES = {
     np.dtype(np.float32): schema.TensorType.FLOAT32,
     np.dtype(np.int8): schema.TensorType.INT8,
+    np.dtype(np.int16): schema.TensorType.INT16,
     np.dtype(np.uint8): schema.TensorType.UINT8,
     np.dtype(np.int32): schema.TensorType.INT32,
     np.dtype(np.int64): schema.TensorType.INT64,
@@ -19,7 +20,7 @@ TYPES = {
 
 @dataclasses.dataclass
 class T:
-    """A tensor: an activation of a shape, or a constant with a value."""
+    """A tensor: an activation of a shape, a constant with a value, or a variable."""
 
     shape: tuple = ()
     scale: float | list | None = 0.05
@@ -27,6 +28,7 @@ class T:
     dtype: type = np.int8
     value: np.ndarray | None = None
     axis: int = 0
+    variable: bool = False
 
 
 def constant(value, scale=None, zero_point=0, axis=0):
@@ -59,6 +61,7 @@ class Builder:
         made = schema.TensorT()
         made.name = f"tensor_{len(self.graph.tensors)}"
         made.shape = list(tensor.shape)
+        made.isVariable = tensor.variable
         made.type = TYPES[np.dtype(tensor.dtype)]
         made.quantization = schema.QuantizationParametersT()
         if tensor.scale is not None:
@@ -104,7 +107,11 @@ def one_operator(op, inputs, outputs, options=None, version=1):
     numbers = [-1 if tensor is None else builder.tensor(tensor) for tensor in inputs]
     results = [builder.tensor(tensor) for tensor in outputs]
     builder.add(op, numbers, results, options, version)
-    activations = [n for n, t in zip(numbers, inputs, strict=True) if t and t.value is None]
+    activations = [
+        number
+        for number, tensor in zip(numbers, inputs, strict=True)
+        if tensor and tensor.value is None and not tensor.variable
+    ]
     return builder.finish(list(dict.fromkeys(activations)), results)
 
 

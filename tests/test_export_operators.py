@@ -78,12 +78,51 @@ def strided_slice(shape, begin, end, strides, output, **masks):
     return "STRIDED_SLICE", inputs, [t(output)], options_of("StridedSliceOptions", **masks)
 
 
+def matmul(first, second, output, adjoint=(False, False)):
+    options = options_of("BatchMatMulOptions", adjX=adjoint[0], adjY=adjoint[1])
+    return "BATCH_MATMUL", [first, second], [output], options
+
+
+def gather(first, positions, output, axis=0, batch_axes=0):
+    options = options_of("GatherOptions", axis=axis, batchDims=batch_axes)
+    return "GATHER", [first, positions], [output], options
+
+
+def mirror_pad(shape, pads, output, mode):
+    pads = constant(np.reshape(pads, (-1, 2)).astype(np.int32))
+    return "MIRROR_PAD", [t(shape), pads], [t(output)], options_of("MirrorPadOptions", mode=mode)
+
+
+def lstm(steps, inputs, units, input_scale, cell_scale, time_major=False, loud=1.0):
+    """Gates whose sums reach all of the table, and beyond where they are loud."""
+    shape = (steps, 1, inputs) if time_major else (1, steps, inputs)
+    source, hidden = t(shape, input_scale, 11), T((1, units), 0.007, -5, variable=True)
+
+    def filters(columns, scale):
+        scales = loud * RNG.uniform(0.3, 1.0, 4) * 4 / (columns * 127 * scale * 30)
+        return [constant(int8(units, columns), scale) for scale in scales]
+
+    of_input, of_hidden = filters(inputs, input_scale), filters(units, 0.007)
+    biases = [
+        constant(RNG.integers(-900, 900, units).astype(np.int32), input_scale * weights.scale)
+        for weights in of_input
+    ]
+    cell = T((1, units), cell_scale, 0, np.int16, variable=True)
+    tensors = [source, *of_input, *of_hidden, None, None, None, *biases, None, None, hidden, cell]
+    options = options_of(
+        "UnidirectionalSequenceLSTMOptions", fusedActivationFunction=TANH, timeMajor=time_major
+    )
+    output = t((*shape[:2], units), 0.007, -5)
+    return "UNIDIRECTIONAL_SEQUENCE_LSTM", [*tensors, *[None] * 4], [output], options
+
+
 def blocks(op, shape, block, pads, output):
     pads = constant(np.reshape(pads, (-1, 2)).astype(np.int32))
     return op, [t(shape, 0.05, -9), int32(*block), pads], [t(output, 0.05, -9)], None
 
 
-RELU6 = 3
+RELU6, TANH = 3, 4
+REFLECT, SYMMETRIC = 0, 1
 SAME, VALID = 0, 1
 CASES = {
     "logistic": function("LOGISTIC", 1 / 256, -128),
@@ -207,6 +246,78 @@ CASES = {
         "AVERAGE_POOL_2D", [t((2, 4, 4, 1))], [t((2, 2, 2, 1))],
         options_of("Pool2DOptions", filterHeight=2, filterWidth=2, strideH=2, strideW=2),
     ),
+    "grouped conv": (
+        "CONV_2D", [t(), *conv_weights((6, 3, 2, 2), 0, 6, 0.05)], [t((1, 6, 5, 6), 0.3)],
+        options_of("Conv2DOptions", strideH=1, strideW=1, padding=SAME, fusedActivationFunction=1),
+        3,
+    ),
+    "grouped conv of images": (
+        "CONV_2D", [t((2, 4, 4, 3)), *conv_weights((6, 3, 3, 1), 0, 6, 0.05)],
+        [t((2, 1, 1, 6), 0.3)],
+        options_of("Conv2DOptions", strideH=2, strideW=2, padding=VALID), 3,
+    ),
+    "squared difference": (
+        "SQUARED_DIFFERENCE", [t(IMAGE, 0.05, 9), t(IMAGE, 0.03, -100)], [t(IMAGE, 0.2, -128)],
+        options_of("SquaredDifferenceOptions"),
+    ),
+    "squared difference of channels": (
+        "SQUARED_DIFFERENCE", [t((1, 1, 1, 4), 0.031), t()], [t(IMAGE, 0.1, -120)], None,
+    ),
+    "squared difference of scalar": (
+        "SQUARED_DIFFERENCE", [t(), constant(int8(1), 0.013, 3)], [t(IMAGE, 0.1, -120)], None,
+    ),
+    "matmul": matmul(
+        t((1, 2, 5, 7)), t((1, 2, 7, 3), 0.03, 4), t((1, 2, 5, 3), 0.11, -7)
+    ),
+    "matmul second transposed": matmul(
+        t((2, 5, 7), 0.05, 30), t((2, 3, 7), 0.03, -128), t((2, 5, 3), 0.11, -7), (False, True)
+    ),
+    "matmul first transposed": matmul(
+        t((1, 7, 5)), t((1, 7, 3), 0.03, 4), t((1, 5, 3), 0.11, -7), (True, False)
+    ),
+    "matmul of constant": matmul(
+        t((1, 3, 5, 7)), constant(int8(7, 4), 0.02, 3), t((1, 3, 5, 4), 0.13, 2)
+    ),
+    "matmul of one for several": matmul(
+        t((2, 3, 5, 7)), t((1, 3, 7, 2), 0.03, 4), t((2, 3, 5, 2), 0.11, -7)
+    ),
+    "log softmax": (
+        "LOG_SOFTMAX", [t((3, 10), 0.11, 9)], [t((3, 10), 1 / 16, 127)],
+        options_of("LogSoftmaxOptions"),
+    ),
+    "log softmax of small values": (
+        "LOG_SOFTMAX", [t((1, 5, 40), 0.004, -9)], [t((1, 5, 40), 1 / 16, 127)], None,
+    ),
+    "log softmax of large values": (
+        "LOG_SOFTMAX", [t((5, 6), 2.5)], [t((5, 6), 1 / 16, 127)], None,
+    ),
+    "gather": gather(t(), int32(3, 0, 3), t((1, 6, 3, 4)), 2),
+    "gather rows of images": gather(t((2, 3, 4)), constant(np.array([[2, 0], [1, 1]], np.int32)),
+                                    t((2, 2, 2, 4)), -2),
+    "gather of each batch": gather(
+        t((2, 3, 4)), constant(np.array([[2, 0], [1, 1]], np.int32)), t((2, 2, 4)), 1, 1
+    ),
+    "embedding": gather(constant(int8(9, 5), 0.05), T((1, 7), None, 0, np.int32), t((1, 7, 5))),
+    "reverse": ("REVERSE_V2", [t(), int32(1)], [t()], None),
+    "reverse last": ("REVERSE_V2", [t((2, 5, 3)), int32(-1)], [t((2, 5, 3))], None),
+    "reverse two": ("REVERSE_V2", [t(), int32(1, 2)], [t()], None),
+    "mirror pad": mirror_pad(IMAGE, (0, 0, 2, 1, 0, 3, 0, 0), (1, 9, 8, 4), REFLECT),
+    "mirror pad with edges": mirror_pad(IMAGE, (0, 0, 6, 1, 2, 5, 1, 0), (1, 13, 12, 5), SYMMETRIC),
+    "mirror pad of series": mirror_pad((1, 5, 3), (0, 0, 4, 4, 0, 0), (1, 13, 3), REFLECT),
+    "broadcast to": ("BROADCAST_TO", [t((1, 3, 1, 4)), int32(2, 3, 5, 4)], [t((2, 3, 5, 4))], None),
+    "broadcast to more axes": ("BROADCAST_TO", [t((3, 1)), int32(2, 3, 4)], [t((2, 3, 4))], None),
+    "depth to space": (
+        "DEPTH_TO_SPACE", [t((2, 3, 4, 8))], [t((2, 6, 8, 2))],
+        options_of("DepthToSpaceOptions", blockSize=2),
+    ),
+    "space to depth": (
+        "SPACE_TO_DEPTH", [t((1, 6, 9, 2))], [t((1, 2, 3, 18))],
+        options_of("SpaceToDepthOptions", blockSize=3),
+    ),
+    "lstm": lstm(7, 5, 6, 0.04, 2**-11),
+    "lstm of small cells": lstm(6, 3, 4, 0.08, 2**-15),
+    "lstm of large cells": lstm(6, 3, 4, 0.08, 2**-9, loud=8.0),
+    "lstm with time first": lstm(5, 4, 3, 0.03, 2**-12, time_major=True),
     "squeeze": (
         "SQUEEZE", [t((1, 6, 1, 4))], [t((1, 6, 4))],
         options_of("SqueezeOptions", squeezeDims=[2]),
@@ -228,10 +339,14 @@ def library_and_places(tmp_path_factory):
     builder = Builder()
     inputs, outputs, places = [], [], {}
     for name, (op, tensors, results, options, *version) in CASES.items():
-        numbers = [builder.tensor(tensor) for tensor in tensors]
+        numbers = [-1 if tensor is None else builder.tensor(tensor) for tensor in tensors]
         made = [builder.tensor(tensor) for tensor in results]
         builder.add(op, numbers, made, options, *version)
-        inputs += [n for n, tensor in zip(numbers, tensors, strict=True) if tensor.value is None]
+        inputs += [
+            number
+            for number, tensor in zip(numbers, tensors, strict=True)
+            if tensor is not None and tensor.value is None and not tensor.variable
+        ]
         places[name] = range(len(outputs), len(outputs) + len(made))
         outputs += made
     tflite = builder.finish(inputs, outputs)
@@ -246,6 +361,7 @@ def runs(library_and_places):
     found = {name: [] for name in CASES}
     for seed in range(3):
         values = random_inputs(library.tflite, seed)
+        library.interpreter.reset()
         pair = library.run(values), library.interpreter.invoke(*values)
         for name, numbers in places.items():
             found[name] += [(pair[0][i], pair[1][i]) for i in numbers]
@@ -286,10 +402,23 @@ BEYOND = {
     ),
     "the scale of a product": add_like("MUL", t(), t(), t(IMAGE, 1e-8)),
     "half-pixel centers": resize("RESIZE_NEAREST_NEIGHBOR", IMAGE, (1, 13, 7, 4), half=True),
-    "groups": (
-        "CONV_2D", [t(), *conv_weights((4, 1, 1, 2), 0, 4, 0.05)], [t(IMAGE, 0.3)],
+    "groups that do not divide": (
+        "CONV_2D", [t(), *conv_weights((3, 1, 1, 2), 0, 3, 0.05)], [t((1, 6, 5, 3), 0.3)],
         options_of("Conv2DOptions", strideH=1, strideW=1),
     ),
+    "many products": matmul(
+        t((1, 40000)), t((40000, 1)), t((1, 1), 1.0)
+    ),
+    "a position outside": gather(t(), int32(4), t((1, 6, 5, 1)), 3),
+    "the scale of log softmax": ("LOG_SOFTMAX", [t()], [t()], None),
+    "a mirror that is too short": mirror_pad(
+        (1, 4, 4), (0, 0, 4, 0, 0, 0), (1, 8, 4), REFLECT
+    ),
+    "several sequences": (
+        "UNIDIRECTIONAL_SEQUENCE_LSTM", [t((2, 5, 3)), *lstm(5, 3, 4, 0.05, 2**-11)[1][1:]],
+        [t((2, 5, 4))], lstm(5, 3, 4, 0.05, 2**-11)[3],
+    ),
+    "the scale of a cell": lstm(5, 3, 4, 0.05, 0.001),
     "a filter that is no constant": (
         "CONV_2D", [t(), t((4, 1, 1, 4)), None], [t(IMAGE, 0.3)],
         options_of("Conv2DOptions", strideH=1, strideW=1),
@@ -329,3 +458,27 @@ def test_shapes_that_are_computed_in_the_graph_take_no_code():
     project = plan_c_project(builder.finish([x], [y]))
     assert [step["calls"] for step in project.context["steps"]] == [[]]
     assert project.arena_bytes == 32
+
+
+def test_state_lives_from_run_to_run_until_it_is_reset(tmp_path):
+    """As that of the interpreter: the second half of a sequence goes on from the first."""
+    op, tensors, results, options = lstm(6, 3, 4, 0.04, 2**-11)
+    tflite = one_operator(op, tensors, results, options)
+    library = ExportedLibrary(tflite, tmp_path / "project")
+    (x,) = random_inputs(tflite)
+    library.interpreter.reset()
+    first, second = [library.interpreter.invoke(x)[0] for _ in range(2)]
+    assert np.any(first != second)
+    np.testing.assert_array_equal(library.run([x])[0], first)
+    np.testing.assert_array_equal(library.run_on([x])[0], second)
+    library.reset()
+    np.testing.assert_array_equal(library.run_on([x])[0], first)
+    library.run_self_test()
+
+
+def test_positions_outside_of_an_embedding_read_nothing_else(tmp_path):
+    table = np.arange(12, dtype=np.int8).reshape(4, 3)
+    model = one_operator(*gather(constant(table, 0.05), T((1, 5), None, 0, np.int32), t((1, 5, 3))))
+    library = ExportedLibrary(model, tmp_path / "project")
+    (found,) = library.run([np.array([[-(2**31), -1, 2, 4, 2**31 - 1]], np.int32)])
+    np.testing.assert_array_equal(found[0], table[[0, 0, 2, 3, 3]])

@@ -57,6 +57,11 @@ void mltq_stock_depthwise_conv_2d_s8(const MltqWindow* window, const MltqWeights
 void mltq_stock_fully_connected_s8(int32_t rows, int32_t inputs, int32_t outputs,
                                    const MltqWeights* weights, const int8_t* input, int8_t* output);
 
+/* As conv_2d, with a filter of input channels / groups: each group of output channels is made of
+ * one of input channels. */
+void mltq_stock_grouped_conv_2d_s8(const MltqWindow* window, const MltqWeights* weights,
+                                   int32_t groups, const int8_t* input, int8_t* output);
+
 /* The mean of a window without its padding, halves away from zero; the largest value. */
 void mltq_stock_average_pool_2d_s8(const MltqWindow* window, const int8_t* input, int8_t* output,
                                    int32_t activation_min, int32_t activation_max);
@@ -95,6 +100,17 @@ typedef struct {
 void mltq_stock_softmax_s8(const MltqSoftmax* softmax, int32_t rows, int32_t size,
                            const int8_t* input, int8_t* output);
 
+/* The logarithm of softmax of every row. `inverse_beta` is 1 / beta. The output has the scale 2^-4
+ * and the zero point 127. */
+typedef struct {
+  MltqFixedPoint beta;
+  MltqFixedPoint inverse_beta;
+  int32_t smallest_difference;
+} MltqLogSoftmax;
+
+void mltq_stock_log_softmax_s8(const MltqLogSoftmax* softmax, int32_t rows, int32_t size,
+                               const int8_t* input, int8_t* output);
+
 /* Two inputs, each with one value where the output has several: sizes of the output, and how far
  * the next value of an input is, outermost first; 0 where an input has one value. */
 #define MLTQ_BROADCAST_RANK 4
@@ -108,6 +124,10 @@ void mltq_stock_add_broadcast_s8(const MltqAdd* add, const MltqBroadcast* broadc
                                  const int8_t* first, const int8_t* second, int8_t* output);
 void mltq_stock_sub_s8(const MltqAdd* add, const MltqBroadcast* broadcast, const int8_t* first,
                        const int8_t* second, int8_t* output);
+
+/* The square of the difference of two inputs; as ADD, scaled to 2^-7 instead of 2^-20. */
+void mltq_stock_squared_difference_s8(const MltqAdd* add, const MltqBroadcast* broadcast,
+                                      const int8_t* first, const int8_t* second, int8_t* output);
 
 /* output = clamp(factor * (x - z) * (x' - z') + output zero point) */
 typedef struct {
@@ -137,6 +157,63 @@ typedef struct {
 
 void mltq_stock_prelu_s8(const MltqPrelu* prelu, const MltqBroadcast* broadcast,
                          const int8_t* input, const int8_t* slopes, int8_t* output);
+
+/* Products of matrices: output (batch, rows, columns) = factor * sum over `depth` of (x - z) *
+ * (x' - z') + output zero point. Strides say how far the next row, column or term is, and the next
+ * matrix, 0 where an input has one for several; so either input may be transposed. */
+#define MLTQ_MATMUL_RANK 3
+typedef struct {
+  int32_t batch_size[MLTQ_MATMUL_RANK];
+  int32_t batch_stride[2][MLTQ_MATMUL_RANK];
+  int32_t rows;
+  int32_t columns;
+  int32_t depth;
+  int32_t row_stride;
+  int32_t column_stride;
+  int32_t depth_stride[2];
+  int32_t offset[2];
+  MltqFixedPoint factor;
+  int32_t output_offset;
+} MltqMatmul;
+
+void mltq_stock_batch_matmul_s8(const MltqMatmul* matmul, const int8_t* first, const int8_t* second,
+                                int8_t* output);
+
+/* A gate of an LSTM: filters (units, inputs) and (units, units) and biases, and factors that scale
+ * the sums of inputs and of the hidden state to 2^-12. */
+typedef struct {
+  const int8_t* input_filter;
+  const int8_t* hidden_filter;
+  const int32_t* biases;
+  MltqFixedPoint input_factor;
+  MltqFixedPoint hidden_factor;
+} MltqLstmGate;
+
+/* Results of gates have the scale 2^-15, and the cell state one that is a power of two. It keeps
+ * `keep_factor` of its product with the forget gate and takes `take_factor` of that of the input
+ * and the cell gate; multiplied and shifted to the right, its scale is that of the table of tanh.
+ */
+typedef struct {
+  int32_t steps;
+  int32_t inputs;
+  int32_t units;
+  const MltqLstmGate* input_gate;
+  const MltqLstmGate* forget_gate;
+  const MltqLstmGate* cell_gate;
+  const MltqLstmGate* output_gate;
+  int32_t input_offset;
+  int32_t hidden_zero_point;
+  MltqFixedPoint keep_factor;
+  MltqFixedPoint take_factor;
+  MltqFixedPoint give_factor;
+  int32_t cell_multiplier;
+  int32_t cell_shift;
+} MltqLstm;
+
+/* Goes on from the states that it finds in `hidden` and `cell`, and leaves those after the last
+ * step. The output is the hidden state after every step. */
+void mltq_stock_lstm_s8(const MltqLstm* lstm, const int8_t* input, int8_t* hidden, int16_t* cell,
+                        int8_t* output);
 
 /* Every input position adds filter (output channels, filter_h, filter_w, input channels) to a
  * window of the output; otherwise as conv_2d. Dilation is 1. */
@@ -174,6 +251,19 @@ typedef struct {
 
 void mltq_stock_copy_s8(const MltqCopy* copy, const int8_t* input, int8_t* output);
 void mltq_stock_fill_s8(int8_t value, int32_t size, int8_t* output);
+
+/* Slices of an axis by their positions: input (batches, outer, size, inner), positions (batches,
+ * positions). A position outside of the axis is taken for the nearest one inside. */
+typedef struct {
+  int32_t batches;
+  int32_t outer;
+  int32_t size;
+  int32_t inner;
+  int32_t positions;
+} MltqGather;
+
+void mltq_stock_gather_s8(const MltqGather* gather, const int32_t* positions, const int8_t* input,
+                          int8_t* output);
 
 /* Images whose height and width change; the rows and columns of the input for those of the output
  * come from the exporter, since TensorFlow Lite computes them in floating point. */

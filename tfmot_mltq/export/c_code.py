@@ -27,7 +27,7 @@ class Array:
 @dataclasses.dataclass(frozen=True)
 class Struct:
     """A constant of a struct type, passed by its address. Fields are numbers, ``FixedPoint``, lists
-    of them, arrays, or None for a null pointer.
+    of them, arrays, other structs (by their address), or None for a null pointer.
     """
 
     name: str
@@ -60,6 +60,13 @@ class Target:
 
 
 @dataclasses.dataclass(frozen=True)
+class State:
+    """A variable of the model: it lives from one run to the next."""
+
+    tensor: int
+
+
+@dataclasses.dataclass(frozen=True)
 class Layer:
     """The packed layer of this step, and its shapes."""
 
@@ -69,7 +76,7 @@ class Scratch:
     """Memory that this step alone uses."""
 
 
-Place = Source | Target | Layer | Scratch
+Place = Source | Target | State | Layer | Scratch
 Constant = Array | Struct | Factor
 Argument = int | float | Constant | Place
 
@@ -135,7 +142,9 @@ class Code:
             head = f"static const {constant.c_type} {name}[{len(constant.values)}]"
             return f"{head} = {{\n{body}}};"
         texts = {
-            key: self._name(value) if isinstance(value, Array) else initializer(value)
+            key: self._expression(value)
+            if isinstance(value, (Array, Struct))
+            else initializer(value)
             for key, value in constant.fields.items()
         }
         fields = "".join(f"    .{key} = {text},\n" for key, text in texts.items())

@@ -8,7 +8,7 @@ from typing import Any
 
 from tfmot_mltq.c_sources import c_sources
 from tfmot_mltq.cost_model.kernel_work import count_planes, scratch_bytes
-from tfmot_mltq.export.c_code import Code, Layer, Place, Scratch, array_body
+from tfmot_mltq.export.c_code import Code, Layer, Place, Scratch, State, array_body
 from tfmot_mltq.export.memory_plan import ALIGNMENT, Buffer, plan_memory
 from tfmot_mltq.export.needed_sources import needed_core, needed_stock
 from tfmot_mltq.export.project import Project, check_name
@@ -20,7 +20,13 @@ from tfmot_mltq.report.tflite_operators import TfliteOperator, read_operators
 _KERNELS = ("portable", "dsp", "helium")
 # Of the core, with a header of their own.
 _CORE_FUNCTIONS = ("mltq_lookup_s8", "mltq_normalization_s8")
-_C_TYPES = {"int8": "int8_t", "float32": "float"}
+_C_TYPES = {"int8": "int8_t", "float32": "float", "int32": "int32_t", "int16": "int16_t"}
+
+_MEANINGS = {
+    "int8": "int8; a real value is scale * (value - zero point).",
+    "float32": "real values.",
+    "int32": "positions, such as the numbers of words.",
+}
 
 
 def plan_c_project(
@@ -94,15 +100,16 @@ def _context(steps: Steps, operators: list[TfliteOperator]) -> dict[str, Any]:
         operator = operators[step.operator]
 
         def place(
-            argument: Place, layer: int = len(layers), begin: int = scratch_offsets[number]
+            argument: Place, layer: int = len(layers), scratch_begin: int = scratch_offsets[number]
         ) -> str:
             if isinstance(argument, Layer):
                 return f"&model->layers[{layer}], &model->shapes[{layer}]"
             if isinstance(argument, Scratch):
-                return f"at(model, {begin})"
-            expression = f"at(model, {offsets[argument.tensor] + argument.begin})"
-            is_int8 = steps.tensors[argument.tensor].dtype == "int8"
-            return expression if is_int8 else f"(float*)(void*){expression}"
+                return f"at(model, {scratch_begin})"
+            begin = 0 if isinstance(argument, State) else argument.begin
+            expression = f"at(model, {offsets[argument.tensor] + begin})"
+            c_type = _C_TYPES[steps.tensors[argument.tensor].dtype]
+            return expression if c_type == "int8_t" else f"({c_type}*)(void*){expression}"
 
         if step.packed is not None:
             layers.append(
@@ -126,6 +133,7 @@ def _context(steps: Steps, operators: list[TfliteOperator]) -> dict[str, Any]:
             {c.function for s in steps.steps for c in s.calls}.intersection(_CORE_FUNCTIONS)
         ),
         "uses_arena": any(call["calls"] for call in calls),
+        "states": _states(steps, offsets),
         "inputs": _ends(steps.inputs, steps.tensors, offsets),
         "outputs": _ends(steps.outputs, steps.tensors, offsets),
         "arena_bytes": max(arena, ALIGNMENT),
@@ -155,10 +163,24 @@ def _ends(
             "suffix": f"_{number}" if several else "",
             "tensor": tensors[index],
             "c_type": _C_TYPES[tensors[index].dtype],
+            "meaning": _MEANINGS[tensors[index].dtype],
             "is_int8": tensors[index].dtype == "int8",
             "offset": offsets[index],
         }
         for number, index in enumerate(indices)
+    ]
+
+
+def _states(steps: Steps, offsets: Mapping[int, int]) -> list[dict[str, int]]:
+    """Variables, and the byte that stands for 0 in them."""
+    return [
+        {
+            "offset": offsets[index],
+            "zero": steps.tensors[index].zero_point if steps.tensors[index].dtype == "int8" else 0,
+            "bytes": steps.tensors[index].bytes,
+        }
+        for step in steps.steps
+        for index in step.states
     ]
 
 
@@ -182,6 +204,9 @@ def _plan(steps: Steps, scratch: list[int]) -> tuple[dict[int, int], list[int], 
             home[step.outputs[0]] = home[step.inputs[0]]
     begin = {home[index]: 0 for index in steps.inputs}
     end = dict(begin)
+    for step in steps.steps:  # States share their memory with nothing.
+        begin |= dict.fromkeys(step.states, 0)
+        end |= dict.fromkeys(step.states, len(steps.steps))
     for number, step in enumerate(steps.steps):
         for index in step.outputs:
             begin.setdefault(home[index], number)

@@ -14,6 +14,7 @@ import numpy as np
 # Softmax: fractional bits of scaled differences, and bits before their point.
 _DIFFERENCE_BITS = 5
 _ADD_LEFT_SHIFT = 20
+_SQUARED_DIFFERENCE_LEFT_SHIFT = 7
 
 
 @dataclasses.dataclass(frozen=True)
@@ -51,6 +52,16 @@ def sub_factors(scales: tuple[float, float], output_scale: float) -> tuple[Fixed
     return *inputs, fixed_point(float(twice_larger / unit))
 
 
+def squared_difference_factors(
+    scales: tuple[float, float], output_scale: float
+) -> tuple[FixedPoint, ...]:
+    """As ``add_factors``, of the square of a difference."""
+    twice_larger = 2.0 * max(scales)
+    inputs = [fixed_point(scale / twice_larger) for scale in scales]
+    unit = (1 << 2 * _SQUARED_DIFFERENCE_LEFT_SHIFT) * output_scale
+    return *inputs, fixed_point(twice_larger * twice_larger / unit)
+
+
 def mean_factor(input_scale: float, output_scale: float, count: int) -> FixedPoint:
     """The factor of a sum of ``count`` values: the quotient of the scales, divided by the count."""
     factor = fixed_point(input_scale / output_scale)
@@ -64,3 +75,8 @@ def softmax_parameters(beta: float, input_scale: float) -> tuple[FixedPoint, int
     beta_factor = fixed_point(min(factor, 2.0**31 - 1.0))
     largest = ((1 << _DIFFERENCE_BITS) - 1) * 2.0 ** (31 - _DIFFERENCE_BITS)
     return beta_factor, -math.floor(largest / 2.0**beta_factor.shift)
+
+
+def inverse(factor: FixedPoint) -> FixedPoint:
+    """1 / factor, as log softmax has it: of the rounded factor."""
+    return fixed_point(2.0 ** (31 - factor.shift) / factor.multiplier)

@@ -19,7 +19,7 @@ _NAMES_HEADER = "mltq_names.h"
 _STATUS_MESSAGE = "mltq_status_message"
 _NO_COMMENT = re.compile(r"[^\w .,:;/+@#()\[\]-]")
 _FUNCTION = re.compile(r"\bmltq_\w+(?=\s*\()")
-_GOLDEN_TYPES = {"int8": "int8_t", "float32": "float"}
+_GOLDEN_TYPES = {"int8": "int8_t", "float32": "float", "int32": "int32_t"}
 
 
 @dataclasses.dataclass(frozen=True)

@@ -12,7 +12,7 @@ from ai_edge_litert import schema_py_generated as schema
 from tfmot_mltq import flatbuffer
 from tfmot_mltq.converter.activation_range import activation_range
 from tfmot_mltq.errors import ConversionError
-from tfmot_mltq.export.c_code import Argument, Array, Call, Source, Target
+from tfmot_mltq.export.c_code import Argument, Array, Call, Source, State, Target
 
 _TYPE_NAMES = {
     value: name.lower() for name, value in vars(schema.TensorType).items() if isinstance(value, int)
@@ -27,7 +27,7 @@ class Tensor:
     Attributes:
       name: In the model.
       shape: With the batch dimension.
-      dtype: "int8" or "float32".
+      dtype: "int8", "float32", "int32" for positions, or "int16" for the state of an LSTM.
       scale, zero_point: Of int8 values.
     """
 
@@ -55,6 +55,7 @@ class Step:
     Attributes:
       operator: Its number in the model.
       inputs, outputs: Numbers of tensors of the model.
+      states: Numbers of its variables.
       calls: Of C functions. Without any, the output is where the input is.
       packed: Of a layer with levels.
     """
@@ -64,6 +65,7 @@ class Step:
     outputs: tuple[int, ...]
     calls: tuple[Call, ...]
     packed: PackedTensor | None = None
+    states: tuple[int, ...] = ()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -154,6 +156,12 @@ class Reader:
             return Source(int(self.operator.inputs[position]))
         return Array(f"Input{position}", "int8_t", value.reshape(-1).tolist())
 
+    def state(self, position: int) -> State:
+        """The argument of a call for an input that is a variable."""
+        index = int(self.operator.inputs[position])
+        self.require(bool(self.graph.tensors[index].isVariable), f"input {position} is no variable")
+        return State(index)
+
     def target(self, position: int = 0) -> Target:
         """The argument of a call for an output."""
         return Target(int(self.operator.outputs[position]))
@@ -162,7 +170,8 @@ class Reader:
         """What the operator does. The tensors that the calls read are its inputs."""
         arguments = [argument for call in calls for argument in call.arguments]
         found = [argument.tensor for argument in arguments if isinstance(argument, Source)]
-        return Step(self.number, _unique(found), self._outputs(), calls, packed)
+        states = [argument.tensor for argument in arguments if isinstance(argument, State)]
+        return Step(self.number, _unique(found), self._outputs(), calls, packed, _unique(states))
 
     def alias(self) -> Step:
         """The same values in another shape."""
@@ -206,7 +215,8 @@ class Reader:
     def clamp(self) -> dict[str, int]:
         """Range of the output with the fused activation."""
         target = self.output()
-        function = self.options.fusedActivationFunction
+        none = schema.ActivationFunctionType.NONE
+        function = getattr(self.options, "fusedActivationFunction", none)
         try:
             low, high = activation_range(function, target.scale, target.zero_point)
         except KeyError:

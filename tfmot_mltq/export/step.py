@@ -10,6 +10,8 @@ from tfmot_mltq.errors import ConversionError
 from tfmot_mltq.export.operators import READERS
 from tfmot_mltq.export.reader import WAY_OUT, Reader, Step, Tensor, read_tensor
 
+_TYPES = {"input": ("int8", "float32", "int32"), "output": ("int8", "float32")}
+
 
 @dataclasses.dataclass(frozen=True)
 class Steps:
@@ -35,8 +37,8 @@ def read_steps(tflite: bytes) -> Steps:
 
     Raises:
       ValueError: The bytes are no TFLite model.
-      ConversionError: It has an operator that generated code has not, or an input or output that is
-        neither int8 nor a real value that is quantized at once.
+      ConversionError: It has an operator that generated code has not, or an input or output of a
+        type that it has not.
     """
     model = flatbuffer.load(tflite)
     graph = model.subgraphs[0]
@@ -58,17 +60,18 @@ def read_steps(tflite: bytes) -> Steps:
         needed |= set(steps[0].inputs)
     numbers = {*inputs, *outputs}
     for step in steps:
-        numbers |= {*step.inputs, *step.outputs}
+        numbers |= {*step.inputs, *step.outputs, *step.states}
     tensors = {index: read_tensor(graph.tensors[index]) for index in sorted(numbers)}
     return Steps(steps, tensors, inputs, outputs)
 
 
 def _check_end(model: Any, tensor: Any, what: str) -> None:
     found = read_tensor(tensor)
-    if found.dtype not in ("int8", "float32"):
+    if found.dtype not in _TYPES[what]:
         raise ConversionError(
-            f"The {what} '{found.name}' is {found.dtype}; without the interpreter it can be int8, "
-            f"or float32 that is quantized at once. {WAY_OUT}"
+            f"The {what} '{found.name}' is {found.dtype}; without the interpreter inputs can be "
+            "int8, float32 that is quantized at once, or int32 positions of an embedding, and "
+            f"outputs int8 or float32. {WAY_OUT}"
         )
     if flatbuffer.constant(model, tensor) is not None:
         raise ConversionError(f"The {what} '{found.name}' is a constant. {WAY_OUT}")

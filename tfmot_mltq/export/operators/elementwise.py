@@ -10,6 +10,7 @@ from tfmot_mltq.export.fixed_point import (
     FixedPoint,
     add_factors,
     fixed_point,
+    squared_difference_factors,
     sub_factors,
 )
 from tfmot_mltq.export.operators import table
@@ -124,6 +125,9 @@ def _broadcast(reader: Reader) -> Struct:
 
 
 subtract = elementwise(_sum(sub_factors), "mltq_stock_sub_s8")
+squared_difference = elementwise(
+    _sum(squared_difference_factors), "mltq_stock_squared_difference_s8"
+)
 multiply = elementwise(_product, "mltq_stock_mul_s8")
 prelu = elementwise(_slope, "mltq_stock_prelu_s8")
 maximum = elementwise(lambda reader: [], "mltq_stock_maximum_s8")

@@ -38,16 +38,22 @@ def convolution(op: str) -> Callable[[Reader], Step]:
         reader.require_images()
         weights = _weights(reader, channel_axis=0 if op == "conv_2d" else 3)
         channels, filter_shape = reader.input().shape[3], _filter(reader).shape
+        groups = 1
         if op == "conv_2d":
-            reader.require(filter_shape[3] == channels, "its filter has groups of channels")
+            groups = channels // filter_shape[3]
+            fits = groups * filter_shape[3] == channels and filter_shape[0] % groups == 0
         else:
-            reader.require(filter_shape[3] % channels == 0, "its filter does not fit the input")
+            fits = filter_shape[3] % channels == 0
+        reader.require(fits, "its filter does not fit the input")
         options = reader.options
         dilation = options.dilationHFactor, options.dilationWFactor
         stride = options.strideH, options.strideW
         window = window_of(reader, filter_shape[1:3], stride, dilation)
-        arguments = (window, weights, reader.source(), reader.target())
-        return reader.step(*reader.image_calls(Call(f"mltq_stock_{op}_s8", arguments)))
+        ends = reader.source(), reader.target()
+        call = Call(f"mltq_stock_{op}_s8", (window, weights, *ends))
+        if groups > 1:
+            call = Call(f"mltq_stock_grouped_{op}_s8", (window, weights, groups, *ends))
+        return reader.step(*reader.image_calls(call))
 
     return read
 

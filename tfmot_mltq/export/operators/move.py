@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 
 import numpy as np
@@ -161,6 +162,85 @@ def transpose(reader: Reader) -> Step:
     strides = strides_of(source.shape)
     pair = [strides[axis] for axis in order], strides_of(target.shape)
     return reader.step(_copy(reader, target.shape, pair, (0, 0)))
+
+
+def reverse(reader: Reader) -> Step:
+    """REVERSE_V2."""
+    source = reader.input()
+    strides = strides_of(source.shape)
+    jumps, begin = list(strides), 0
+    for axis in reader.constant_list(1, "its axes"):
+        jumps[axis] = -strides[axis]
+        begin += (source.shape[axis] - 1) * strides[axis]
+    return reader.step(_copy(reader, source.shape, (jumps, strides), (begin, 0)))
+
+
+def mirror_pad(reader: Reader) -> Step:
+    """MIRROR_PAD: what lies before, inside and behind along each axis is a copy each."""
+    source, target = reader.input(), reader.output()
+    pads = np.reshape(reader.constant_list(1, "its paddings"), (-1, 2)).tolist()
+    edge = int(reader.options.mode == schema.MirrorPadMode.REFLECT)  # is not repeated
+    reader.require(
+        len(pads) == len(source.shape)
+        and all(0 <= pad <= size - edge for size, pair in zip(source.shape, pads, strict=True)
+                for pad in pair)
+        and tuple(np.add(source.shape, np.sum(pads, axis=1))) == target.shape,
+        f"its paddings {pads} do not fit",
+    )  # fmt: skip
+    # Size, first place in the input and in the output, and direction.
+    parts = [
+        [
+            (before, before + edge - 1, 0, -1),
+            (size, 0, before, 1),
+            (after, size - 1 - edge, before + size, -1),
+        ]
+        for size, (before, after) in zip(source.shape, pads, strict=True)
+    ]
+    strides = strides_of(source.shape), strides_of(target.shape)
+    calls = []
+    for chosen in itertools.product(*parts):
+        sizes = [part[0] for part in chosen]
+        if min(sizes) > 0:
+            begins = [
+                sum(part[1 + end] * step for part, step in zip(chosen, strides[end], strict=True))
+                for end in range(2)
+            ]
+            jumps = [part[3] * step for part, step in zip(chosen, strides[0], strict=True)]
+            calls.append(_copy(reader, sizes, (jumps, strides[1]), (begins[0], begins[1])))
+    return reader.step(*calls)
+
+
+def broadcast_to(reader: Reader) -> Step:
+    """BROADCAST_TO."""
+    source, target = reader.input(), reader.output()
+    shape = (1,) * (len(target.shape) - len(source.shape)) + source.shape
+    jumps = [step if size > 1 else 0 for step, size in zip(strides_of(shape), shape, strict=True)]
+    return reader.step(_copy(reader, target.shape, (jumps, strides_of(target.shape)), (0, 0)))
+
+
+def depth_to_space(reader: Reader) -> Step:
+    """DEPTH_TO_SPACE: the channels of a pixel become a block of pixels."""
+    return _depth_and_space(reader, reader.input().shape, reader.output().shape, to_space=True)
+
+
+def space_to_depth(reader: Reader) -> Step:
+    """SPACE_TO_DEPTH."""
+    return _depth_and_space(reader, reader.output().shape, reader.input().shape, to_space=False)
+
+
+def _depth_and_space(
+    reader: Reader, deep: tuple[int, ...], wide: tuple[int, ...], *, to_space: bool
+) -> Step:
+    block = reader.options.blockSize
+    images, height, width, _ = deep
+    # Both tensors along the axes of the wide one, rows and columns split into blocks.
+    sizes = (images, height, block, width, block, wide[3])
+    wide_strides = strides_of(sizes)
+    order = (0, 1, 3, 2, 4, 5)
+    of_deep = strides_of([sizes[axis] for axis in order])
+    deep_strides = [of_deep[order.index(axis)] for axis in range(len(sizes))]
+    pair = (deep_strides, wide_strides) if to_space else (wide_strides, deep_strides)
+    return reader.step(_copy(reader, sizes, pair, (0, 0)))
 
 
 def space_to_batch(reader: Reader) -> Step:
