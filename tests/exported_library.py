@@ -91,6 +91,19 @@ class ExportedLibrary:
             found.append(value)
         return found
 
+    def predict(self, x):
+        """Real values for each sample alone, as ``Interpreter.predict``; one array per output."""
+        inputs, outputs = self.interpreter.input_details, self.interpreter.output_details
+        arrays = [
+            details.quantize(values)
+            for details, values in zip(inputs, x if isinstance(x, list) else [x], strict=True)
+        ]
+        samples = [self.run(sample) for sample in zip(*arrays, strict=True)]
+        return [
+            details.dequantize(np.concatenate(values))
+            for details, values in zip(outputs, zip(*samples, strict=True), strict=True)
+        ]
+
     def reset(self):
         """Forgets the state, which a model with one can."""
         self._function("reset", None)(self._memory)
