@@ -10,6 +10,7 @@ import numpy as np
 from tfmot_mltq.decomposition import Decomposition
 from tfmot_mltq.errors import UnsupportedModelError
 from tfmot_mltq.frameworks import adapter_of
+from tfmot_mltq.layout.attention import expand_attention
 from tfmot_mltq.layout.graph import check_weights, first_and_last
 from tfmot_mltq.layout.layer_kinds import is_a, unsupported_reason
 from tfmot_mltq.layout.recurrent import expand_recurrent
@@ -100,7 +101,8 @@ def quantize_model(
     check_weights(flat)
     flat = unwrapped(flat, adapter.GRAPHS)
     flat, of_recurrent = expand_recurrent(flat, adapter.GRAPHS)
-    quantized = adapter.quantize(flat, spec, int8_layers | of_recurrent)
+    flat, of_attention = expand_attention(flat, adapter.GRAPHS)
+    quantized = adapter.quantize(flat, spec, int8_layers | of_recurrent | of_attention)
     if pruned:
         quantized = with_zeros_of(pruned, quantized, adapter)
     return with_class_of(model, quantized, adapter.GRAPHS)
@@ -181,6 +183,7 @@ def quantize_apply(model: Any) -> Any:
         )
     check_weights(flat)
     flat, _ = expand_recurrent(unwrapped(flat, adapter.GRAPHS), adapter.GRAPHS)
+    flat, _ = expand_attention(flat, adapter.GRAPHS)
     return with_class_of(model, adapter.quantize(flat, None, set()), adapter.GRAPHS)
 
 
@@ -243,8 +246,8 @@ def strip(model: Any) -> Any:
 
     Multi-level and int8 kernels take their quantized values, pruned ones their zeros; the fake
     quantization of activations is gone. Layers have their original names and classes, except that
-    a SeparableConv2D is its two convolutions, a GRU or SimpleRNN the layers that its steps were
-    written out in, and an activation that TFLite does not fuse a layer of its own.
+    a SeparableConv2D is its two convolutions, a GRU, SimpleRNN or attention the layers that it
+    was written out in, and an activation that TFLite does not fuse a layer of its own.
 
     Args:
       model: Model that ``quantize_model``, ``quantize_apply`` or ``prune_low_magnitude`` returned.

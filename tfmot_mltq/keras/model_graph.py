@@ -47,6 +47,9 @@ class _KerasGraphs(Graphs):
     def output_structure(self, model: Any) -> Any:
         return _functional(model)._outputs_struct
 
+    def matmul(self, a: Any, b: Any) -> Any:
+        return keras.ops.matmul(a, b)
+
 
 GRAPHS = _KerasGraphs()
 

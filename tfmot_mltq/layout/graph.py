@@ -86,6 +86,10 @@ class Graphs(abc.ABC):
     def output_structure(self, model: Any) -> Any:
         """The outputs as a call returns them."""
 
+    @abc.abstractmethod
+    def matmul(self, a: Any, b: Any) -> Any:
+        """Products of matrices, the last two axes of symbolic tensors."""
+
     def check_model(self, model: Any) -> None:
         """Refuses what is no built functional or Sequential model of this framework.
 

@@ -10,12 +10,12 @@ compute.
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Collection, Iterable
 from typing import Any
 
 import numpy as np
 
-from tfmot_mltq.layout.clone_layer import clone_layer, copy_weights
+from tfmot_mltq.layout.expanded_layer import ExpandedLayer, with_expanded
 from tfmot_mltq.layout.graph import Graphs
 from tfmot_mltq.layout.layer_kinds import activation_name, is_a, kind_of
 
@@ -62,27 +62,15 @@ def expand_recurrent(model: Any, graphs: Graphs) -> tuple[Any, set[str]]:
     calls: dict[int, list[Any]] = {}
     for node in graphs.nodes_in_order(model):
         calls.setdefault(id(node.layer), []).append(node)
-    expanded = {
-        id(layer)
+    dense: set[str] = set()
+    expanded: dict[int, ExpandedLayer] = {
+        id(layer): _Expanded(layer, graphs.keras, dense)
         for layer in model.layers
         if is_recurrent(layer)
         and not is_fused_lstm(layer)
         and refusal(layer, calls.get(id(layer), []), model.layers) is None
     }
-    if not expanded:
-        return model, set()
-    dense: set[str] = set()
-    copies: list[tuple[Any, Any]] = []
-
-    def replace(layer: Any) -> list[Any]:
-        if id(layer) in expanded:
-            return [_Expanded(layer, graphs.keras, dense)]
-        copies.append((layer, clone_layer(layer)))
-        return [copies[-1][1]]
-
-    rebuilt = graphs.rebuild(model, replace)
-    copy_weights(copies)
-    return rebuilt, dense
+    return with_expanded(model, graphs, expanded), dense
 
 
 def refusal(layer: Any, calls: Iterable[Any], layers: Iterable[Any]) -> str | None:
@@ -93,7 +81,7 @@ def refusal(layer: Any, calls: Iterable[Any], layers: Iterable[Any]) -> str | No
       calls: The nodes in which it is called.
       layers: All layers of the model.
     """
-    masking = next((name for other in layers if (name := _mask_maker(other))), None)
+    masking = next((name for other in layers if (name := mask_maker(other))), None)
     if masking is not None:
         return (
             f"the mask of '{masking}' may reach it, and TFLite's operators know no masks: cut or "
@@ -175,7 +163,8 @@ def _cells(layer: Any) -> list[Any]:
     return list(cell.cells) if kind_of(cell) == "StackedRNNCells" else [cell]
 
 
-def _mask_maker(layer: Any) -> str | None:
+def mask_maker(layer: Any) -> str | None:
+    """The name of a layer that makes a mask; None for other layers."""
     held = getattr(layer, "layer", layer)  # tf_keras' wrappers of quantized layers
     makes_mask = is_a(held, ("Masking",)) or getattr(held, "mask_zero", False)
     return held.name if makes_mask else None
@@ -185,21 +174,8 @@ def _name(activation: Any) -> str:
     return getattr(activation, "__name__", type(activation).__name__)
 
 
-class _Expanded:
-    """The layers that stand for a recurrent layer, called as one.
-
-    Args:
-      layer: The layer.
-      keras: Its framework.
-      dense: Takes the names of dense layers.
-    """
-
-    def __init__(self, layer: Any, keras: Any, dense: set[str]) -> None:
-        self.name = layer.name
-        self._layer = layer
-        self._keras = keras
-        self._dense = dense
-        self._made: dict[str, Any] = {}
+class _Expanded(ExpandedLayer):
+    """The layers that stand for a recurrent layer."""
 
     def __call__(self, x: Any, **_: Any) -> Any:
         """Applies the layers to a symbolic tensor.
@@ -287,14 +263,6 @@ class _Expanded:
         lstm.set_weights(cell.get_weights())
         return y
 
-    def _layer_called(self, name: str, make: Callable[[], Any]) -> Any:
-        if name not in self._made:
-            self._made[name] = make()
-        return self._made[name]
-
-    def _call(self, name: str, cls: Any, x: Any, *args: Any, **kwargs: Any) -> Any:
-        return self._layer_called(name, lambda: cls(*args, name=name, **kwargs))(x)
-
     def add(self, name: str, *tensors: Any) -> Any:
         """Their sum."""
         return self._call(name, self._keras.layers.Add, list(tensors))
@@ -321,22 +289,15 @@ class _Expanded:
 
     def dense(self, name: str, x: Any, cell: Any, kernel: np.ndarray, bias: Any = None) -> Any:
         """A dense layer with the weights of one gate."""
-        self._dense.add(name)
         kind = "recurrent" if name.endswith("_state") else "kernel"
-        layer = self._layer_called(
+        return self._dense_of(
             name,
-            lambda: self._keras.layers.Dense(
-                kernel.shape[1],
-                use_bias=bias is not None,
-                trainable=self._layer.trainable,
-                kernel_regularizer=getattr(cell, f"{kind}_regularizer", None),
-                bias_regularizer=cell.bias_regularizer,
-                name=name,
-            ),
+            x,
+            kernel,
+            bias,
+            kernel_regularizer=getattr(cell, f"{kind}_regularizer", None),
+            bias_regularizer=cell.bias_regularizer,
         )
-        y = layer(x)
-        layer.set_weights([kernel, *([] if bias is None else [bias])])
-        return y
 
 
 def _weights(cell: Any, gates: int) -> tuple[list[np.ndarray], list[np.ndarray], list[Any]]:

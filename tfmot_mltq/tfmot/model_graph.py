@@ -73,6 +73,9 @@ class _TfKerasGraphs(Graphs):
     def output_structure(self, model: Any) -> Any:
         return model.output
 
+    def matmul(self, a: Any, b: Any) -> Any:
+        return tf.matmul(a, b)
+
 
 GRAPHS = _TfKerasGraphs()
 
