@@ -54,9 +54,11 @@ def stock_int8(model: Any, samples: Sequence[np.ndarray] | None = None) -> bytes
     with simulation_mode(SimulationMode.EXPORT):
         function = tf.function(run, input_signature=specs).get_concrete_function()
     # The converter saves what it is given, and of a Keras model that is every layer's functions,
-    # which takes minutes. The variables are all that the function needs.
+    # which takes minutes. The variables that it captures are all that the function needs; kernels
+    # and ranges are constants.
+    captured = {id(tensor) for tensor in function.captured_inputs}
     holder = tf.Module()
-    holder.variables_of_model = adapter.tf_variables(model)
+    holder.captured = [value for value in function.variables if id(value.handle) in captured]
     converter = tf.lite.TFLiteConverter.from_concrete_functions([function], holder)
     converter.optimizations = [tf.lite.Optimize.DEFAULT]
     converter.inference_input_type = tf.int8

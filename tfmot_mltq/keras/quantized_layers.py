@@ -143,11 +143,6 @@ def check_convertible(model: Any) -> None:
         )
 
 
-def tf_variables(model: Any) -> list[Any]:
-    """What a traced call of the model needs to be kept alive."""
-    return [variable.value for variable in model.variables]
-
-
 def as_inputs(model: Any, arrays: Iterable[np.ndarray]) -> list[Any]:
     """Arrays as tensors of the types that a model takes."""
     return [

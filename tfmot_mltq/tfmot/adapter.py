@@ -20,7 +20,6 @@ from tfmot_mltq.tfmot.quantized_layers import (
     plain_layer,
     pruned_layers,
     range_flags,
-    tf_variables,
     to_numpy,
 )
 
@@ -45,6 +44,5 @@ __all__ = [
     "pruned_layers",
     "quantize",
     "range_flags",
-    "tf_variables",
     "to_numpy",
 ]

@@ -180,11 +180,6 @@ def inference(model: Any, compiled: bool) -> Callable[[list[np.ndarray]], None]:
     return call
 
 
-def tf_variables(model: Any) -> list[tf.Variable]:
-    """What a traced call of the model needs to be kept alive."""
-    return model.variables
-
-
 def check_convertible(model: Any) -> None:
     """Every tf_keras model runs on TensorFlow, which ``convert`` needs."""
 
