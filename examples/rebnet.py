@@ -158,7 +158,11 @@ def prune(q, speedup, x, y):
     # Every layer alike: the first has 784 times the work of the last, and would be pruned away if
     # they were ranked together by error per work.
     p = mltq.prune_low_magnitude(
-        q, schedule, FLAGS.granularity, "layer", "relative_error", sparsity_of="work"
+        q,
+        schedule,
+        granularity=FLAGS.granularity,
+        criterion="relative_error",
+        sparsity_of="work",
     )
     fit(p, images, FLAGS.pruning_epochs, FLAGS.pruning_learning_rate, [mltq.UpdatePruningStep()])
     return p

@@ -106,7 +106,12 @@ def fine_tune(model, teacher, levels, kind, speedup, data):
             0.3, 1.0 - 1.0 / speedup, 0, end, power=FLAGS.power, frequency=50
         )
         q = mltq.prune_low_magnitude(
-            q, schedule, "bit", FLAGS.scope, FLAGS.criterion, sparsity_of="work"
+            q,
+            schedule,
+            granularity="bit",
+            scope=FLAGS.scope,
+            criterion=FLAGS.criterion,
+            sparsity_of="work",
         )
         callbacks.append(mltq.UpdatePruningStep())
     trained = q

@@ -129,7 +129,7 @@ def main(_):
     q = mltq.quantize_model(model, FLAGS.levels)
     rise = int(_RISE * FLAGS.fine_tune_epochs * len(batches))
     schedule = mltq.PolynomialDecay(0.0, FLAGS.sparsity, 0, rise, frequency=20)
-    p = mltq.prune_low_magnitude(q, schedule, "bit")
+    p = mltq.prune_low_magnitude(q, schedule, granularity="bit")
     fit(p, batches, FLAGS.fine_tune_epochs, 2e-3, [mltq.UpdatePruningStep()])
     total = mltq.summary(p, console=console)["total"]
 

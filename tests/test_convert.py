@@ -163,9 +163,11 @@ def test_pruned_models_keep_their_zeros(framework, granularity):
     model, x = network.build(module), network.data()
     schedule = mltq.PolynomialDecay(0.3, 0.9, 0, 8, frequency=2)
     if granularity == "float words":
-        p = mltq.prune_low_magnitude(model, schedule, "word")
+        p = mltq.prune_low_magnitude(model, schedule, granularity="word")
     else:
-        p = mltq.prune_low_magnitude(mltq.quantize_model(model, 3), schedule, granularity)
+        p = mltq.prune_low_magnitude(
+            mltq.quantize_model(model, 3), schedule, granularity=granularity
+        )
     p.compile("adam", "mse")
     targets = x.reshape(32, -1)[:, :4]
     p.fit(x, targets, 8, 3, verbose=0, callbacks=[mltq.UpdatePruningStep()])

@@ -14,7 +14,7 @@ def converted(model, shape, speedup):
     """A network with random weights, pruned."""
     q = mltq.quantize_model(model, levels=2)
     schedule = mltq.ConstantSparsity(1 - 1 / speedup, begin_step=0)
-    p = mltq.prune_low_magnitude(q, schedule, "bit")
+    p = mltq.prune_low_magnitude(q, schedule, granularity="bit")
     update = mltq.UpdatePruningStep()
     update.set_model(p)
     update.on_train_begin()

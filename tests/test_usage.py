@@ -194,7 +194,7 @@ def test_an_overridden_call_is_refused(keras):
         with pytest.raises(mltq.UnsupportedModelError, match=r"\(Doubled\) overrides call"):
             mltq.quantize_model(found)
         with pytest.raises(mltq.UnsupportedModelError, match=r"\(Doubled\) overrides call"):
-            mltq.prune_low_magnitude(found, SCHEDULE, "word")
+            mltq.prune_low_magnitude(found, SCHEDULE, granularity="word")
 
 
 def test_steps_that_distillation_does_not_use_are_named(keras):
@@ -591,7 +591,7 @@ def test_sparsities_that_were_met_are_no_alarm(name):
 
 
 def test_no_alarm_after_a_pruned_float_model_is_quantized(keras):
-    p = mltq.prune_low_magnitude(network(keras), SCHEDULE, "word")
+    p = mltq.prune_low_magnitude(network(keras), SCHEDULE, granularity="word")
     assert not messages(figures, mltq.quantize_model(trained(p, 8)))[0]
 
 

@@ -59,7 +59,7 @@ def assert_same(one, other):
 @pytest.mark.parametrize("granularity", ["bit", "word"])
 def test_each_layer_meets_its_sparsity_and_keeps_its_zeros(keras, granularity, tmp_path):
     q = mltq.quantize_model(Conv2D.build(keras))
-    p = train_pruned(mltq.prune_low_magnitude(q, to_sparsity(0.85), granularity), keras)
+    p = train_pruned(mltq.prune_low_magnitude(q, to_sparsity(0.85), granularity=granularity), keras)
     after = zeros(p)
     for planes in after.values():
         left = planes if granularity == "bit" else planes.any(axis=0)
@@ -73,7 +73,7 @@ def test_each_layer_meets_its_sparsity_and_keeps_its_zeros(keras, granularity, t
             loaded = keras.models.load_model(tmp_path / name)
         else:
             p.save_weights(tmp_path / name)
-            loaded = mltq.prune_low_magnitude(q, to_sparsity(0.85), granularity)
+            loaded = mltq.prune_low_magnitude(q, to_sparsity(0.85), granularity=granularity)
             loaded.load_weights(tmp_path / name)
         np.testing.assert_array_equal(loaded.predict(X, verbose=0), p.predict(X, verbose=0))
         assert_same(zeros(train(loaded, keras, epochs=1)), after)
@@ -99,7 +99,7 @@ def test_global_scope_meets_the_sparsity_of_the_model(keras):
 
 def test_pruned_float_model_is_quantized_with_its_zeros(keras):
     model = Conv2D.build(keras)
-    p = train_pruned(mltq.prune_low_magnitude(model, to_sparsity(0.75), "word"), keras)
+    p = train_pruned(mltq.prune_low_magnitude(model, to_sparsity(0.75), granularity="word"), keras)
     assert [layer.name for layer in p.layers if "conv" in layer.name] != []
     stripped = mltq.strip(p)
     kernels = {
@@ -134,7 +134,9 @@ def pruned_names(model):
 def test_first_layer_stays_pruned_as_int8(keras):
     model = Conv2D.build(keras)
     first = next(layer.name for layer in model.layers if "conv" in layer.name)
-    p = mltq.prune_low_magnitude(model, mltq.ConstantSparsity(0.5, 0), "word", layers=[first])
+    p = mltq.prune_low_magnitude(
+        model, mltq.ConstantSparsity(0.5, 0), granularity="word", layers=[first]
+    )
     q = train(mltq.quantize_model(train_pruned(p, keras)), keras)
     kernel = mltq.strip(q).get_layer(first).get_weights()[0]
     assert 0.4 * kernel.size < np.count_nonzero(kernel) <= wanted(kernel.size, 0.5)
@@ -143,14 +145,16 @@ def test_first_layer_stays_pruned_as_int8(keras):
 def test_blocks_and_channels(keras):
     q = mltq.quantize_model(Conv2D.build(keras))
     names = [entry["name"] for entry in mltq.summary(q, print_table=False)["layers"]]
-    p = mltq.prune_low_magnitude(q, to_sparsity(0.75), "word", block_size=(1, 2), layers=names[:2])
+    p = mltq.prune_low_magnitude(
+        q, to_sparsity(0.75), granularity="word", block_size=(1, 2), layers=names[:2]
+    )
     after = zeros(train_pruned(p, keras))
     for name in names[:2]:
         words = after[name].any(axis=0)
         pairs = words.reshape(-1, words.shape[-1] // 2, 2)
         assert set(pairs.sum(axis=-1).ravel()) == {0, 2}
     c = mltq.prune_low_magnitude(
-        q, to_sparsity(0.5), "word", block_size="channel", layers=names[:1]
+        q, to_sparsity(0.5), granularity="word", block_size="channel", layers=names[:1]
     )
     words = zeros(train_pruned(c, keras))[names[0]].any(axis=0)
     per_channel = np.count_nonzero(words.reshape(-1, words.shape[-1]), axis=0)
@@ -161,8 +165,8 @@ def test_blocks_and_channels(keras):
 def test_separable_convolutions_are_pruned_as_two(keras, tmp_path):
     q = mltq.quantize_model(SeparableConv2D.build(keras), levels=1)
     x = SeparableConv2D.data()
-    p = mltq.prune_low_magnitude(q, to_sparsity(0.9), "word")
-    f = mltq.prune_low_magnitude(SeparableConv2D.build(keras), to_sparsity(0.6), "word")
+    p = mltq.prune_low_magnitude(q, to_sparsity(0.9), granularity="word")
+    f = mltq.prune_low_magnitude(SeparableConv2D.build(keras), to_sparsity(0.6), granularity="word")
     for model in (p, f):
         model.compile("adam", "mse")
         model.fit(
@@ -243,7 +247,7 @@ def test_what_cannot_be_pruned_is_refused(keras):
     with pytest.raises(ValueError, match="layers names head, which cannot be pruned"):
         mltq.prune_low_magnitude(q, to_sparsity(0.9), layers=["head"])
     with pytest.raises(ValueError, match=r"block_size \(1, 7\) does not divide"):
-        mltq.prune_low_magnitude(q, to_sparsity(0.9), "word", block_size=(1, 7))
+        mltq.prune_low_magnitude(q, to_sparsity(0.9), granularity="word", block_size=(1, 7))
     with pytest.raises(ValueError, match="has no pruned layers"):
         train_pruned(q, keras)
     again = mltq.prune_low_magnitude(
@@ -318,7 +322,7 @@ def test_tfmot_knows_the_wrapper_of_float_layers():
     import tensorflow_model_optimization as tfmot
     import tf_keras
 
-    p = mltq.prune_low_magnitude(Conv2D.build(tf_keras), to_sparsity(0.75), "word")
+    p = mltq.prune_low_magnitude(Conv2D.build(tf_keras), to_sparsity(0.75), granularity="word")
     train_pruned(p, tf_keras)
     stripped = tfmot.sparsity.keras.strip_pruning(p)
     names = pruned_names(p)

@@ -138,7 +138,7 @@ def _quantized(model: Any, values: flags.FlagValues) -> Any:
 def _pruned(q: Any, values: flags.FlagValues) -> Any:
     """The model with the sparsity, at once."""
     schedule = mltq.ConstantSparsity(values.sparsity, begin_step=0)
-    p = mltq.prune_low_magnitude(q, schedule, values.granularity)
+    p = mltq.prune_low_magnitude(q, schedule, granularity=values.granularity)
     update = mltq.UpdatePruningStep()
     update.set_model(p)
     update.on_train_begin()

@@ -7,7 +7,7 @@ from types import ModuleType
 from typing import Any
 
 from tfmot_mltq.errors import UnsupportedModelError
-from tfmot_mltq.frameworks import adapter_of
+from tfmot_mltq.frameworks import adapter_of, framework_of
 from tfmot_mltq.layout.clone_layer import clone_layer
 from tfmot_mltq.layout.graph import Graphs, check_weights, first_and_last
 from tfmot_mltq.layout.layer_kinds import unsupported_reason
@@ -17,19 +17,28 @@ from tfmot_mltq.layout.user_class import with_class_of
 from tfmot_mltq.pruning.masks import current_sparsity, is_sparser
 from tfmot_mltq.pruning.pruned_layer import ranked_together
 from tfmot_mltq.pruning.pruning_spec import PruningSpec
-from tfmot_mltq.pruning.schedule import as_schedule
+from tfmot_mltq.pruning.schedule import ConstantSparsity, as_schedule
+
+# Arguments of TFMOT's function that have no counterpart, and what to write instead.
+_OF_TFMOT = {
+    "block_pooling_type": "a block is ranked by the error that its removal makes; leave it out",
+    "pruning_policy": "choose layers by layers=[name, ...]",
+    "sparsity_m_by_n": "prune blocks by block_size=(entries, output channels)",
+}
 
 
 def prune_low_magnitude(
-    model: Any,
-    pruning_schedule: Any,
+    model: Any = None,
+    pruning_schedule: Any = None,
+    *,
     granularity: str = "bit",
     scope: str = "layer",
     criterion: str = "squared_error",
-    *,
     block_size: tuple[int, int] | str = (1, 1),
     sparsity_of: str = "elements",
     layers: Collection[str] | None = None,
+    to_prune: Any = None,
+    **of_tfmot: Any,
 ) -> Any:
     """A model whose weights are pruned while it trains.
 
@@ -44,7 +53,8 @@ def prune_low_magnitude(
         changed. ``quantize_model`` takes a pruned float model, and keeps its zeros.
       pruning_schedule: ``PolynomialDecay`` or ``ConstantSparsity`` of
         ``tensorflow_model_optimization.sparsity.keras``, or of this package, which does without
-        TensorFlow. Sparsity counts all zeros, also those of the ternary levels as they are.
+        TensorFlow; by default half, at once, as in TFMOT. Sparsity counts all zeros, also those of
+        the ternary levels as they are.
       granularity: "bit" prunes single bits of the levels, "word" whole weights.
       scope: "layer": each layer has the sparsity. "global": all of them together, ranked together.
       criterion: What is pruned first. "squared_error": what changes the weights least. A word w
@@ -63,17 +73,27 @@ def prune_low_magnitude(
         / (1 - sparsity).
       layers: Names of the layers to prune. By default all layers with levels; of a float model all
         that ``quantize_model`` would give levels, without the first and the last.
+      to_prune: TFMOT's name of ``model``.
+      **of_tfmot: Other arguments of TFMOT's function, which are refused with what to write instead.
 
     Returns:
       A model of the same framework, and class as ``quantize_model`` says, with the weights of
       ``model``, nested models inlined and a SeparableConv2D as its two convolutions.
 
     Raises:
+      TypeError: An argument is unknown or missing, or has no counterpart here.
       ValueError: An argument is out of its range, the schedule ends below the sparsity that a layer
         (or the model) already has, a block does not divide a layer, or a weight is not finite.
       UnsupportedModelError: The model is subclassed or not built, has nothing that can be pruned,
         or is multi-level binary, which cannot hold a zero.
     """
+    model = _only_model(model, to_prune)
+    for name in of_tfmot:
+        if name not in _OF_TFMOT:
+            raise TypeError(f"prune_low_magnitude() got an unexpected keyword argument '{name}'")
+        raise TypeError(f"{name} is TFMOT's: here, {_OF_TFMOT[name]}.")
+    if pruning_schedule is None:
+        pruning_schedule = ConstantSparsity(0.5, begin_step=0)
     pruning = PruningSpec(
         as_schedule(pruning_schedule), granularity, scope, criterion, block_size, sparsity_of
     )
@@ -88,6 +108,23 @@ def prune_low_magnitude(
     pruned = adapter.prune(flat, dict.fromkeys(chosen, pruning))
     _check_schedule(pruned, adapter)
     return with_class_of(model, pruned, adapter.GRAPHS)
+
+
+def _only_model(model: Any, to_prune: Any) -> Any:
+    """The one model that was passed.
+
+    Raises:
+      TypeError: None or two were passed, or something else, as TFMOT allows.
+    """
+    if (model is None) == (to_prune is None):
+        raise TypeError("prune_low_magnitude takes one model: prune_low_magnitude(model, schedule)")
+    found = to_prune if model is None else model
+    if isinstance(found, (list, tuple)) or (framework_of(found) and not hasattr(found, "layers")):
+        raise TypeError(
+            "prune_low_magnitude takes a whole model: build it of plain layers, and name those to "
+            "prune, prune_low_magnitude(model, schedule, layers=[name, ...])."
+        )
+    return found
 
 
 def split_separable_layers(graphs: Graphs, model: Any) -> Any:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import functools
+import sys
 from collections.abc import Mapping
 from typing import Any
 
 from tfmot_mltq.distillation import DistillerMixin
-from tfmot_mltq.frameworks import adapter_of
+from tfmot_mltq.frameworks import FRAMEWORKS, adapter_of
 from tfmot_mltq.layout.output_positions import output_positions
 from tfmot_mltq.pruning.masks import masks_for
 from tfmot_mltq.pruning.pruned_layer import PrunedLayer, ranked_together
@@ -17,39 +19,42 @@ from tfmot_mltq.pruning.schedule import PruningSchedule
 class UpdatePruningStep:
     """Keras callback that counts the steps of training and updates the masks by their schedules.
 
-    For ``fit`` of tf_keras and Keras 3 on every backend. It must be among the callbacks of every
-    ``fit`` until the schedule has ended. In a training loop of your own call, as for TFMOT's
-    callback, ``set_model(model)`` and ``on_train_begin()`` first, ``on_train_batch_begin(-1)``
-    before every batch and ``on_epoch_end(-1)`` after every epoch.
+    For ``fit`` of tf_keras and Keras 3 on every backend: it is a callback of each that is loaded.
+    It must be among the callbacks of every ``fit`` until the schedule has ended. In a training loop
+    of your own call, as for TFMOT's callback, ``set_model(model)`` and ``on_train_begin()`` first,
+    ``on_train_batch_begin(-1)`` before every batch and ``on_epoch_end(-1)`` after every epoch.
 
     The step is a weight of the layers, so training goes on where a saved model stopped.
     """
 
-    # tf_keras asks for these; a callback of either framework cannot derive from the other's class.
+    # What tf_keras asks of a callback: its logs may be tensors.
     _supports_tf_logs = True
 
+    def __new__(cls, *args: Any, **kwargs: Any) -> Any:
+        """An object of a class that is a callback of every Keras that is loaded."""
+        loaded = tuple(name for name in FRAMEWORKS if hasattr(sys.modules.get(name), "callbacks"))
+        return super().__new__(_callback_class(cls, loaded))
+
     def __init__(self) -> None:
-        self.model: Any = None
+        for name in FRAMEWORKS:
+            if hasattr(sys.modules.get(name), "callbacks"):
+                sys.modules[name].callbacks.Callback.__init__(self)
         self.params: Any = None
+        self._model: Any = None
         self._layers: list[PrunedLayer] = []
         self._positions: Mapping[str, int] = {}
         self._step = 0
         self._batch = 0
         self._begun = 0
 
-    def _implements_train_batch_hooks(self) -> bool:
-        return True
+    @property
+    def model(self) -> Any:
+        """The model in training; unlike Keras' property, it does not fetch its state from JAX."""
+        return self._model
 
-    def _implements_test_batch_hooks(self) -> bool:
-        return False
-
-    def _implements_predict_batch_hooks(self) -> bool:
-        return False
-
-    def __getattr__(self, name: str) -> Any:
-        if name.startswith("on_"):
-            return _do_nothing
-        raise AttributeError(f"'UpdatePruningStep' object has no attribute '{name}'")
+    @model.setter
+    def model(self, model: Any) -> None:
+        self._model = model
 
     def set_params(self, params: Any) -> None:
         """Keras' hook."""
@@ -57,7 +62,7 @@ class UpdatePruningStep:
 
     def set_model(self, model: Any) -> None:
         """Keras' hook."""
-        self.model = model
+        self._model = model
 
     def on_train_begin(self, logs: Any = None) -> None:
         """Finds the pruned layers, and goes on from their step.
@@ -140,5 +145,12 @@ class UpdatePruningStep:
                     layer.set_mask(mask)
 
 
-def _do_nothing(*_: Any, **__: Any) -> None:
-    """A hook that is not needed."""
+@functools.cache
+def _callback_class(cls: type, loaded: tuple[str, ...]) -> type:
+    """A class derived from ``cls`` and from the callbacks of the frameworks."""
+    callbacks = [sys.modules[name].callbacks.Callback for name in loaded]
+    missing = tuple(base for base in callbacks if not issubclass(cls, base))
+    if not missing:
+        return cls
+    names = {"__module__": cls.__module__, "__qualname__": cls.__qualname__, "__doc__": cls.__doc__}
+    return type(cls.__name__, (cls, *missing), names)

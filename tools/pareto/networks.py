@@ -45,5 +45,10 @@ def prepare(model: Any, run: TrainingRun, steps: int, samples: np.ndarray) -> An
         frequency=_STEPS_BETWEEN_MASKS,
     )
     return mltq.prune_low_magnitude(
-        q, schedule, "bit", "global", "relative_error_per_work", sparsity_of="work"
+        q,
+        schedule,
+        granularity="bit",
+        scope="global",
+        criterion="relative_error_per_work",
+        sparsity_of="work",
     )
