@@ -25,11 +25,46 @@ def int8_kernel(kernel: Array, channel_axes: tuple[int, ...], xp: Any) -> Array:
       channel_axes: Axes of the output channels, negative; none for one scale per tensor.
       xp: NumPy-like namespace of ``kernel``.
     """
+    step = kernel_steps(kernel, channel_axes, xp)
+    return xp.floor(kernel / step + 0.5) * step
+
+
+def kernel_steps(kernel: Array, channel_axes: tuple[int, ...], xp: Any) -> Array:
+    """The steps of an int8 kernel, of size 1 on all axes but those of the output channels;
+    arguments as of ``int8_kernel``.
+    """
     rank = len(kernel.shape)
     others = tuple(axis for axis in range(rank) if axis - rank not in channel_axes)
     largest = xp.max(xp.abs(kernel), axis=others, keepdims=True)
-    scale = xp.where(largest > 0, largest / 127.0, xp.ones_like(largest))
-    return xp.floor(kernel / scale + 0.5) * scale
+    return xp.where(largest > 0, largest / 127.0, xp.ones_like(largest))
+
+
+def int32_bias(bias: Array, sum_step: Array, xp: Any) -> Array:
+    """A bias rounded to steps of the sum that it is added to, same shape."""
+    return _rounded_away(bias / sum_step, xp) * sum_step
+
+
+def rounded_twice(values: Array, sum_step: Array, output_step: Array, xp: Any) -> Array:
+    """Sums as an operator stores them, in multiples of a step: rounded to a fraction of it first.
+
+    TFLite's MultiplyByQuantizedMultiplier multiplies a sum with a number of 31 bits, takes the
+    upper half of the product, and shifts that to the right; both round, halves away from zero.
+
+    Args:
+      values: Real values of the sums.
+      sum_step: Real value of 1 in a sum, a scalar or one for each channel of the last axis.
+      output_step: Real value of a step of the output, scalar.
+      xp: NumPy-like namespace.
+    """
+    multiplier = sum_step / output_step
+    shift = -1.0 - xp.floor(xp.log2(multiplier))
+    parts = xp.exp2(xp.maximum(shift, xp.zeros_like(shift)))
+    product = _rounded_away(values / output_step * parts, xp)
+    return _rounded_away(product / parts, xp) * output_step
+
+
+def _rounded_away(values: Array, xp: Any) -> Array:
+    return xp.sign(values) * xp.floor(xp.abs(values) + 0.5)
 
 
 def batch_range(
@@ -113,9 +148,9 @@ def with_ties_away(values: Array, limits: tuple[Array, Array], xp: Any) -> Array
       xp: NumPy-like namespace.
     """
     low, high = limits
-    step = (high - low) / 255.0
+    step = xp.maximum((high - low) / 255.0, 1e-30 * xp.ones_like(low))
     # The real value of the int8 0, as fake quantization rounds its zero point.
-    integer_zero = (128.0 - xp.floor(0.5 - low / xp.maximum(step, 1e-30))) * step
+    integer_zero = (128.0 - xp.floor(0.5 - low / step)) * step
     return values + 0.001 * step * xp.sign(values - integer_zero)
 
 

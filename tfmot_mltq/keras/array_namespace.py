@@ -24,7 +24,9 @@ def array_namespace() -> Any:
         abs=torch.abs,
         arange=torch.arange,
         cumsum=torch.cumsum,
+        exp2=torch.exp2,
         floor=torch.floor,
+        log2=torch.log2,
         max=lambda x, axis=None, keepdims=False: (
             torch.amax(x) if axis is None else torch.amax(x, axis, keepdim=keepdims)
         ),

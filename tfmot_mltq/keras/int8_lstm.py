@@ -125,6 +125,11 @@ class Int8LSTM(SavedLayer, keras.layers.LSTM):
         quantized = lstm_simulation.int8_gate_kernel(ops.stop_gradient(kernel), ops)
         return straight_through(kernel, quantized, ops.stop_gradient)
 
+    def step(self) -> Any:
+        """Real value of a step of the output, on the backend."""
+        low, high = ops.convert_to_tensor(self.hidden_min), ops.convert_to_tensor(self.hidden_max)
+        return ops.maximum(high - low, 1e-30) / 255.0
+
     def ranges(self) -> LstmRanges:
         """The ranges of the states, in NumPy."""
         return LstmRanges(*(eager_value(getattr(self, name)) for name in RANGE_NAMES))

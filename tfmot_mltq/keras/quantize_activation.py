@@ -13,7 +13,9 @@ from tfmot_mltq import int8_simulation
 from tfmot_mltq.keras.array_namespace import array_namespace
 from tfmot_mltq.keras.eager_value import eager_value
 from tfmot_mltq.keras.fake_quantize import fake_quantize
+from tfmot_mltq.keras.int8_sums import note_sum, sum_step
 from tfmot_mltq.keras.saved_layer import SavedLayer
+from tfmot_mltq.layout.int8_sums import Int8Sum
 from tfmot_mltq.simulation_mode import SimulationMode, current_mode
 
 
@@ -47,6 +49,13 @@ class QuantizeActivation(SavedLayer, keras.layers.Layer):
         self.sites = sites
         self.range_limits = None if limits is None else tuple(map(float, limits))
         self.supports_masking = True
+        self._sums: dict[int, Int8Sum | None] = {}
+
+    def __call__(self, inputs: Any, *args: Any, site: int = 0, **kwargs: Any) -> Any:
+        """Keras' call; of symbolic tensors it notes what they are sums of."""
+        if hasattr(inputs, "_keras_history"):
+            note_sum(self._sums, site, inputs)
+        return super().__call__(inputs, *args, site=site, **kwargs)
 
     def build(self, input_shape: Any) -> None:
         """Adds the range."""
@@ -96,6 +105,9 @@ class QuantizeActivation(SavedLayer, keras.layers.Layer):
             return ops.cast(fake_quantize(values, *current), inputs.dtype)
         if self.sites > 1:
             current, initialized = self._joined_range()
+        if self._sums.get(site) is not None:
+            step = sum_step(self._sums[site])
+            values = int8_simulation.rounded_twice(values, step, self.step(), xp)
         if ties_away:
             values = int8_simulation.with_ties_away(values, current, xp)
         quantized = ops.where(initialized > 0, fake_quantize(values, *current), values)
@@ -111,6 +123,11 @@ class QuantizeActivation(SavedLayer, keras.layers.Layer):
         weights = (self.range_min, self.range_max, self.initialized)
         low, high, initialized = (np.atleast_1d(eager_value(weight)) for weight in weights)
         return int8_simulation.joined_range((low, high), initialized, np)
+
+    def step(self) -> Any:
+        """Real value of a step, on the backend; not 0 where no range is set yet."""
+        (low, high), _ = self._joined_range() if self.sites > 1 else self._range_at(0)
+        return ops.maximum(high - low, 1e-30) / 255.0
 
     def _weights(self) -> tuple[Any, Any, Any]:
         low, high, initialized = (
@@ -172,6 +189,11 @@ class QuantizeFixedRange(SavedLayer, keras.layers.Layer):
             return inputs  # TFLite's operator does it.
         low, high = (ops.convert_to_tensor(limit, "float32") for limit in self.limits)
         return ops.cast(fake_quantize(ops.cast(inputs, "float32"), low, high), inputs.dtype)
+
+    def step(self) -> Any:
+        """Real value of a step, on the backend."""
+        low, high = self.limits
+        return ops.convert_to_tensor((high - low) / 255.0, "float32")
 
     def compute_output_spec(self, inputs: Any) -> Any:
         """The shape and dtype of the input."""

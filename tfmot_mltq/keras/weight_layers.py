@@ -21,8 +21,10 @@ from tfmot_mltq.decomposition import Decomposition, KernelState
 from tfmot_mltq.keras.array_namespace import array_namespace
 from tfmot_mltq.keras.eager_value import eager_value
 from tfmot_mltq.keras.int8_lstm import Int8LSTM
+from tfmot_mltq.keras.int8_sums import sum_step
 from tfmot_mltq.keras.saved_layer import SavedLayer
 from tfmot_mltq.layout.clone_layer import copy_weights
+from tfmot_mltq.layout.int8_sums import Int8Sum
 from tfmot_mltq.layout.layer_kinds import INT8_CHANNEL_AXES, KERNEL_LAYERS
 from tfmot_mltq.pruning.check_started import check_started
 from tfmot_mltq.pruning.pruning_spec import PruningSpec, as_pruning_spec
@@ -156,6 +158,10 @@ class SimulatedKernel(SavedLayer):
             self._check_started()
         return ops.cast(self.simulated(ops.cast(self.kernel, "float32")), self.compute_dtype)
 
+    def call_bias(self) -> Any:
+        """The bias for a call."""
+        return self.bias
+
     def _check_started(self) -> None:
         try:
             check_started(self.pruning_started, self.name)
@@ -255,7 +261,30 @@ class MultiLevelKernel(QuantizedKernel):
 
 
 class Int8Kernel(QuantizedKernel):
-    """Mixin: symmetric int8 weights, as TFLite stores them."""
+    """Mixin: symmetric int8 weights, as TFLite stores them.
+
+    Attributes:
+      sum: What the layer adds up, if its output is stored, and the same in all calls.
+    """
+
+    sum: Int8Sum | None = None
+
+    def kernel_steps(self) -> Any:
+        """Steps of the kernel, on the backend: a scalar, or one for each output channel."""
+        axes = INT8_CHANNEL_AXES[self.plain_class.__name__]
+        kernel = ops.stop_gradient(ops.cast(self.kernel, "float32"))
+        steps = int8_simulation.kernel_steps(kernel, axes, array_namespace())
+        return ops.reshape(steps, (-1,)) if axes else ops.reshape(steps, ())
+
+    def call_bias(self) -> Any:
+        """The bias, rounded as TFLite stores it where that is known."""
+        if self.sum is None or current_mode() is not SimulationMode.SIMULATE:
+            return self.bias
+        bias = ops.convert_to_tensor(self.bias)
+        rounded = int8_simulation.int32_bias(
+            ops.stop_gradient(ops.cast(bias, "float32")), sum_step(self.sum), array_namespace()
+        )
+        return mathematics.straight_through(bias, ops.cast(rounded, bias.dtype), ops.stop_gradient)
 
     def _rounded(self, kernel: Any, xp: Any) -> Any:
         axes = INT8_CHANNEL_AXES[self.plain_class.__name__]
@@ -339,7 +368,7 @@ class _EinsumCall:
 
 def _with_bias_and_activation(layer: Any, outputs: Any) -> Any:
     if layer.use_bias:
-        bias = layer.bias
+        bias = layer.call_bias()
         if layer.data_format == "channels_first":
             bias = ops.reshape(bias, (1, -1, *[1] * layer.rank))
         outputs = ops.add(outputs, bias)

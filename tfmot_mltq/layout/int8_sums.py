@@ -1,0 +1,102 @@
+"""Which int8 operators make a stored tensor of an integer sum or product, and of which tensors.
+
+Such an operator multiplies its int32 result to the scale of the output, and rounds that twice (see
+``int8_simulation.rounded_twice``). How, follows from the scales of its inputs, which are those of
+the quantizers that stored them.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from tfmot_mltq.layout.int8_constraints import Constraint, constraint_of
+from tfmot_mltq.layout.layer_kinds import activation_name, is_a, kind_of
+
+# CONV_2D, DEPTHWISE_CONV_2D, FULLY_CONNECTED and TRANSPOSE_CONV; a bias is part of the sum.
+_KERNELS = frozenset({
+    "Conv1D", "Conv1DTranspose", "Conv2D", "Conv2DTranspose", "Dense", "DepthwiseConv1D",
+    "DepthwiseConv2D",
+})  # fmt: skip
+# MUL and BATCH_MATMUL
+_PRODUCTS = frozenset({"Multiply", "Matmul", "linalg.matmul"})
+# Layers that TFLite fuses into the operator before them.
+_MOST_FUSED = 2
+
+# The layer that made a symbolic tensor, and what it read; None where nothing is known.
+Maker = Callable[[Any], tuple[Any, Sequence[Any]] | None]
+
+
+@dataclasses.dataclass(frozen=True)
+class Int8Sum:
+    """What an operator adds up or multiplies.
+
+    Attributes:
+      layer: With the kernel; None for a product of tensors.
+      quantizers: What stored the inputs.
+    """
+
+    layer: Any
+    quantizers: tuple[Any, ...]
+
+
+def int8_sum(
+    tensor: Any,
+    maker: Maker,
+    is_quantizer: Callable[[Any], bool],
+    has_int8_kernel: Callable[[Any], bool],
+    inner_layer: Callable[[Any], Any] = lambda layer: layer,
+) -> Int8Sum | None:
+    """What a tensor is that is about to be stored; None if it is no such sum.
+
+    Args:
+      tensor: Symbolic tensor.
+      maker: Of the framework.
+      is_quantizer: Whether the output of a layer is stored in its own quantization.
+      has_int8_kernel: Whether a layer has int8 weights, not levels.
+      inner_layer: The layer in a wrapper.
+    """
+    for _ in range(_MOST_FUSED):
+        made = maker(tensor)
+        if made is None:
+            return None
+        layer, inputs = made
+        inner = inner_layer(layer)
+        if not _is_relu(inner):
+            break
+        tensor = inputs[0]
+    kind = kind_of(inner)
+    if kind in _PRODUCTS and len(inputs) == 2:
+        kernel_layer = None
+    elif kind in _KERNELS and has_int8_kernel(layer) and len(inputs) == 1:
+        if getattr(inner, "data_format", None) == "channels_first":
+            return None
+        kernel_layer = layer
+    else:
+        return None
+    quantizers = [_quantizer(x, maker, is_quantizer, inner_layer) for x in inputs]
+    return None if None in quantizers else Int8Sum(kernel_layer, tuple(quantizers))
+
+
+def _is_relu(layer: Any) -> bool:
+    if is_a(layer, ("ReLU",)):
+        return True
+    return is_a(layer, ("Activation",)) and activation_name(layer) in ("relu", "relu6")
+
+
+def _quantizer(
+    tensor: Any,
+    maker: Maker,
+    is_quantizer: Callable[[Any], bool],
+    inner_layer: Callable[[Any], Any],
+) -> Any | None:
+    """What stored a tensor, before operators that only move its values."""
+    while (made := maker(tensor)) is not None:
+        layer, inputs = made
+        if is_quantizer(layer):
+            return layer
+        if constraint_of(inner_layer(layer)) is not Constraint.MOVES or not inputs:
+            return None
+        tensor = inputs[0]
+    return None
