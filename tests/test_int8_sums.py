@@ -9,7 +9,7 @@ from structures import randomise
 import tfmot_mltq as mltq
 from tfmot_mltq import int8_simulation
 
-FRAMEWORKS = ("keras",)
+FRAMEWORKS = ("keras", "tf_keras")
 
 pytestmark = pytest.mark.filterwarnings("ignore:Layer .* stays int8", "ignore:No layer is left")
 
@@ -44,13 +44,19 @@ def products(keras, x):
     return layers.Attention()([layers.Permute((2, 1, 3))(x)[:, 0], layers.Dense(6)(x[:, 1])])
 
 
+def of_one_range(keras, x):
+    layers = keras.layers
+    parts = [layers.Conv2D(4, 1)(x), layers.Conv2D(5, 1, activation="relu")(x)]
+    return layers.Conv2D(3, 2)(layers.Concatenate()(parts))
+
+
 def several_inputs_of_one_layer(keras, x):
     dense = keras.layers.Dense(3)
     return dense(dense(x))
 
 
 @pytest.mark.parametrize("framework", FRAMEWORKS)
-@pytest.mark.parametrize("body", [kernels, products, several_inputs_of_one_layer])
+@pytest.mark.parametrize("body", [kernels, products, of_one_range, several_inputs_of_one_layer])
 def test_sums_are_exact(framework, body, tmp_path):
     keras = importlib.import_module(framework)
     inputs = keras.Input((8, 8, 3))
@@ -69,3 +75,20 @@ def test_sums_are_exact(framework, body, tmp_path):
     q.save(tmp_path / "q.keras")
     loaded = keras.models.load_model(tmp_path / "q.keras")
     np.testing.assert_array_equal(loaded.predict(x, verbose=0), in_keras)
+
+
+@pytest.mark.parametrize("framework", FRAMEWORKS)
+def test_gradients_pass_in_inference_too(framework):
+    keras = importlib.import_module(framework)
+    tf = importlib.import_module("tensorflow")
+    inputs = keras.Input((8, 8, 3))
+    q = mltq.quantize_model(keras.Model(inputs, kernels(keras, inputs)))
+    x = np.random.default_rng(2).normal(size=(50, 8, 8, 3)).astype(np.float32)
+    mltq.calibrate(q, x)
+    weights = [
+        weight if framework == "tf_keras" else weight.value for weight in q.trainable_weights
+    ]
+    with tf.GradientTape() as tape:
+        loss = tf.reduce_sum(q(x, training=False) ** 2)
+    for gradient in tape.gradient(loss, weights):
+        assert np.abs(gradient).max() > 0

@@ -2,28 +2,20 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 from typing import Any
 
-from tfmot_mltq.layout.int8_sums import Int8Sum, int8_sum
+from tfmot_mltq.layout.int8_sums import Int8Sum, SumNotes, int8_sum
 
 
-def note_sum(sums: dict[int, Int8Sum | None], site: int, tensor: Any) -> None:
-    """Notes what a tensor is that a quantizer is called on.
-
-    Where several calls have sums of different tensors, as of a shared layer, none is noted.
-
-    Args:
-      sums: Of the quantizer, by the number of the place; changed.
-      site: Number of the place.
-      tensor: Symbolic tensor.
-    """
-    found = int8_sum(tensor, _maker, lambda layer: hasattr(layer, "step"), _has_int8_kernel)
-    before = sums.get(site, found)
-    sums[site] = found if found == before else None
-    for known in (before, found):
-        if known is not None and known.layer is not None:
-            known.layer.sum = sums[site]
+def note_sum(notes: SumNotes, site: int, tensor: Any) -> None:
+    """Notes what a symbolic tensor is a sum of that a quantizer is called on."""
+    made = _maker(tensor)
+    if made is not None:
+        is_quantizer = functools.partial(_has, "step")
+        has_int8_kernel = functools.partial(_has, "kernel_steps")
+        notes.note(int8_sum(made, _maker, is_quantizer, has_int8_kernel), site)
 
 
 def sum_step(found: Int8Sum) -> Any:
@@ -42,5 +34,5 @@ def _maker(tensor: Any) -> tuple[Any, Sequence[Any]] | None:
     return layer, layer._inbound_nodes[number].input_tensors
 
 
-def _has_int8_kernel(layer: Any) -> bool:
-    return hasattr(layer, "kernel_steps")
+def _has(attribute: str, layer: Any) -> bool:
+    return hasattr(layer, attribute)

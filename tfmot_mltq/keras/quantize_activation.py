@@ -10,12 +10,13 @@ import numpy as np
 from keras import ops
 
 from tfmot_mltq import int8_simulation
+from tfmot_mltq.decomposition import straight_through
 from tfmot_mltq.keras.array_namespace import array_namespace
 from tfmot_mltq.keras.eager_value import eager_value
 from tfmot_mltq.keras.fake_quantize import fake_quantize
 from tfmot_mltq.keras.int8_sums import note_sum, sum_step
 from tfmot_mltq.keras.saved_layer import SavedLayer
-from tfmot_mltq.layout.int8_sums import Int8Sum
+from tfmot_mltq.layout.int8_sums import SumNotes
 from tfmot_mltq.simulation_mode import SimulationMode, current_mode
 
 
@@ -49,7 +50,7 @@ class QuantizeActivation(SavedLayer, keras.layers.Layer):
         self.sites = sites
         self.range_limits = None if limits is None else tuple(map(float, limits))
         self.supports_masking = True
-        self._sums: dict[int, Int8Sum | None] = {}
+        self._sums = SumNotes()
 
     def __call__(self, inputs: Any, *args: Any, site: int = 0, **kwargs: Any) -> Any:
         """Keras' call; of symbolic tensors it notes what they are sums of."""
@@ -105,9 +106,12 @@ class QuantizeActivation(SavedLayer, keras.layers.Layer):
             return ops.cast(fake_quantize(values, *current), inputs.dtype)
         if self.sites > 1:
             current, initialized = self._joined_range()
-        if self._sums.get(site) is not None:
-            step = sum_step(self._sums[site])
-            values = int8_simulation.rounded_twice(values, step, self.step(), xp)
+        found = self._sums.at(site)
+        if found is not None:
+            rounded = int8_simulation.rounded_twice(
+                ops.stop_gradient(values), sum_step(found), self.step(), xp
+            )
+            values = straight_through(values, rounded, ops.stop_gradient)
         if ties_away:
             values = int8_simulation.with_ties_away(values, current, xp)
         quantized = ops.where(initialized > 0, fake_quantize(values, *current), values)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import warnings
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import keras
@@ -264,25 +264,28 @@ class Int8Kernel(QuantizedKernel):
     """Mixin: symmetric int8 weights, as TFLite stores them.
 
     Attributes:
-      sum: What the layer adds up, if its output is stored, and the same in all calls.
+      known_sum: Gives what the layer adds up, where the tensor that is stored is that sum.
     """
 
-    sum: Int8Sum | None = None
+    known_sum: Callable[[], Int8Sum | None] = staticmethod(lambda: None)
 
     def kernel_steps(self) -> Any:
         """Steps of the kernel, on the backend: a scalar, or one for each output channel."""
         axes = INT8_CHANNEL_AXES[self.plain_class.__name__]
         kernel = ops.stop_gradient(ops.cast(self.kernel, "float32"))
+        if self.pruning is not None:
+            kernel = kernel * ops.convert_to_tensor(self.mask)[0]
         steps = int8_simulation.kernel_steps(kernel, axes, array_namespace())
         return ops.reshape(steps, (-1,)) if axes else ops.reshape(steps, ())
 
     def call_bias(self) -> Any:
         """The bias, rounded as TFLite stores it where that is known."""
-        if self.sum is None or current_mode() is not SimulationMode.SIMULATE:
+        found = self.known_sum()
+        if found is None or current_mode() is not SimulationMode.SIMULATE:
             return self.bias
         bias = ops.convert_to_tensor(self.bias)
         rounded = int8_simulation.int32_bias(
-            ops.stop_gradient(ops.cast(bias, "float32")), sum_step(self.sum), array_namespace()
+            ops.stop_gradient(ops.cast(bias, "float32")), sum_step(found), array_namespace()
         )
         return mathematics.straight_through(bias, ops.cast(rounded, bias.dtype), ops.stop_gradient)
 

@@ -8,6 +8,7 @@ the quantizers that stored them.
 from __future__ import annotations
 
 import dataclasses
+import functools
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -41,31 +42,52 @@ class Int8Sum:
     quantizers: tuple[Any, ...]
 
 
+class SumNotes:
+    """What the tensors are sums of that one quantizer stores.
+
+    Where several calls have sums of different tensors, as of a shared layer, none is noted.
+    """
+
+    def __init__(self) -> None:
+        self._sums: dict[int, Int8Sum | None] = {}
+
+    def note(self, found: Int8Sum | None, site: int = 0) -> None:
+        """Notes a call at one place; a layer with a kernel can ask what it adds up."""
+        before = self._sums.get(site, found)
+        self._sums[site] = found if found == before else None
+        for known in (before, found):
+            if known is not None and known.layer is not None:
+                known.layer.known_sum = functools.partial(self.at, site)
+
+    def at(self, site: int) -> Int8Sum | None:
+        """What is known of a place."""
+        return self._sums.get(site)
+
+
 def int8_sum(
-    tensor: Any,
+    made: tuple[Any, Sequence[Any]] | None,
     maker: Maker,
     is_quantizer: Callable[[Any], bool],
     has_int8_kernel: Callable[[Any], bool],
     inner_layer: Callable[[Any], Any] = lambda layer: layer,
 ) -> Int8Sum | None:
-    """What a tensor is that is about to be stored; None if it is no such sum.
+    """What a layer gives that is about to be stored; None if it is no such sum.
 
     Args:
-      tensor: Symbolic tensor.
+      made: The layer that makes the tensor, and what it reads.
       maker: Of the framework.
       is_quantizer: Whether the output of a layer is stored in its own quantization.
       has_int8_kernel: Whether a layer has int8 weights, not levels.
       inner_layer: The layer in a wrapper.
     """
     for _ in range(_MOST_FUSED):
-        made = maker(tensor)
         if made is None:
             return None
         layer, inputs = made
         inner = inner_layer(layer)
         if not _is_relu(inner):
             break
-        tensor = inputs[0]
+        made = maker(inputs[0])
     kind = kind_of(inner)
     if kind in _PRODUCTS and len(inputs) == 2:
         kernel_layer = None

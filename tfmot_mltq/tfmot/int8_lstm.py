@@ -119,6 +119,10 @@ class Int8LSTM(tf_keras.layers.LSTM):
         quantized = lstm_simulation.int8_gate_kernel(tf.stop_gradient(kernel), tnp)
         return straight_through(kernel, quantized, tf.stop_gradient)
 
+    def step(self) -> Any:
+        """Real value of a step of the output."""
+        return tf.maximum(self.hidden_max - self.hidden_min, 1e-30) / 255.0
+
     def ranges(self) -> LstmRanges:
         """The ranges of the states, in NumPy."""
         return LstmRanges(*(numpy_value(getattr(self, name)) for name in RANGE_NAMES))

@@ -14,7 +14,9 @@ from tensorflow_model_optimization.python.core.keras import utils as tfmot_utils
 
 from tfmot_mltq import activation_levels as mathematics
 from tfmot_mltq.activation_levels import ActivationLevels
+from tfmot_mltq.layout.int8_sums import SumNotes
 from tfmot_mltq.simulation_mode import SimulationMode, current_mode
+from tfmot_mltq.tfmot.int8_sums import note_sum_of, sum_step
 from tfmot_mltq.tfmot.quantizers import ActivationRangeQuantizer
 
 
@@ -35,6 +37,12 @@ class QuantizeActivation(tf_keras.layers.Layer):
         super().__init__(**kwargs)
         self.sites = sites
         self.range_limits = None if limits is None else tuple(map(float, limits))
+        self._sums = SumNotes()
+
+    def __call__(self, inputs: Any, *args: Any, site: int = 0, **kwargs: Any) -> Any:
+        """Keras' call; of symbolic tensors it notes what they are sums of."""
+        note_sum_of(self._sums, site, inputs)
+        return super().__call__(inputs, *args, site=site, **kwargs)
 
     def build(self, input_shape: Any) -> None:
         """Adds the range, once."""
@@ -51,12 +59,17 @@ class QuantizeActivation(tf_keras.layers.Layer):
         """
         if training is None:
             training = tf_keras.backend.learning_phase()
+        step = sum_step(self._sums.at(site))
         # The phase may be a tensor.
         return tfmot_utils.smart_cond(
             training,
             lambda: self._quantizer(inputs, True, self._range, site, ties_away),
-            lambda: self._quantizer(inputs, False, self._range, site, ties_away),
+            lambda: self._quantizer(inputs, False, self._range, site, ties_away, step),
         )
+
+    def step(self) -> Any:
+        """Real value of a step."""
+        return self._quantizer.step(self._range)
 
     def compute_output_shape(self, input_shape: Any) -> Any:
         """The shape of the input."""
@@ -86,6 +99,11 @@ class QuantizeFixedRange(tf_keras.layers.Layer):
     def call(self, inputs: Any) -> Any:
         """Quantizes a tensor; same shape and dtype out."""
         return self._quantized(inputs)
+
+    def step(self) -> Any:
+        """Real value of a step."""
+        low, high = self.limits
+        return tf.constant((high - low) / 255.0, tf.float32)
 
     @tf.autograph.experimental.do_not_convert
     def _quantized(self, inputs: Any) -> Any:

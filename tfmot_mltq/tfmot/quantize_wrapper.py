@@ -2,17 +2,91 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
+import tensorflow as tf
+import tensorflow.experimental.numpy as tnp
 from tensorflow_model_optimization.python.core.quantization.keras import (
     quantize_wrapper as tfmot_quantize_wrapper,
 )
 
+from tfmot_mltq import decomposition, int8_simulation
+from tfmot_mltq.layout.int8_sums import Int8Sum, SumNotes
+from tfmot_mltq.simulation_mode import SimulationMode, current_mode
+from tfmot_mltq.tfmot.int8_sums import note_sum, sum_step
+from tfmot_mltq.tfmot.pruning_variables import masked
+from tfmot_mltq.tfmot.quantizers import ActivationRangeQuantizer, Int8WeightQuantizer
 from tfmot_mltq.tfmot.saved_wrapper import SavedWrapper
 
 
 class MltqQuantizeWrapper(SavedWrapper, tfmot_quantize_wrapper.QuantizeWrapperV2):
-    """TFMOT's QuantizeWrapperV2 that can be saved as .keras."""
+    """TFMOT's QuantizeWrapperV2 that can be saved as .keras, and rounds sums as TFLite does.
+
+    Attributes:
+      known_sum: Gives what the layer adds up, where the tensor that is stored is that sum.
+    """
+
+    known_sum: Callable[[], Int8Sum | None] = staticmethod(lambda: None)
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._sums = SumNotes()
+
+    def __call__(self, inputs: Any, *args: Any, **kwargs: Any) -> Any:
+        """Keras' call; of symbolic tensors it notes what the output is a sum of."""
+        outputs = super().__call__(inputs, *args, **kwargs)
+        if self.stores_output:
+            note_sum(self._sums, self, inputs)
+        return outputs
+
+    def call(self, inputs: Any, training: Any = None, **kwargs: Any) -> Any:
+        """The layer with quantized weights, its output quantized as far as it is stored."""
+        step = sum_step(self.known_sum())
+        bias = getattr(self.layer, "bias", None)
+        if step is None or bias is None or current_mode() is not SimulationMode.SIMULATE:
+            return super().call(inputs, training=training, **kwargs)
+        value = tf.convert_to_tensor(bias)
+        rounded = int8_simulation.int32_bias(tf.stop_gradient(value), step, tnp)
+        # Past Keras, which would take the variable for gone.
+        self.layer.__dict__["bias"] = decomposition.straight_through(
+            value, rounded, tf.stop_gradient
+        )
+        try:
+            return super().call(inputs, training=training, **kwargs)
+        finally:
+            self.layer.__dict__["bias"] = bias
+
+    def _make_quantizer_fn(
+        self, quantizer: Any, x: Any, training: Any, quantizer_vars: Any
+    ) -> Callable[[], Any]:
+        """TFMOT's hook."""
+        if not isinstance(quantizer, ActivationRangeQuantizer):
+            return super()._make_quantizer_fn(quantizer, x, training, quantizer_vars)
+        step = sum_step(self._sums.at(0))
+        return lambda: quantizer(x, training, weights=quantizer_vars, sum_step=step)
+
+    @property
+    def stores_output(self) -> bool:
+        """Whether the output is quantized here."""
+        return bool(self._output_quantizers)
+
+    def step(self) -> Any:
+        """Real value of a step of the output, where it is stored."""
+        return self._output_quantizers[0].step(self._output_quantizer_vars)
+
+    @property
+    def has_int8_kernel(self) -> bool:
+        """Whether the layer has int8 weights, not levels."""
+        return bool(self._weight_vars) and isinstance(self._weight_vars[0][1], Int8WeightQuantizer)
+
+    def kernel_steps(self) -> Any:
+        """Steps of an int8 kernel: a scalar, or one for each output channel."""
+        kernel = tf.stop_gradient(tf.convert_to_tensor(self.float_kernel))
+        kernel = masked(kernel, self.kernel_variables, tf.convert_to_tensor)
+        axes = self._weight_vars[0][1].channel_axes
+        steps = int8_simulation.kernel_steps(kernel, axes, tnp)
+        return tf.reshape(steps, (-1,) if axes else ())
 
     @property
     def float_kernel(self) -> Any:

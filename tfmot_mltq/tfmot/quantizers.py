@@ -195,9 +195,14 @@ class ActivationRangeQuantizer(tfmot_quantizers.MovingAverageQuantizer):
         weights: Any,
         site: int = 0,
         ties_away: bool = False,
+        sum_step: Any = None,
         **kwargs: Any,
     ) -> tf.Tensor:
-        """Quantizes a tensor to 256 steps of the range."""
+        """Quantizes a tensor to 256 steps of the range.
+
+        A ``sum_step`` is the real value of 1 in the sums that an operator stores so, and rounds
+        twice; a scalar, or one for each channel.
+        """
         variables = [weights[f"{part}_var"] for part in ("min", "max", "initialized")]
         mode = current_mode()
         if mode is SimulationMode.EXPORT:
@@ -221,10 +226,23 @@ class ActivationRangeQuantizer(tfmot_quantizers.MovingAverageQuantizer):
         low, high, initialized = map(tf.convert_to_tensor, variables)
         if self.sites > 1:
             low, high = int8_simulation.joined_range((low, high), initialized, tnp)
+        if sum_step is not None and not training:
+            rounded = int8_simulation.rounded_twice(
+                tf.stop_gradient(inputs), sum_step, self.step(weights), tnp
+            )
+            inputs = decomposition.straight_through(inputs, rounded, tf.stop_gradient)
         if ties_away:
             inputs = int8_simulation.with_ties_away(inputs, (low, high), tnp)
         quantized = tf.quantization.fake_quant_with_min_max_vars(inputs, low, high)
         return tf.where(tf.reduce_max(initialized) > 0, quantized, inputs)
+
+    def step(self, weights: dict[str, Any]) -> Any:
+        """Real value of a step, not 0 where no range is set yet."""
+        parts = ("min", "max", "initialized")
+        low, high, initialized = (tf.convert_to_tensor(weights[f"{part}_var"]) for part in parts)
+        if self.sites > 1:
+            low, high = int8_simulation.joined_range((low, high), initialized, tnp)
+        return tf.maximum(high - low, 1e-30) / 255.0
 
     def _set_range(self, variables: list[Any], site: int, limits: Any) -> None:
         for variable, value in zip(variables, (*limits, tf.ones([])), strict=True):
