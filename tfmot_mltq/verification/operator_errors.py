@@ -185,10 +185,8 @@ def _counterpart(
     names = {hint, re.sub(r"_\d+$", "", hint)}
     named = [held for held in candidates if names & held.aliases]
     of_scale = [held for held in candidates if _is_same_scale(held.quantization, quantization)]
-    # The output of the layer itself, not yet rounded, may be nearer than that of its quantizer.
-    stored = [held for held in named if _is_same_scale(held.quantization, quantization)]
     found = min(
-        stored or [*named, *of_scale] or candidates,
+        [*named, *of_scale] or candidates,
         key=lambda held: _distance(held.values, values),
         default=None,
     )
@@ -196,7 +194,9 @@ def _counterpart(
     is_sure = bool(named) or len(of_scale) == 1
     if found is None or not (is_sure or _snr(found.values, values) >= _SAME_SNR):
         return None
-    return found
+    # The output of a layer, not yet rounded, may be nearer than that of the quantizer behind it.
+    stored = (held for held in of_scale if held.layer == found.layer)
+    return next(stored, found)
 
 
 def _measured(error: OperatorError, held: _KerasTensor, values: np.ndarray) -> OperatorError:
