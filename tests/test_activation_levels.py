@@ -86,15 +86,15 @@ def test_penalty_counts_entries_and_pushes_thresholds(rng):
 @pytest.mark.parametrize(
     "wrong",
     [
-        {"activity_regularization": -1.0, "activation_levels": 1},
-        {"activity_regularization": float("nan"), "activation_levels": 1},
-        {"activity_regularization": 0.1},
-        {"activity_regularization": 0.1, "activation_levels": 1, "kind": "binary"},
+        {"activation_sparsity_penalty": -1.0, "activation_levels": 1},
+        {"activation_sparsity_penalty": float("nan"), "activation_levels": 1},
+        {"activation_sparsity_penalty": 0.1},
+        {"activation_sparsity_penalty": 0.1, "activation_levels": 1, "kind": "binary"},
     ],
 )
 def test_penalties_that_there_are_not(wrong):
     layer = keras.layers.Dense(3)
-    with pytest.raises(ValueError, match="activity_regularization"):
+    with pytest.raises(ValueError, match="sparsity_penalty"):
         mltq.quantize_annotate_layer(layer, **wrong)
 
 
@@ -103,7 +103,7 @@ def test_penalty_makes_activations_sparse(images):
     for weight in (0.0, 3.0):
         keras.utils.set_random_seed(1)
         q = mltq.quantize_model(
-            network(), levels=2, activation_levels=2, activity_regularization=weight
+            network(), levels=2, activation_levels=2, activation_sparsity_penalty=weight
         )
         loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
         q.compile(keras.optimizers.Adam(1e-2), loss)

@@ -4,14 +4,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from tfmot_mltq.decomposition import (
-    MAX_LEVELS,
-    Decomposition,
-    check_finite,
-    decompose,
-    reconstruct,
-    straight_through,
-)
+from tfmot_mltq.config import MAX_LEVELS, MultiLevelConfig
+from tfmot_mltq.decomposition import check_finite, decompose, reconstruct, straight_through
 
 matrices = hnp.arrays(
     np.float64,
@@ -19,7 +13,7 @@ matrices = hnp.arrays(
     elements=st.floats(-100, 100, width=32),
 )
 specs = st.builds(
-    Decomposition,
+    MultiLevelConfig,
     levels=st.integers(1, MAX_LEVELS),
     kind=st.sampled_from(["ternary", "binary"]),
     threshold=st.sampled_from(["twn", "exact"]),
@@ -54,7 +48,7 @@ def test_error_never_grows_with_levels(weights, spec):
     errors = [
         squared_error(
             weights,
-            Decomposition(levels, spec.kind, spec.threshold, spec.per_channel, spec.refit),
+            MultiLevelConfig(levels, spec.kind, spec.threshold, spec.per_channel, spec.refit),
         )
         for levels in range(1, MAX_LEVELS + 1)
     ]
@@ -64,8 +58,8 @@ def test_error_never_grows_with_levels(weights, spec):
 
 @given(matrices, st.booleans())
 def test_one_exact_ternary_level_is_never_worse_than_one_binary_level(weights, per_channel):
-    ternary = Decomposition(1, "ternary", "exact", per_channel)
-    binary = Decomposition(1, "binary", per_channel=per_channel)
+    ternary = MultiLevelConfig(1, "ternary", "exact", per_channel)
+    binary = MultiLevelConfig(1, "binary", per_channel=per_channel)
     assert squared_error(weights, ternary) <= squared_error(weights, binary) + slack(weights)
 
 
@@ -79,21 +73,21 @@ def test_exact_threshold_is_the_optimum_over_all_choices(weights):
         norm = np.sum(plane**2)
         if norm:
             best = min(best, np.sum(weights**2) - np.sum(plane * weights) ** 2 / norm)
-    error = squared_error(weights, Decomposition(1, "ternary", "exact"))
+    error = squared_error(weights, MultiLevelConfig(1, "ternary", "exact"))
     assert error == pytest.approx(best, abs=1e-9)
 
 
 @given(matrices, specs)
 def test_refit_is_never_worse(weights, spec):
     fields = (spec.levels, spec.kind, spec.threshold, spec.per_channel)
-    assert squared_error(weights, Decomposition(*fields, refit=True)) <= (
-        squared_error(weights, Decomposition(*fields, refit=False)) + slack(weights)
+    assert squared_error(weights, MultiLevelConfig(*fields, refit=True)) <= (
+        squared_error(weights, MultiLevelConfig(*fields, refit=False)) + slack(weights)
     )
 
 
 def test_refit_finds_the_least_squares_scales(rng):
     weights = rng.standard_normal((200, 5))
-    planes, scales = decompose(weights, Decomposition(3, refit=True))
+    planes, scales = decompose(weights, MultiLevelConfig(3, refit=True))
     for channel in range(5):
         best = np.linalg.lstsq(planes[:, :, channel].T, weights[:, channel], rcond=None)[0]
         np.testing.assert_allclose(scales[:, channel], best, rtol=1e-9)
@@ -103,14 +97,14 @@ def test_refit_finds_the_least_squares_scales(rng):
 @pytest.mark.parametrize("threshold", ["twn", "exact"])
 def test_ternary_beats_binary_on_gaussian_weights(levels, threshold, rng):
     weights = rng.standard_normal((2000, 8))
-    ternary = squared_error(weights, Decomposition(levels, "ternary", threshold))
-    binary = squared_error(weights, Decomposition(levels, "binary"))
+    ternary = squared_error(weights, MultiLevelConfig(levels, "ternary", threshold))
+    binary = squared_error(weights, MultiLevelConfig(levels, "binary"))
     assert ternary < 0.8 * binary
 
 
 @given(matrices, specs)
 def test_decomposing_the_rebuilt_weights_of_one_level_gives_them_back(weights, spec):
-    spec = Decomposition(1, spec.kind, "exact", spec.per_channel)
+    spec = MultiLevelConfig(1, spec.kind, "exact", spec.per_channel)
     planes, scales = decompose(weights, spec)
     rebuilt = reconstruct(planes, scales)
     again = reconstruct(*decompose(rebuilt, spec))
@@ -121,7 +115,7 @@ def test_decomposing_the_rebuilt_weights_of_one_level_gives_them_back(weights, s
 @pytest.mark.parametrize("threshold", ["twn", "exact"])
 @pytest.mark.parametrize("refit", [False, True])
 def test_zero_and_one_element_tensors(kind, threshold, refit):
-    spec = Decomposition(3, kind, threshold, refit=refit)
+    spec = MultiLevelConfig(3, kind, threshold, refit=refit)
     planes, scales = decompose(np.zeros((5, 2)), spec)
     assert not scales.any()
     if kind == "ternary":
@@ -153,7 +147,7 @@ def test_non_finite_weights_are_refused(bad):
 )
 def test_bad_fields_are_refused(fields, message):
     with pytest.raises(ValueError, match=message):
-        Decomposition(**fields)
+        MultiLevelConfig(**fields)
 
 
 @pytest.mark.parametrize("kind", ["ternary", "binary"])
@@ -165,7 +159,7 @@ def test_tensorflow_gives_the_same_as_numpy(kind, threshold, per_channel, refit,
     import tensorflow.experimental.numpy as tnp
 
     weights = rng.standard_normal((60, 7)).astype(np.float32)
-    spec = Decomposition(3, kind, threshold, per_channel, refit)
+    spec = MultiLevelConfig(3, kind, threshold, per_channel, refit)
     planes, scales = decompose(weights, spec)
     run = tf.function(lambda w: decompose(w, spec, tnp))
     for tf_planes, tf_scales in (decompose(tf.constant(weights), spec, tnp), run(weights)):

@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tfmot_mltq.decomposition import Decomposition, KernelState, decompose, reconstruct
+from tfmot_mltq.config import MultiLevelConfig
+from tfmot_mltq.decomposition import KernelState, decompose, reconstruct
 from tfmot_mltq.pruning.criterion import bit_values
 from tfmot_mltq.pruning.masks import current_sparsity, is_sparser, masks_for, work_left
 from tfmot_mltq.pruning.prunable_kernel import PrunableKernel
@@ -48,7 +49,7 @@ def test_sparsity_is_met_to_the_element_and_zeros_stay(
     seed, levels, per_channel, granularity, sparsity, shape
 ):
     rng = np.random.default_rng(seed)
-    spec = Decomposition(levels, per_channel=per_channel)
+    spec = MultiLevelConfig(levels, per_channel=per_channel)
     pruning = PruningSpec(SCHEDULE, granularity)
     before = kernel(rng, shape, spec)
     masks = masks_for([before], pruning, sparsity)
@@ -70,7 +71,7 @@ def test_sparsity_is_met_to_the_element_and_zeros_stay(
 
 
 def test_bits_that_change_the_weights_least_go_first(rng):
-    spec = Decomposition(2)
+    spec = MultiLevelConfig(2)
     before = kernel(rng, (60, 4), spec)
     ours = pruned([before], PruningSpec(SCHEDULE), 0.8)[0]
     keep = np.count_nonzero(ours.state.mask)
@@ -88,7 +89,7 @@ def test_words_of_float_kernels_are_ranked_by_magnitude(rng):
 
 
 def test_bits_go_to_the_levels_that_serve_best(rng):
-    spec = Decomposition(3)
+    spec = MultiLevelConfig(3)
     before = kernel(rng, (30, 2), spec)
     _, scales = decompose(before.matrix, spec)
     values, levels_used = bit_values(before, PruningSpec(SCHEDULE))
@@ -109,14 +110,14 @@ def test_bits_go_to_the_levels_that_serve_best(rng):
 
 
 def test_one_bit_is_worth_what_the_formula_says(rng):
-    before = kernel(rng, (30, 2), Decomposition(1))
+    before = kernel(rng, (30, 2), MultiLevelConfig(1))
     _, scales = decompose(before.matrix, before.spec)
     values, _ = bit_values(before, PruningSpec(SCHEDULE))
     np.testing.assert_allclose(values[0], scales * (2 * np.abs(before.matrix) - scales), atol=1e-5)
 
 
 def test_exact_zeros_stay_zero(rng):
-    before = kernel(rng, (50, 4), Decomposition(2))
+    before = kernel(rng, (50, 4), MultiLevelConfig(2))
     before.matrix[::2] = 0.0
     for granularity in ("bit", "word"):
         after = pruned([before], PruningSpec(SCHEDULE, granularity), 0.8)[0]
@@ -125,7 +126,7 @@ def test_exact_zeros_stay_zero(rng):
 
 @pytest.mark.parametrize("granularity", ["bit", "word"])
 def test_global_scope_shares_the_sparsity_out(rng, granularity):
-    spec = Decomposition(2)
+    spec = MultiLevelConfig(2)
     kernels = [kernel(rng, (50, 4), spec), kernel(rng, (50, 4), spec, scale=10.0)]
     pruning = PruningSpec(SCHEDULE, granularity, "global")
     after = pruned(kernels, pruning, 0.9)
@@ -139,7 +140,7 @@ def test_global_scope_shares_the_sparsity_out(rng, granularity):
 
 
 def test_errors_per_work_save_work(rng):
-    spec = Decomposition(2)
+    spec = MultiLevelConfig(2)
     kernels = [
         kernel(rng, (50, 4), spec, positions=100),
         kernel(rng, (50, 4), spec, positions=1),
@@ -155,7 +156,7 @@ def test_errors_per_work_save_work(rng):
 
 
 def test_sparsity_of_work_is_met_to_one_element(rng):
-    spec = Decomposition(3)
+    spec = MultiLevelConfig(3)
     kernels = [
         kernel(rng, (50, 4), spec, positions=64),
         kernel(rng, (50, 4), spec, positions=7),
@@ -172,7 +173,7 @@ def test_sparsity_of_work_is_met_to_one_element(rng):
     assert is_sparser(after, pruning, 0.89)
 
 
-@pytest.mark.parametrize("spec", [None, Decomposition(2)])
+@pytest.mark.parametrize("spec", [None, MultiLevelConfig(2)])
 @pytest.mark.parametrize(("block_size", "blocks"), [((1, 4), 100), ((5, 2), 40), ("channel", 8)])
 def test_blocks_are_pruned_as_one(rng, spec, block_size, blocks):
     pruning = PruningSpec(SCHEDULE, "word", block_size=block_size)
@@ -185,7 +186,7 @@ def test_blocks_are_pruned_as_one(rng, spec, block_size, blocks):
 
 
 def test_thresholds_decide_until_pruning_goes_below_them(rng):
-    before = kernel(rng, (100, 4), Decomposition(2))
+    before = kernel(rng, (100, 4), MultiLevelConfig(2))
     pruning = PruningSpec(SCHEDULE)
     natural = current_sparsity([before], pruning)
     assert 0.3 < natural < 0.6

@@ -6,7 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from packed_layers import random_geometry, random_layer, random_planes, with_activation
 
-from tfmot_mltq.decomposition import Decomposition, decompose
+from tfmot_mltq.config import MultiLevelConfig
+from tfmot_mltq.decomposition import decompose
 from tfmot_mltq.packing import fixed_point, packed_layer, plane_codec
 from tfmot_mltq.packing import format as fmt
 
@@ -122,7 +123,7 @@ def test_two_unpruned_levels_take_less_than_half_of_int8(rng):
     shapes = [(144, 16)] * 2 + [(144, 32), (288, 32), (16, 32), (288, 64), (576, 64), (32, 64)]
     packed = int8 = 0
     for shape in shapes:
-        planes, _ = decompose(rng.standard_normal(shape), Decomposition(levels=2))
+        planes, _ = decompose(rng.standard_normal(shape), MultiLevelConfig(levels=2))
         packed += packed_layer.packed_bytes(planes.swapaxes(1, 2))
         int8 += shape[0] * shape[1] + 4 * shape[1]
     assert packed < int8 / 2

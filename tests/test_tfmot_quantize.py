@@ -217,7 +217,7 @@ def test_the_scheme_plugs_into_tfmot(images):
 
     model = keras.Sequential([layers.Input((12, 12, 3)), layers.Conv2D(4, 3), layers.Flatten()])
     annotated = tfmot.quantization.keras.quantize_annotate_model(model)
-    scheme = mltq.MultiLevelQuantizeScheme(mltq.Decomposition(levels=2))
+    scheme = mltq.MultiLevelQuantizeScheme(mltq.MultiLevelConfig(levels=2))
     q = tfmot.quantization.keras.quantize_apply(annotated, scheme)
     assert len(levels_by_layer(q)) == 1
     assert q.predict(images, verbose=0).shape == (24, 400)

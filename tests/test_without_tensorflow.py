@@ -71,7 +71,7 @@ def test_conversion_without_tensorflow_says_what_to_install():
 def test_the_package_itself_needs_no_framework():
     script = """
         import tfmot_mltq as mltq
-        mltq.Decomposition(levels=2)
+        mltq.MultiLevelConfig(levels=2)
         mltq.Interpreter, mltq.quantize_model
         try:
             mltq.quantize_model("model.keras")

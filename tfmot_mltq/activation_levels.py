@@ -18,7 +18,8 @@ from typing import Any
 
 import numpy as np
 
-from tfmot_mltq.decomposition import Decomposition, residual_levels
+from tfmot_mltq.config import MultiLevelConfig
+from tfmot_mltq.decomposition import residual_levels
 from tfmot_mltq.packing.packed_layer import ActivationTable
 
 Array = Any
@@ -96,7 +97,7 @@ def starting_scales(x: Array, levels: int, kind: str, xp: Any) -> Array:
     (levels,).
     """
     column = xp.reshape(x[:_STARTING_SAMPLES], (-1, 1))
-    found = residual_levels(column, Decomposition(levels, kind), xp)
+    found = residual_levels(column, MultiLevelConfig(levels, kind), xp)
     return xp.reshape(xp.stack([level.scale for level in found]), (levels,))
 
 

@@ -21,76 +21,11 @@ from typing import Any
 
 import numpy as np
 
-MAX_LEVELS = 4
-KINDS = ("ternary", "binary")
-THRESHOLDS = ("twn", "exact", "learned")
+from tfmot_mltq.config import MultiLevelConfig
+
 TWN_FACTOR = 0.7
 
 Array = Any
-
-
-@dataclasses.dataclass(frozen=True)
-class Decomposition:
-    """How a weight tensor is decomposed.
-
-    Attributes:
-      levels: Number of planes M, 1 to 4.
-      kind: "ternary", or "binary" for the multi-level binary baseline.
-      threshold: How a ternary level picks its non-zero entries. "twn": entries above 0.7 times the
-        mean magnitude (Ternary Weight Networks, eq. 6). "exact": the entries that minimise the
-        squared error of the level, found by sorting. "learned": as "twn", with a trained factor per
-        output channel and level, which starts at 0.7.
-      per_channel: One scale per output channel and level; otherwise one per tensor and level.
-      refit: Least-squares refit of all scales of a channel after the planes are found.
-      learned_scales: The scales are trained (as in ReBNet and TTQ, Zhu et al. 2017) from the
-        least-squares ones on, instead of following from the weights.
-      activation_levels: Levels K of the activations that meet these weights, of the same kind; 0
-        leaves them int8. See ``activation_levels``.
-      activity_regularization: Weight of a penalty on the share of their entries that are not zero.
-
-    Raises:
-      ValueError: A field is out of its range.
-    """
-
-    levels: int = 2
-    kind: str = "ternary"
-    threshold: str = "twn"
-    per_channel: bool = True
-    refit: bool = False
-    learned_scales: bool = False
-    activation_levels: int = 0
-    activity_regularization: float = 0.0
-
-    def __post_init__(self) -> None:
-        if isinstance(self.levels, bool) or not isinstance(self.levels, (int, np.integer)):
-            raise ValueError(
-                f"levels must be an integer from 1 to {MAX_LEVELS}, got {self.levels!r}."
-            )
-        if not 1 <= self.levels <= MAX_LEVELS:
-            raise ValueError(f"levels must be from 1 to {MAX_LEVELS}, got {self.levels}.")
-        activations = self.activation_levels
-        if isinstance(activations, bool) or activations not in range(MAX_LEVELS + 1):
-            raise ValueError(
-                f"activation_levels must be an integer from 0 to {MAX_LEVELS}, got {activations!r}."
-            )
-        penalty = self.activity_regularization
-        if not 0.0 <= penalty < np.inf:
-            raise ValueError(f"activity_regularization must be 0 or more, got {penalty!r}.")
-        if penalty and (self.kind == "binary" or not activations):
-            raise ValueError(
-                "activity_regularization encourages zeros among ternary activations: it needs "
-                "activation_levels and kind='ternary'."
-            )
-        if self.kind not in KINDS:
-            raise ValueError(f"kind must be one of {KINDS}, got {self.kind!r}.")
-        if self.threshold not in THRESHOLDS:
-            raise ValueError(f"threshold must be one of {THRESHOLDS}, got {self.threshold!r}.")
-        if self.kind == "binary" and self.threshold == "learned":
-            raise ValueError("kind='binary' has no thresholds to learn; use threshold='twn'.")
-        if self.refit and self.learned_scales:
-            raise ValueError(
-                "refit and learned_scales exclude each other: both say what the scales are."
-            )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -131,11 +66,6 @@ class Level:
     mean: Array
 
 
-def as_decomposition(value: Decomposition | dict[str, Any]) -> Decomposition:
-    """A ``Decomposition``, given as such or by its fields, as in a saved configuration."""
-    return value if isinstance(value, Decomposition) else Decomposition(**value)
-
-
 def _divide_or_zero(xp: Any, numerator: Array, denominator: Array) -> Array:
     """Numerator / denominator, and 0 where the denominator is not above 0."""
     positive = denominator > 0
@@ -168,7 +98,7 @@ def _signs(xp: Any, x: Array) -> Array:
 
 
 def _plane(
-    xp: Any, residual: Array, mean: Array, spec: Decomposition, state: KernelState, level: int
+    xp: Any, residual: Array, mean: Array, spec: MultiLevelConfig, state: KernelState, level: int
 ) -> Array:
     """The plane of one level."""
     signs = _signs(xp, residual)
@@ -230,7 +160,7 @@ def _squared_error(xp: Any, weights: Array, planes: list[Array], scales: list[Ar
 
 
 def residual_levels(
-    weights: Array, spec: Decomposition, xp: Any = np, state: KernelState = NO_STATE
+    weights: Array, spec: MultiLevelConfig, xp: Any = np, state: KernelState = NO_STATE
 ) -> list[Level]:
     """The levels of a weight matrix, one after the other on what the levels before leave.
 
@@ -258,7 +188,7 @@ def residual_levels(
 
 
 def decompose(
-    weights: Array, spec: Decomposition, xp: Any = np, state: KernelState = NO_STATE
+    weights: Array, spec: MultiLevelConfig, xp: Any = np, state: KernelState = NO_STATE
 ) -> tuple[Array, Array]:
     """Decomposes a weight matrix into planes and scales.
 
@@ -297,7 +227,7 @@ def decompose(
 
 
 def with_columns(
-    weights: Array, spec: Decomposition, xp: Any, state: KernelState
+    weights: Array, spec: MultiLevelConfig, xp: Any, state: KernelState
 ) -> tuple[Array, KernelState]:
     """The matrix with one column per scale, and the mask likewise; arguments of ``decompose``."""
     if spec.per_channel:
@@ -307,7 +237,7 @@ def with_columns(
     return xp.reshape(weights, (-1, 1)), state
 
 
-def initial_state(weights: np.ndarray, spec: Decomposition) -> dict[str, np.ndarray]:
+def initial_state(weights: np.ndarray, spec: MultiLevelConfig) -> dict[str, np.ndarray]:
     """Where the trained parts of a ``KernelState`` start, by name: at what they would be untrained.
 
     Args:
@@ -351,7 +281,7 @@ def as_matrices(kernels: Array, channel_axes: int, xp: Any = np) -> Array:
 
 def quantize(
     kernel: Array,
-    spec: Decomposition,
+    spec: MultiLevelConfig,
     channel_axes: int,
     xp: Any = np,
     state: KernelState = NO_STATE,
@@ -371,7 +301,7 @@ def straight_through(weights: Array, quantized: Array, stop_gradient: Any) -> Ar
 
 def trained_quantize(
     kernel: Array,
-    spec: Decomposition,
+    spec: MultiLevelConfig,
     channel_axes: int,
     xp: Any,
     stop_gradient: Any,

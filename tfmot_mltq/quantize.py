@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
-from tfmot_mltq.decomposition import Decomposition
+from tfmot_mltq.config import MultiLevelConfig, config_of_arguments, configs_by_name
 from tfmot_mltq.errors import UnsupportedModelError
 from tfmot_mltq.frameworks import adapter_of
 from tfmot_mltq.layout.attention import expand_attention
@@ -23,15 +24,11 @@ def quantize_model(
     model: Any,
     levels: int = 2,
     *,
-    kind: str = "ternary",
-    threshold: str = "twn",
-    per_channel: bool = True,
-    refit: bool = False,
-    learned_scales: bool = False,
-    activation_levels: int = 0,
-    activity_regularization: float = 0.0,
+    config: MultiLevelConfig | None = None,
+    per_layer: Mapping[str, MultiLevelConfig | None] | None = None,
     include_first_layer: bool = False,
     include_last_layer: bool = False,
+    **fields: Any,
 ) -> Any:
     """Adds multi-level ternary quantization-aware training to a model.
 
@@ -39,24 +36,26 @@ def quantize_model(
     W = sum of alpha_m * T_m with T_m in {-1, 0, +1}; activations and all other layers get int8 fake
     quantization. Compile and train the result like any Keras model, or convert it as it is.
 
+    >>> q = mltq.quantize_model(
+    ...     model,
+    ...     config=mltq.MultiLevelConfig(levels=3, threshold="exact"),
+    ...     per_layer={"block_*": mltq.MultiLevelConfig(levels=1), "head": None},
+    ... )  # doctest: +SKIP
+
     Args:
       model: Built Sequential or functional model of Keras 3 (any backend) or tf_keras; may hold
         nested models and shared layers. It is not changed.
       levels: Number of planes M, 1 to 4.
-      kind: "ternary", or "binary" for the multi-level binary baseline.
-      threshold: "twn" (Ternary Weight Networks), "exact" (least squared error, by sorting), or
-        "learned" (as "twn", with a trained factor per output channel and level).
-      per_channel: One scale per output channel and level, instead of one per tensor and level.
-      refit: Least-squares refit of all scales of a channel.
-      learned_scales: Train the scales, instead of having them follow from the weights.
-      activation_levels: Levels K, 1 to 4, of the inputs of these layers: x ~ sum of beta_k * U_k,
-        U_k in {-1, 0, +1}, or {-1, +1} for kind="binary". Scales and thresholds are trained. 0
-        leaves them int8.
-      activity_regularization: Weight of the mean share of entries of U_k that are not zero, which
-        is added to the loss for each of these layers; encourages sparse activations. 0 for none.
+      config: All options at once; ``levels`` and ``fields`` are its fields, so pass these or it.
+      per_layer: Configurations of single layers, by name or by a pattern with ``*`` and ``?``; a
+        name goes before a pattern, and a pattern before those behind it. None leaves a layer int8.
+        What is named gets levels even where it is the first or the last layer.
       include_first_layer: Also quantize the layers that read the inputs of the model; by default
         they stay int8, which costs little and keeps accuracy.
       include_last_layer: The same for the layers that no other such layer follows.
+      **fields: Fields of ``MultiLevelConfig`` for all layers: ``kind``, ``threshold``,
+        ``per_channel``, ``refit``, ``learned_scales``; ``activation_levels`` and
+        ``activation_sparsity_penalty`` for those of its ``activations``.
 
     Returns:
       A functional model of the same framework with the weights of ``model``, nested models inlined.
@@ -66,21 +65,13 @@ def quantize_model(
       the int8 ranges; layers of a tf_keras model are wrapped and carry TFMOT's prefix ``quant_``.
 
     Raises:
-      ValueError: An argument is out of range, or a weight is NaN or infinite.
+      ValueError: An argument is out of range, ``per_layer`` names a layer that is not there or that
+        cannot get levels, or a weight is NaN or infinite.
       UnsupportedModelError: The model is subclassed or not built, mixes frameworks, or Keras runs
         on a backend that cannot train.
       ImportError: The model is a tf_keras model and TensorFlow Model Optimization is missing.
     """
-    spec = Decomposition(
-        levels,
-        kind,
-        threshold,
-        per_channel,
-        refit,
-        learned_scales,
-        activation_levels,
-        activity_regularization,
-    )
+    chosen = config_of_arguments("quantize_model", levels, config, fields)
     adapter = adapter_of(model)
     adapter.GRAPHS.check_model(model)
     if any(adapter.is_quantized(layer) or adapter.is_annotated(layer) for layer in model.layers):
@@ -92,46 +83,35 @@ def quantize_model(
     pruned = pruned_by_inner_name(flat, adapter)
     if pruned:
         flat = strip(flat)
-    supported = {layer.name for layer in flat.layers if unsupported_reason(layer) is None}
-    first, last = first_and_last(adapter.GRAPHS.nodes_in_order(flat), supported)
-    int8_layers = (set() if include_first_layer else first) | (
-        set() if include_last_layer else last
-    )
-    _warn_of_unsupported(flat, nothing_left=supported <= int8_layers)
     check_weights(flat)
     flat = unwrapped(flat, adapter.GRAPHS)
-    flat, of_recurrent = expand_recurrent(flat, adapter.GRAPHS)
-    flat, of_attention = expand_attention(flat, adapter.GRAPHS)
-    quantized = adapter.quantize(flat, spec, int8_layers | of_recurrent | of_attention)
+    reasons = {layer.name: unsupported_reason(layer) for layer in flat.layers}
+    of_layers = configs_by_name(per_layer or {}, reasons)
+    supported = {name for name, reason in reasons.items() if reason is None}
+    first, last = first_and_last(adapter.GRAPHS.nodes_in_order(flat), supported)
+    by_default = supported - (set() if include_first_layer else first)
+    by_default -= set() if include_last_layer else last
+    configs = {**dict.fromkeys(by_default, chosen), **of_layers}
+    configs = {name: found for name, found in configs.items() if found is not None}
+    _warn_of_unsupported(flat, nothing_left=not configs)
+    flat, _ = expand_recurrent(flat, adapter.GRAPHS)
+    flat, _ = expand_attention(flat, adapter.GRAPHS)
+    quantized = adapter.quantize(flat, configs)
     if pruned:
         quantized = with_zeros_of(pruned, quantized, adapter)
     return with_class_of(model, quantized, adapter.GRAPHS)
 
 
 def quantize_annotate_layer(
-    layer: Any,
-    levels: int = 2,
-    *,
-    kind: str = "ternary",
-    threshold: str = "twn",
-    per_channel: bool = True,
-    refit: bool = False,
-    learned_scales: bool = False,
-    activation_levels: int = 0,
-    activity_regularization: float = 0.0,
+    layer: Any, levels: int = 2, *, config: MultiLevelConfig | None = None, **fields: Any
 ) -> Any:
     """Marks one layer for ``quantize_apply``, TFMOT's way of choosing layers.
 
     Args:
       layer: Conv2D, DepthwiseConv2D, SeparableConv2D, Conv1D or Dense layer, built or not.
       levels: As in ``quantize_model``.
-      kind: As in ``quantize_model``.
-      threshold: As in ``quantize_model``.
-      per_channel: As in ``quantize_model``.
-      refit: As in ``quantize_model``.
-      learned_scales: As in ``quantize_model``.
-      activation_levels: As in ``quantize_model``.
-      activity_regularization: As in ``quantize_model``.
+      config: As in ``quantize_model``.
+      **fields: As in ``quantize_model``.
 
     Returns:
       The annotated layer, to be used in the model in the layer's place.
@@ -140,23 +120,14 @@ def quantize_annotate_layer(
       ValueError: An argument is out of range.
       UnsupportedModelError: The layer cannot get multi-level weights; the message says why.
     """
-    spec = Decomposition(
-        levels,
-        kind,
-        threshold,
-        per_channel,
-        refit,
-        learned_scales,
-        activation_levels,
-        activity_regularization,
-    )
+    chosen = config_of_arguments("quantize_annotate_layer", levels, config, fields)
     adapter = adapter_of(layer, "layer")
     reason = unsupported_reason(layer)
     if reason is not None:
         raise UnsupportedModelError(
             f"Layer '{getattr(layer, 'name', layer)}' cannot be quantized to levels: {reason}."
         )
-    return adapter.annotate(layer, spec)
+    return adapter.annotate(layer, chosen)
 
 
 def quantize_apply(model: Any) -> Any:
@@ -184,7 +155,7 @@ def quantize_apply(model: Any) -> Any:
     check_weights(flat)
     flat, _ = expand_recurrent(unwrapped(flat, adapter.GRAPHS), adapter.GRAPHS)
     flat, _ = expand_attention(flat, adapter.GRAPHS)
-    return with_class_of(model, adapter.quantize(flat, None, set()), adapter.GRAPHS)
+    return with_class_of(model, adapter.quantize(flat, {}), adapter.GRAPHS)
 
 
 def _warn_of_unsupported(flat: Any, nothing_left: bool) -> None:

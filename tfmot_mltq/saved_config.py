@@ -5,8 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 # Raised when a configuration changes in a way that older versions of the package cannot read.
-CONFIG_VERSION = 4
+CONFIG_VERSION = 5
 _KEY = "config_version"
+# Names that arguments of layers had in older versions.
+_RENAMED = {"activity_regularization": "sparsity_penalty"}
 
 
 def versioned(config: dict[str, Any]) -> dict[str, Any]:
@@ -15,7 +17,7 @@ def versioned(config: dict[str, Any]) -> dict[str, Any]:
 
 
 def unversioned(config: dict[str, Any], name: str) -> dict[str, Any]:
-    """A configuration that was saved, without its version.
+    """A configuration that was saved, without its version, its arguments named as they are now.
 
     Raises:
       ValueError: A newer version of this package saved it.
@@ -26,4 +28,4 @@ def unversioned(config: dict[str, Any], name: str) -> dict[str, Any]:
             f"{name} was saved by a newer tfmot_mltq (configuration {version}, this one reads up "
             f"to {CONFIG_VERSION}): pip install --upgrade tfmot-mltq"
         )
-    return {key: value for key, value in config.items() if key != _KEY}
+    return {_RENAMED.get(key, key): value for key, value in config.items() if key != _KEY}

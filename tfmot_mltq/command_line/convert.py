@@ -12,6 +12,7 @@ it is.
 
 from __future__ import annotations
 
+import json
 import pathlib
 from typing import Any
 
@@ -21,19 +22,17 @@ import tfmot_mltq as mltq
 from tfmot_mltq.command_line.keras_models import load_keras_model
 from tfmot_mltq.command_line.output_files import check_output
 from tfmot_mltq.command_line.samples import define_sample_flags, load_samples
+from tfmot_mltq.config import KINDS, THRESHOLDS, as_config
 from tfmot_mltq.cost_model.choose_encodings import DEFAULT_TARGET, OPTIMIZE
 from tfmot_mltq.cost_model.predict import targets
-from tfmot_mltq.decomposition import KINDS, THRESHOLDS
 from tfmot_mltq.files import write_file
 from tfmot_mltq.frameworks import adapter_of
 
 FILES = "convert takes one model"
 FEWEST_FILES = MOST_FILES = 1
 # Named as the arguments of quantize_model; of no use for a model that is quantized already.
-_QUANTIZE_FLAGS = (
-    "levels", "kind", "threshold", "refit", "activation_levels", "include_first_layer",
-    "include_last_layer",
-)  # fmt: skip
+_FIELD_FLAGS = ("levels", "kind", "threshold", "refit", "activation_levels")
+_LAYER_FLAGS = ("include_first_layer", "include_last_layer")
 _PRUNE_FLAGS = ("sparsity", "granularity")
 
 
@@ -56,6 +55,12 @@ def define_flags(values: flags.FlagValues) -> None:
     flags.DEFINE_integer(
         "activation_levels", 0, "Levels of the activations; 0 for int8.", flag_values=values
     )
+    flags.DEFINE_string(
+        "config", None,
+        "JSON file with the fields of MultiLevelConfig in the place of the flags above, and "
+        '"per_layer", configurations of single layers by name or pattern.',
+        flag_values=values,
+    )  # fmt: skip
     flags.DEFINE_bool("include_first_layer", False, "Also the first layer.", flag_values=values)
     flags.DEFINE_bool("include_last_layer", False, "Also the last layer.", flag_values=values)
     flags.DEFINE_float(
@@ -124,15 +129,45 @@ def run(values: flags.FlagValues, files: list[str]) -> None:
 def _quantized(model: Any, values: flags.FlagValues) -> Any:
     adapter = adapter_of(model)
     if any(adapter.is_quantized(layer) for layer in model.layers):
-        chosen = [name for name in (*_QUANTIZE_FLAGS, *_PRUNE_FLAGS) if values[name].present]
+        chosen = [
+            name
+            for name in (*_FIELD_FLAGS, "config", *_LAYER_FLAGS, *_PRUNE_FLAGS)
+            if values[name].present
+        ]
         if chosen:
             raise ValueError(
                 f"The model is quantized already, so --{chosen[0]} has no use. Leave it out, or "
                 "pass the float model."
             )
         return model
-    q = mltq.quantize_model(model, **{name: values[name].value for name in _QUANTIZE_FLAGS})
+    q = mltq.quantize_model(
+        model, **_options(values), **{name: values[name].value for name in _LAYER_FLAGS}
+    )
     return _pruned(q, values) if values.sparsity else q
+
+
+def _options(values: flags.FlagValues) -> dict[str, Any]:
+    """What the flags, or the file that one names, say of the levels."""
+    if not values.config:
+        return {name: values[name].value for name in _FIELD_FLAGS}
+    beside = [name for name in _FIELD_FLAGS if values[name].present]
+    if beside:
+        raise ValueError(f"--{beside[0]} and --config were passed: put it into {values.config}.")
+    path = pathlib.Path(values.config)
+    try:
+        fields = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
+        raise ValueError(f"{path} is no JSON file with a configuration: {error}") from error
+    if not isinstance(fields, dict) or not isinstance(fields.get("per_layer", {}), dict):
+        raise ValueError(f"{path} must hold an object with the fields of MultiLevelConfig.")
+    try:
+        per_layer = {
+            name: None if found is None else as_config(found)
+            for name, found in fields.pop("per_layer", {}).items()
+        }
+        return {"config": as_config(fields), "per_layer": per_layer}
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"{path}: {error}") from error
 
 
 def _pruned(q: Any, values: flags.FlagValues) -> Any:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Collection
+from collections.abc import Mapping
 from typing import Any
 
 import keras
 
-from tfmot_mltq.decomposition import Decomposition
+from tfmot_mltq.config import MultiLevelConfig
 from tfmot_mltq.errors import UnsupportedModelError
 from tfmot_mltq.keras.int8_lstm import Int8LSTM
 from tfmot_mltq.keras.model_graph import GRAPHS
@@ -22,11 +22,7 @@ from tfmot_mltq.keras.weight_layers import (
     copy_all_weights,
 )
 from tfmot_mltq.layout.clone_layer import clone_layer
-from tfmot_mltq.layout.layer_kinds import (
-    check_activation_levels,
-    kind_of,
-    unsupported_reason,
-)
+from tfmot_mltq.layout.layer_kinds import check_activation_levels, kind_of
 from tfmot_mltq.layout.range_groups import RangeQuantizers, plan_ranges
 from tfmot_mltq.layout.recurrent import is_fused_lstm
 from tfmot_mltq.layout.tflite_layers import split_weights, tflite_layers
@@ -34,18 +30,17 @@ from tfmot_mltq.layout.tflite_layers import split_weights, tflite_layers
 _BACKENDS = ("tensorflow", "jax", "torch")
 
 
-def annotate(layer: Any, spec: Decomposition) -> Any:
+def annotate(layer: Any, spec: MultiLevelConfig) -> Any:
     """A layer marked for ``quantize_apply``."""
     return QuantizeAnnotate(layer, spec)
 
 
-def quantize(flat: Any, spec: Decomposition | None, int8_layers: Collection[str]) -> Any:
+def quantize(flat: Any, configs: Mapping[str, MultiLevelConfig]) -> Any:
     """The quantized form of a model without nested models.
 
     Args:
       flat: Model; annotated layers take the levels of their annotation.
-      spec: For all other supported layers; None leaves them int8.
-      int8_layers: Names of supported layers that stay int8.
+      configs: Of the layers that get levels, by name; all others stay int8.
 
     Raises:
       UnsupportedModelError: Keras runs on a backend that cannot train.
@@ -56,15 +51,13 @@ def quantize(flat: Any, spec: Decomposition | None, int8_layers: Collection[str]
             f"environment variable KERAS_BACKEND to one of {', '.join(_BACKENDS)} before keras is "
             "imported."
         )
-    specs: dict[str, Decomposition | None] = {}
+    specs: dict[str, MultiLevelConfig | None] = {}
     copies: list[tuple[Any, list[Any]]] = []
 
     def replace(layer: Any) -> list[Any]:
-        chosen = None
+        chosen = configs.get(layer.name)
         if is_annotated(layer):
             chosen, layer = layer.decomposition, layer.layer
-        elif layer.name not in int8_layers and unsupported_reason(layer) is None:
-            chosen = spec
         parts, activation = tflite_layers(layer, keras)
         specs.update({part.name: chosen for part in parts})
         copies.append((layer, parts))
@@ -76,7 +69,7 @@ def quantize(flat: Any, spec: Decomposition | None, int8_layers: Collection[str]
     return _place_quantizers(simplified, specs)
 
 
-def _place_quantizers(model: Any, specs: dict[str, Decomposition | None]) -> Any:
+def _place_quantizers(model: Any, specs: dict[str, MultiLevelConfig | None]) -> Any:
     """A copy of the model with quantized kernels, and a range wherever TFLite stores a tensor."""
     nodes = GRAPHS.nodes_in_order(model)
     plan = plan_ranges(nodes, GRAPHS.layers_that_defer(model), model.outputs, _is_float)
@@ -88,12 +81,12 @@ def _place_quantizers(model: Any, specs: dict[str, Decomposition | None]) -> Any
         copy = _with_quantized_kernel(layer, spec)
         copies.append((layer, copy))
         before = []
-        if spec is not None and spec.activation_levels:
+        if spec is not None and spec.activations.levels:
             check_activation_levels(layer, spec)
             name = f"ternarize_{layer.name}"
             before = [
                 TernarizeActivation(
-                    spec.activation_levels, spec.kind, spec.activity_regularization, name=name
+                    spec.activations.levels, spec.kind, spec.activations.sparsity_penalty, name=name
                 )
             ]
         return [*before, copy, *quantizers.behind(layer.name)]
@@ -107,7 +100,7 @@ def _is_float(tensor: Any) -> bool:
     return keras.backend.is_float_dtype(tensor.dtype)
 
 
-def _with_quantized_kernel(layer: Any, spec: Decomposition | None) -> Any:
+def _with_quantized_kernel(layer: Any, spec: MultiLevelConfig | None) -> Any:
     if is_fused_lstm(layer):
         return Int8LSTM.from_config(layer.get_config())
     kind = kind_of(layer)

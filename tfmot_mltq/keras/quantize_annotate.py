@@ -7,7 +7,7 @@ from typing import Any
 
 import keras
 
-from tfmot_mltq.decomposition import Decomposition, as_decomposition
+from tfmot_mltq.config import MultiLevelConfig, as_config
 from tfmot_mltq.keras.saved_layer import SavedLayer
 
 
@@ -16,15 +16,15 @@ class QuantizeAnnotate(SavedLayer, keras.layers.Wrapper):
 
     Args:
       layer: The layer.
-      decomposition: ``Decomposition`` or its fields as a dict.
+      decomposition: ``MultiLevelConfig`` or its fields as a dict.
     """
 
     def __init__(
-        self, layer: Any, decomposition: Decomposition | dict[str, Any], **kwargs: Any
+        self, layer: Any, decomposition: MultiLevelConfig | dict[str, Any], **kwargs: Any
     ) -> None:
         kwargs.setdefault("name", f"quantize_annotate_{layer.name}")
         super().__init__(layer, **kwargs)
-        self.decomposition = as_decomposition(decomposition)
+        self.decomposition = as_config(decomposition)
 
     def call(self, inputs: Any) -> Any:
         """What the layer gives."""

@@ -25,20 +25,20 @@ class TernarizeActivation(SavedLayer, keras.layers.Layer):
     Args:
       levels: Levels K.
       kind: "ternary" or "binary".
-      activity_regularization: Weight of the share of entries that are not zero, in the loss.
+      sparsity_penalty: Weight of the share of entries that are not zero, in the loss.
     """
 
     def __init__(
         self,
         levels: int,
         kind: str = "ternary",
-        activity_regularization: float = 0.0,
+        sparsity_penalty: float = 0.0,
         **kwargs: Any,
     ) -> None:
         super().__init__(autocast=False, **kwargs)
         self.levels = levels
         self.kind = kind
-        self.activity_regularization = activity_regularization
+        self.sparsity_penalty = sparsity_penalty
         self.supports_masking = True
 
     def build(self, input_shape: Any) -> None:
@@ -79,9 +79,9 @@ class TernarizeActivation(SavedLayer, keras.layers.Layer):
             base, ops.convert_to_tensor(self.factors), xp, ops.stop_gradient
         )
         thresholds = ops.convert_to_tensor(self.thresholds)
-        if training and self.activity_regularization:
+        if training and self.sparsity_penalty:
             share = mathematics.nonzero_share(values, scales, thresholds, xp, ops.stop_gradient)
-            self.add_loss(self.activity_regularization * share)
+            self.add_loss(self.sparsity_penalty * share)
         result = mathematics.trained_value(
             values, scales, thresholds, self.kind, xp, ops.stop_gradient
         )
@@ -104,5 +104,5 @@ class TernarizeActivation(SavedLayer, keras.layers.Layer):
             **super().get_config(),
             "levels": self.levels,
             "kind": self.kind,
-            "activity_regularization": self.activity_regularization,
+            "sparsity_penalty": self.sparsity_penalty,
         }

@@ -17,7 +17,8 @@ from keras import ops
 
 from tfmot_mltq import decomposition as mathematics
 from tfmot_mltq import int8_simulation
-from tfmot_mltq.decomposition import Decomposition, KernelState
+from tfmot_mltq.config import MultiLevelConfig, as_config
+from tfmot_mltq.decomposition import KernelState
 from tfmot_mltq.keras.array_namespace import array_namespace
 from tfmot_mltq.keras.eager_value import eager_value
 from tfmot_mltq.keras.int8_lstm import Int8LSTM
@@ -201,16 +202,16 @@ class MultiLevelKernel(QuantizedKernel):
     """Mixin: multi-level ternary (or binary) weights.
 
     Args:
-      decomposition: How to decompose, a ``Decomposition`` or its fields as a dict. If it says so,
-        the layer has the trainable float32 weights ``scales`` or ``thresholds``, of shape (levels,
-        output channels), or (levels, 1) for one per tensor.
+      decomposition: A ``MultiLevelConfig`` or its fields as a dict. If it says so, the layer has
+        the trainable float32 weights ``scales`` or ``thresholds``, of shape (levels, output
+        channels), or (levels, 1) for one per tensor.
     """
 
     def __init__(
-        self, *args: Any, decomposition: Decomposition | dict[str, Any], **kwargs: Any
+        self, *args: Any, decomposition: MultiLevelConfig | dict[str, Any], **kwargs: Any
     ) -> None:
         super().__init__(*args, **kwargs)
-        self.decomposition = mathematics.as_decomposition(decomposition)
+        self.decomposition = as_config(decomposition)
 
     @property
     def mask_levels(self) -> int:

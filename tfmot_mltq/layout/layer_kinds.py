@@ -6,7 +6,7 @@ import dataclasses
 from collections.abc import Collection
 from typing import Any
 
-from tfmot_mltq.decomposition import Decomposition
+from tfmot_mltq.config import MultiLevelConfig
 from tfmot_mltq.errors import UnsupportedModelError
 from tfmot_mltq.frameworks import FRAMEWORKS
 from tfmot_mltq.packing.format import Kind
@@ -121,7 +121,7 @@ def unsupported_reason(layer: Any) -> str | None:
     return None
 
 
-def check_activation_levels(layer: Any, spec: Decomposition) -> None:
+def check_activation_levels(layer: Any, spec: MultiLevelConfig) -> None:
     """Refuses activation levels where TFLite's padding would not be 0.
 
     Raises:

@@ -7,14 +7,8 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from tfmot_mltq.decomposition import (
-    NO_STATE,
-    Decomposition,
-    KernelState,
-    as_matrix,
-    check_finite,
-    decompose,
-)
+from tfmot_mltq.config import MultiLevelConfig
+from tfmot_mltq.decomposition import NO_STATE, KernelState, as_matrix, check_finite, decompose
 from tfmot_mltq.layout.layer_kinds import KERNEL_LAYERS, KernelLayer
 
 
@@ -33,7 +27,7 @@ class MultiLevelLayer:
 
     name: str
     layer_class: str
-    spec: Decomposition
+    spec: MultiLevelConfig
     kernel: np.ndarray
     bias: np.ndarray | None
     state: KernelState = NO_STATE

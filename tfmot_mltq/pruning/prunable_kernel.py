@@ -6,7 +6,8 @@ import dataclasses
 
 import numpy as np
 
-from tfmot_mltq.decomposition import Decomposition, KernelState, decompose
+from tfmot_mltq.config import MultiLevelConfig
+from tfmot_mltq.decomposition import KernelState, decompose
 
 
 @dataclasses.dataclass(frozen=True)
@@ -24,7 +25,7 @@ class PrunableKernel:
 
     name: str
     matrix: np.ndarray
-    spec: Decomposition | None
+    spec: MultiLevelConfig | None
     state: KernelState
     positions: int
 

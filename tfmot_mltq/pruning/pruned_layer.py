@@ -8,7 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from tfmot_mltq.decomposition import Decomposition, KernelState, as_matrix
+from tfmot_mltq.config import MultiLevelConfig
+from tfmot_mltq.decomposition import KernelState, as_matrix
 from tfmot_mltq.pruning.prunable_kernel import PrunableKernel
 from tfmot_mltq.pruning.pruning_spec import PruningSpec
 
@@ -32,7 +33,7 @@ class PrunedLayer:
 
     name: str
     pruning: PruningSpec
-    spec: Decomposition | None
+    spec: MultiLevelConfig | None
     channel_axes: int
     kernel: Any
     mask: Any

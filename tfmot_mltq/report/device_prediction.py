@@ -38,7 +38,7 @@ def predict_layers(
     for name, calls in layer_calls(model, adapter, layers).items():
         planes, spec = layers[name].rows(), layers[name].spec
         cut = {
-            "activation_levels": spec.activation_levels,
+            "activation_levels": spec.activations.levels,
             "binary_activations": spec.kind == "binary",
         }
         found[name] = _add_up(

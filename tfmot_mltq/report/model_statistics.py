@@ -56,7 +56,7 @@ def model_statistics(
             layer.rows(),
             positions[name],
             used.get(name),
-            layer.spec.activation_levels,
+            layer.spec.activations.levels,
         )
         for name, layer in layers.items()
     ]

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Mapping
 from typing import Any
 
 import tensorflow_model_optimization as tfmot
 import tf_keras
 
-from tfmot_mltq.decomposition import Decomposition
+from tfmot_mltq.config import MultiLevelConfig
 from tfmot_mltq.errors import UnsupportedModelError
 from tfmot_mltq.layout.clone_layer import clone_layer, copy_weights
 from tfmot_mltq.layout.layer_kinds import kind_of
@@ -20,19 +20,18 @@ from tfmot_mltq.tfmot.quantize_scheme import MultiLevelQuantizeScheme
 from tfmot_mltq.tfmot.quantized_layers import is_annotated, multi_level_layer
 
 
-def annotate(layer: Any, spec: Decomposition) -> Any:
+def annotate(layer: Any, spec: MultiLevelConfig) -> Any:
     """A layer marked for ``quantize_apply``."""
     config = MULTI_LEVEL_CONFIGS[kind_of(layer)](spec)
     return tfmot.quantization.keras.quantize_annotate_layer(layer, config)
 
 
-def quantize(flat: Any, spec: Decomposition | None, int8_layers: Collection[str]) -> Any:
+def quantize(flat: Any, configs: Mapping[str, MultiLevelConfig]) -> Any:
     """The quantized form of a model without nested models.
 
     Args:
       flat: Model; annotated layers take the levels of their annotation.
-      spec: For all other supported layers; None leaves them int8.
-      int8_layers: Names of supported layers that stay int8.
+      configs: Of the layers that get levels, by name; all others stay int8.
 
     Raises:
       UnsupportedModelError: The model computes in mixed precision.
@@ -57,9 +56,8 @@ def quantize(flat: Any, spec: Decomposition | None, int8_layers: Collection[str]
     with quantize_scope(), GRAPHS.own_objects(flat):
         model = GRAPHS.rebuild(flat, annotated)
         model.set_weights(flat.get_weights())
-        quantized = tfmot.quantization.keras.quantize_apply(
-            model, MultiLevelQuantizeScheme(spec, int8_layers)
-        )
+        scheme = MultiLevelQuantizeScheme(None, per_layer=configs)
+        quantized = tfmot.quantization.keras.quantize_apply(model, scheme)
         # TFMOT leaves its layers connected to the model of an intermediate step as well, which
         # makes `layer.output` ambiguous; in a copy they belong to one model.
         copies: list[tuple[Any, Any]] = []

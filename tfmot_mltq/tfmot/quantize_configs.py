@@ -7,7 +7,7 @@ from typing import Any
 
 from tensorflow_model_optimization.quantization.keras import QuantizeConfig
 
-from tfmot_mltq.decomposition import Decomposition
+from tfmot_mltq.config import MultiLevelConfig
 from tfmot_mltq.layout.layer_kinds import INT8_CHANNEL_AXES, KERNEL_LAYERS, keeps_quantization
 from tfmot_mltq.pruning.pruning_spec import PruningSpec
 from tfmot_mltq.saved_config import unversioned, versioned
@@ -157,14 +157,14 @@ class MultiLevelQuantizeConfig(WeightsQuantizeConfig):
     """Base of the multi-level configurations.
 
     Args:
-      decomposition: ``Decomposition`` or its fields as a dict.
+      decomposition: ``MultiLevelConfig`` or its fields as a dict.
       quantize_output: See ``OutputQuantizeConfig``.
       pruning: How the kernel is pruned, a ``PruningSpec`` or its configuration; None for not.
     """
 
     def __init__(
         self,
-        decomposition: Decomposition | dict[str, Any],
+        decomposition: MultiLevelConfig | dict[str, Any],
         quantize_output: bool = True,
         pruning: PruningSpec | dict[str, Any] | None = None,
     ) -> None:
@@ -173,7 +173,7 @@ class MultiLevelQuantizeConfig(WeightsQuantizeConfig):
         self.weight_quantizer = MultiLevelQuantizer(decomposition, axes, pruning)
 
     @property
-    def decomposition(self) -> Decomposition:
+    def decomposition(self) -> MultiLevelConfig:
         """How the kernel is decomposed."""
         return self.weight_quantizer.spec
 
@@ -216,7 +216,7 @@ class SeparableConv2DQuantizeConfig(OutputQuantizeConfig):
     """SeparableConv2D: the layout transform splits it, and takes the parts' configurations.
 
     Args:
-      decomposition: ``Decomposition``, its fields as a dict, or None for int8 weights.
+      decomposition: ``MultiLevelConfig``, its fields as a dict, or None for int8 weights.
       quantize_output: See ``OutputQuantizeConfig``.
     """
 
@@ -228,7 +228,7 @@ class SeparableConv2DQuantizeConfig(OutputQuantizeConfig):
 
     def __init__(
         self,
-        decomposition: Decomposition | dict[str, Any] | None,
+        decomposition: MultiLevelConfig | dict[str, Any] | None,
         quantize_output: bool = True,
     ) -> None:
         super().__init__(quantize_output)
@@ -248,7 +248,7 @@ class SeparableConv2DQuantizeConfig(OutputQuantizeConfig):
     def get_config(self) -> dict[str, Any]:
         """Keras configuration."""
         spec = self.decomposition
-        if isinstance(spec, Decomposition):
+        if isinstance(spec, MultiLevelConfig):
             spec = dataclasses.asdict(spec)
         return {"decomposition": spec, **super().get_config()}
 

@@ -15,6 +15,7 @@ from tensorflow_model_optimization.python.core.keras import utils as tfmot_utils
 from tfmot_mltq import activation_levels as mathematics
 from tfmot_mltq.activation_levels import ActivationLevels
 from tfmot_mltq.layout.int8_sums import SumNotes
+from tfmot_mltq.saved_config import unversioned, versioned
 from tfmot_mltq.simulation_mode import SimulationMode, current_mode
 from tfmot_mltq.tfmot.int8_sums import note_sum_of, sum_step
 from tfmot_mltq.tfmot.quantizers import ActivationRangeQuantizer
@@ -126,20 +127,20 @@ class TernarizeActivation(tf_keras.layers.Layer):
     Args:
       levels: Levels K.
       kind: "ternary" or "binary".
-      activity_regularization: Weight of the share of entries that are not zero, in the loss.
+      sparsity_penalty: Weight of the share of entries that are not zero, in the loss.
     """
 
     def __init__(
         self,
         levels: int,
         kind: str = "ternary",
-        activity_regularization: float = 0.0,
+        sparsity_penalty: float = 0.0,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
         self.levels = levels
         self.kind = kind
-        self.activity_regularization = activity_regularization
+        self.sparsity_penalty = sparsity_penalty
 
     def build(self, input_shape: Any) -> None:
         """Adds the scales and thresholds."""
@@ -185,9 +186,9 @@ class TernarizeActivation(tf_keras.layers.Layer):
             base, tf.convert_to_tensor(self.factors), tnp, tf.stop_gradient
         )
         thresholds = tf.convert_to_tensor(self.thresholds)
-        if training and self.activity_regularization:
+        if training and self.sparsity_penalty:
             share = mathematics.nonzero_share(inputs, scales, thresholds, tnp, tf.stop_gradient)
-            self.add_loss(self.activity_regularization * share)
+            self.add_loss(self.sparsity_penalty * share)
         result = mathematics.trained_value(
             inputs, scales, thresholds, self.kind, tnp, tf.stop_gradient
         )
@@ -204,9 +205,20 @@ class TernarizeActivation(tf_keras.layers.Layer):
 
     def get_config(self) -> dict[str, Any]:
         """Keras configuration."""
-        return {
-            **super().get_config(),
-            "levels": self.levels,
-            "kind": self.kind,
-            "activity_regularization": self.activity_regularization,
-        }
+        return versioned(
+            {
+                **super().get_config(),
+                "levels": self.levels,
+                "kind": self.kind,
+                "sparsity_penalty": self.sparsity_penalty,
+            }
+        )
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> TernarizeActivation:
+        """A layer from its Keras configuration.
+
+        Raises:
+          ValueError: A newer version of this package saved it.
+        """
+        return super().from_config(unversioned(config, cls.__name__))

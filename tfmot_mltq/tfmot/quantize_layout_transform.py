@@ -117,12 +117,12 @@ def _place_quantizers(
         copies.append((layer, wrapper))
         behind = [] if is_alone else quantizers.behind(layer.name)
         spec = getattr(config, "decomposition", None)
-        if spec is None or not spec.activation_levels:
+        if spec is None or not spec.activations.levels:
             return [wrapper, *behind]
         check_activation_levels(layer, spec)
         name = f"ternarize_{layer.name}"
         ternarize = TernarizeActivation(
-            spec.activation_levels, spec.kind, spec.activity_regularization, name=name
+            spec.activations.levels, spec.kind, spec.activations.sparsity_penalty, name=name
         )
         return [ternarize, wrapper, *behind]
 

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Mapping
 from typing import Any
 
 from tensorflow_model_optimization.python.core.quantization.keras import (
     quantize_registry as tfmot_quantize_registry,
 )
 
-from tfmot_mltq.decomposition import Decomposition
+from tfmot_mltq.config import MultiLevelConfig
 from tfmot_mltq.layout.layer_kinds import SEPARABLE_LAYERS, kind_of, unsupported_reason
 from tfmot_mltq.tfmot import quantize_configs as configs
 from tfmot_mltq.tfmot.model_graph import takes_one_tensor
@@ -40,15 +40,17 @@ class MultiLevelQuantizeRegistry(tfmot_quantize_registry.QuantizeRegistry):
     """Multi-level weights where the operators can run them, int8 elsewhere.
 
     Args:
-      decomposition: For the supported layers; None leaves all of them int8.
-      int8_layers: Names of layers that stay int8.
+      config: Of the supported layers; None leaves them int8.
+      per_layer: Configurations of single layers by name; None leaves a layer int8.
     """
 
     def __init__(
-        self, decomposition: Decomposition | None, int8_layers: Collection[str] = ()
+        self,
+        config: MultiLevelConfig | None,
+        per_layer: Mapping[str, MultiLevelConfig | None],
     ) -> None:
-        self._decomposition = decomposition
-        self._int8_layers = frozenset(int8_layers)
+        self._config = config
+        self._per_layer = per_layer
 
     def supports(self, layer: Any) -> bool:
         """Every layer that TFMOT's wrapper can call."""
@@ -57,13 +59,9 @@ class MultiLevelQuantizeRegistry(tfmot_quantize_registry.QuantizeRegistry):
     def get_quantize_config(self, layer: Any) -> configs.OutputQuantizeConfig:
         """The configuration of a layer."""
         kind = kind_of(layer)
-        multi_level = (
-            self._decomposition is not None
-            and layer.name not in self._int8_layers
-            and unsupported_reason(layer) is None
-        )
-        if kind in SEPARABLE_LAYERS:
-            return MULTI_LEVEL_CONFIGS[kind](self._decomposition if multi_level else None)
-        if multi_level:
-            return MULTI_LEVEL_CONFIGS[kind](self._decomposition)
+        config = self._per_layer.get(layer.name, self._config)
+        if unsupported_reason(layer) is not None:
+            config = None
+        if kind in SEPARABLE_LAYERS or config is not None:
+            return MULTI_LEVEL_CONFIGS[kind](config)
         return _INT8_CONFIGS.get(kind, configs.OutputQuantizeConfig)()

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Mapping
 from typing import Any
 
 from tensorflow_model_optimization.python.core.quantization.keras import (
     quantize_scheme as tfmot_quantize_scheme,
 )
 
-from tfmot_mltq.decomposition import Decomposition
+from tfmot_mltq.config import MultiLevelConfig
 from tfmot_mltq.tfmot.quantize_layout_transform import MultiLevelQuantizeLayoutTransform
 from tfmot_mltq.tfmot.quantize_registry import MultiLevelQuantizeRegistry
 
@@ -18,14 +18,16 @@ class MultiLevelQuantizeScheme(tfmot_quantize_scheme.QuantizeScheme):
     """Multi-level weights where the operators can run them, int8 weights and activations elsewhere.
 
     Args:
-      decomposition: For the supported layers; None leaves all that carry no configuration int8.
-      int8_layers: Names of layers that stay int8.
+      config: Of the supported layers; None leaves all that carry no configuration int8.
+      per_layer: Configurations of single layers by name; None leaves a layer int8.
     """
 
     def __init__(
-        self, decomposition: Decomposition | None, int8_layers: Collection[str] = ()
+        self,
+        config: MultiLevelConfig | None,
+        per_layer: Mapping[str, MultiLevelConfig | None] | None = None,
     ) -> None:
-        self._registry = MultiLevelQuantizeRegistry(decomposition, int8_layers)
+        self._registry = MultiLevelQuantizeRegistry(config, per_layer or {})
 
     def get_layout_transformer(self) -> Any:
         """TFMOT's interface."""

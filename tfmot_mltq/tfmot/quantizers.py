@@ -13,6 +13,7 @@ import tf_keras
 from tensorflow_model_optimization.quantization.keras import quantizers as tfmot_quantizers
 
 from tfmot_mltq import decomposition, int8_simulation
+from tfmot_mltq.config import MultiLevelConfig, as_config
 from tfmot_mltq.pruning.pruning_spec import PruningSpec, as_pruning_spec
 from tfmot_mltq.simulation_mode import SimulationMode, current_mode
 from tfmot_mltq.tfmot.pruning_variables import (
@@ -28,18 +29,18 @@ class MultiLevelQuantizer(tfmot_quantizers.Quantizer):
     """Multi-level ternary (or binary) weights with straight-through gradients.
 
     Args:
-      decomposition_spec: How to decompose, a ``Decomposition`` or its fields as a dict.
+      decomposition_spec: How to decompose, a ``MultiLevelConfig`` or its fields as a dict.
       channel_axes: Trailing axes of the kernel that make up the output channels.
       pruning: How the kernel is pruned, a ``PruningSpec`` or its configuration; None for not.
     """
 
     def __init__(
         self,
-        decomposition_spec: decomposition.Decomposition | dict[str, Any],
+        decomposition_spec: MultiLevelConfig | dict[str, Any],
         channel_axes: int = 1,
         pruning: PruningSpec | dict[str, Any] | None = None,
     ) -> None:
-        self.spec = decomposition.as_decomposition(decomposition_spec)
+        self.spec = as_config(decomposition_spec)
         self.channel_axes = channel_axes
         self.pruning = None if pruning is None else as_pruning_spec(pruning)
 
