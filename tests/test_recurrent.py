@@ -123,9 +123,9 @@ def test_every_sample_gives_what_keras_gives(framework, body, shape, lstms):
         interpreter = mltq.Interpreter(tflite, runtime)
         out = interpreter.predict(x)
         error = np.abs(out - in_keras) / interpreter.output_details[0].scale
-        # These random recurrent weights amplify what is rounded away from step to step.
-        assert error.max() <= 5.01
-        assert error.mean() <= 1.0
+        # LiteRT's default kernels round sums once, and these recurrent weights amplify that.
+        assert error.max() <= (3.01 if runtime == "tflm" else 5.01)
+        assert error.mean() <= (0.6 if body is images_over_time else 0.3)
         assert np.abs(in_keras).mean() > 10 * interpreter.output_details[0].scale
         np.testing.assert_array_equal(interpreter.predict(x[[5, 5, 5]]), out[[5, 5, 5]])
 
@@ -359,6 +359,24 @@ def test_lstms_train_load_and_strip(framework, tmp_path):
     interpreter = mltq.Interpreter(mltq.convert(loaded))
     step = interpreter.output_details[0].scale
     assert np.abs(interpreter.predict(x) - q.predict(x, verbose=0)).max() <= 3.01 * step
+
+
+@pytest.mark.parametrize("framework", FRAMEWORKS)
+def test_written_out_steps_are_exact_where_rounding_would_grow(framework):
+    # An LSTM without a bound, with recurrent weights above 1: what differs in one step explodes.
+    keras = importlib.import_module(framework)
+
+    def body(keras, x):
+        return keras.layers.Dense(3)(keras.layers.LSTM(5, activation="relu")(x))
+
+    model = build(keras, body, (8, 4))
+    rng = np.random.default_rng(0)
+    model.set_weights([rng.normal(size=w.shape).astype(np.float32) for w in model.get_weights()])
+    x = samples((8, 4), 300)
+    q = mltq.quantize_model(model)
+    interpreter = mltq.Interpreter(mltq.convert(q, x[:100]))
+    error = np.abs(interpreter.predict(x) - q.predict(x, verbose=0))
+    assert error.max() <= 1.01 * interpreter.output_details[0].scale
 
 
 def test_an_lstm_with_an_initial_state_is_float():
