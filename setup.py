@@ -11,7 +11,7 @@ from setuptools.command.build_py import build_py
 
 _PARTS = ("core", "tflm", "litert", "host")
 # What mltq export copies into projects, and what mltq benchmark adds to them.
-_PACKAGED_PARTS = ("core", "left_out", "stock", "tflm", "device")
+_PACKAGED_PARTS = ("core", "stock", "tflm", "device")
 
 
 class BuildOperators(build_ext):

@@ -42,7 +42,7 @@ def test_core(extra, tmp_path):
 
 def test_the_core_compiles_as_cpp():
     """Arduino and ESP-IDF projects include the headers from C++."""
-    for header in ("core/mltq_kernels.h", "tflm/mltq_tflm.h"):
+    for header in ("core/mltq.h", "core/mltq_eval.h", "tflm/mltq_tflm.h"):
         code = f'#include "{ROOT / "tflite_ops" / header}"\nint main() {{ return 0; }}\n'
         subprocess.run(
             ["c++", "-std=c++17", "-Wall", "-Wextra", "-Werror", "-fsyntax-only", "-x", "c++", "-"],
@@ -57,8 +57,9 @@ def test_the_core_needs_no_library(tmp_path):
     objects = []
     for source in sorted((ROOT / "tflite_ops/core").glob("*.c")):
         objects.append(tmp_path / (source.stem + ".o"))
-        command = ["cc", *FLAGS, "-Os", "-ffreestanding", "-c", str(source), "-o", str(objects[-1])]
-        subprocess.run(command, check=True)
+        # At a fixed address: elsewhere constants that hold addresses are written at the start.
+        command = ["cc", *FLAGS, "-Os", "-ffreestanding", "-fno-pie", "-c", str(source)]
+        subprocess.run([*command, "-o", str(objects[-1])], check=True)
     listing = subprocess.run(["nm", *map(str, objects)], capture_output=True, text=True, check=True)
     undefined = {
         line.split()[-1] for line in listing.stdout.splitlines() if line.strip().startswith("U ")

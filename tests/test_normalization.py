@@ -101,7 +101,7 @@ def test_within_a_step_of_real_arithmetic(rng):
 
 
 def test_the_constants_are_those_of_c():
-    header = (c_folder("core") / "mltq_normalization_s8.h").read_text()
+    header = (c_folder("core") / "mltq_normalization_format.h").read_text()
     defines = dict(re.findall(r"#define MLTQ_NORMALIZATION_(\w+) (\S+)", header))
     offset = 0
     for name, code in packing.HEADER_FIELDS:

@@ -82,8 +82,10 @@ def global_symbols(compiled):
 def test_folders_side_by_side(models, tmp_path):
     write(models, "c", tmp_path)
     sources = [p for p in tmp_path.rglob("*.c") if not p.name.endswith("_main.c")]
-    kept = {path.name for path in sources if "MLTQ_LEFT_OUT(" not in path.read_text()}
-    assert {"mltq_conv_2d_s8.c", "mltq_fully_connected_s8.c"} <= kept
+    kernels = [path for path in sources if path.name == "mltq_kernels.c"]
+    tables = {path.relative_to(tmp_path).parts[0]: path.read_text() for path in kernels}
+    assert "&mltq_conv_2d_s8," in tables["conv"]
+    assert "&mltq_conv_2d_s8," not in tables["dense"]
     link_and_run(tmp_path, sources, [tmp_path / "conv", tmp_path / "dense"])
 
 

@@ -1,7 +1,8 @@
 #include <stdbool.h>
 
+#include "mltq_activation.h"
 #include "mltq_bit_count.h"
-#include "mltq_kernels.h"
+#include "mltq_kernel.h"
 #include "mltq_word.h"
 
 /* Convolutions and fully connected layers on bit planes: logic and population counts.
@@ -77,13 +78,14 @@ static uint32_t band_words(const MltqShape* shape, const Plan* plan) {
   return plan->band_rows * (uint32_t)shape->input_w * plan->pixel_words;
 }
 
-size_t mltq_bit_planes_s8_scratch_bytes(const MltqLayer* layer, const MltqShape* shape) {
+static MltqStatus scratch_bytes(const MltqLayer* layer, const MltqShape* shape, size_t* bytes) {
   uint8_t cuts[256];
   Plan plan;
   mltq_layer_activation_cuts(layer, cuts);
-  if (!make_plan(layer, shape, cuts, &plan)) return 0;
+  if (!make_plan(layer, shape, cuts, &plan)) return MLTQ_ERROR_KERNEL;
   const size_t words = (size_t)band_words(shape, &plan) + (size_t)plan.tile * plan.window_words;
-  return sizeof(uint32_t) * words + sizeof(uint16_t) * plan.row_words;
+  *bytes = sizeof(uint32_t) * words + sizeof(uint16_t) * plan.row_words;
+  return MLTQ_OK;
 }
 
 /* Cuts the channels of a pixel: for every level one or two streams of words. */
@@ -350,15 +352,24 @@ static void run_image(const MltqLayer* layer, const MltqShape* shape, const Plan
   }
 }
 
-void mltq_bit_planes_s8(const MltqLayer* layer, const MltqShape* shape, const int8_t* input,
-                        int8_t* output, void* scratch) {
+static MltqStatus run(const MltqLayer* layer, const MltqShape* shape, const int8_t* input,
+                      int8_t* output, void* scratch) {
   uint8_t cuts[256];
   Plan plan;
   mltq_layer_activation_cuts(layer, cuts);
-  if (!make_plan(layer, shape, cuts, &plan)) return; /* not without scratch: see the header */
+  if (!make_plan(layer, shape, cuts, &plan)) return MLTQ_ERROR_KERNEL;
   for (int32_t batch = 0; batch < shape->batches; batch++) {
     run_image(layer, shape, &plan, cuts, input, (uint32_t*)scratch, output);
     input += (size_t)shape->input_h * (size_t)shape->input_w * layer->input_channels;
     output += (size_t)shape->output_h * (size_t)shape->output_w * layer->output_channels;
   }
+  return MLTQ_OK;
 }
+
+/* mltq_parse.c says which operators may have bits. */
+const MltqKernel mltq_bit_planes_s8 = {
+    .kinds = MLTQ_TAKES_ALL_KINDS,
+    .planes = MLTQ_PLANES_BITS,
+    .scratch_bytes = scratch_bytes,
+    .run = run,
+};

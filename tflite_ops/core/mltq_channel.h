@@ -9,8 +9,8 @@
 #include <arm_acle.h>
 #endif
 
+#include "mltq_code_stream.h"
 #include "mltq_compiler.h"
-#include "mltq_layer.h"
 
 typedef struct {
   int32_t multipliers[MLTQ_MAX_LEVELS]; /* of the levels that have entries */
@@ -43,7 +43,7 @@ static inline void mltq_channel_begin(const MltqLayer* layer, uint32_t index,
   for (uint32_t level = 0; level < layer->levels; level++) {
     MltqCodeStream* stream = &streams[level];
     mltq_code_stream_begin_row(stream);
-    const uint32_t sums = mltq_code_stream_sums(stream->positive, stream->negative);
+    const uint32_t sums = mltq_lane_sums(stream->positive, stream->negative);
     if (sums == 0u) continue;
     const int32_t multiplier = mltq_layer_multiplier(layer, index, level);
     const int32_t excess = (int32_t)stream->positive - (int32_t)stream->negative;

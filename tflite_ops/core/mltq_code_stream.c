@@ -4,11 +4,10 @@
 #include <string.h>
 
 #include "mltq_compiler.h"
-#include "mltq_format.h"
 #include "mltq_word.h"
 
-void mltq_code_stream_init(MltqCodeStream* stream, const uint8_t* begin, uint8_t encoding,
-                           uint32_t rows, uint32_t row_size) {
+static void init(MltqCodeStream* stream, const uint8_t* begin, uint8_t encoding, uint32_t rows,
+                 uint32_t row_size) {
   memset(stream, 0, sizeof *stream);
   stream->codes_per_word = encoding & MLTQ_ENCODING_MASK;
   stream->count_bits = (uint8_t)(4u << (encoding >> MLTQ_COUNT_BITS_SHIFT));
@@ -22,6 +21,13 @@ void mltq_code_stream_init(MltqCodeStream* stream, const uint8_t* begin, uint8_t
   stream->spare_bits = (uint8_t)(32u % stream->codes_per_word);
   const size_t count_bytes = (size_t)rows * stream->count_bits / 4u;
   stream->cursor += (count_bytes + MLTQ_WORD_BYTES - 1u) / MLTQ_WORD_BYTES * MLTQ_WORD_BYTES;
+}
+
+void mltq_code_streams_init(const MltqLayer* layer, MltqCodeStream streams[MLTQ_MAX_LEVELS]) {
+  for (uint32_t level = 0; level < layer->levels; level++) {
+    init(&streams[level], layer->level_begin[level], layer->encoding[level], layer->output_channels,
+         layer->row_size);
+  }
 }
 
 /* Goes to the first entry of a sign. */

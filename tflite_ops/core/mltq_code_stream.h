@@ -13,13 +13,11 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "mltq_layer.h"
+
 #ifdef __cplusplus
 extern "C" {
 #endif
-
-/* Largest number of entries of one sign that the kernels sum up in 16-bit lanes: 128 * 255 is
- * below 2^15. */
-#define MLTQ_MAX_LANE_ENTRIES 128u
 
 typedef struct {
   const uint8_t* counts; /* of the next row */
@@ -42,18 +40,8 @@ typedef struct {
   bool reading_negative;
 } MltqCodeStream;
 
-/* Lane sums that a row with so many entries takes: runs of at most MLTQ_MAX_LANE_ENTRIES positive
- * and as many negative entries, positive ones first. */
-static inline uint32_t mltq_code_stream_sums(uint32_t positive, uint32_t negative) {
-  const uint32_t full = MLTQ_MAX_LANE_ENTRIES;
-  const uint32_t first = positive > full ? (positive - 1u) / full : 0u;
-  const uint32_t rest = negative > full ? (negative - 1u) / full : 0u;
-  return positive + negative == 0u ? 0u : first + rest + 1u;
-}
-
-/* Starts at the first row of a level. */
-void mltq_code_stream_init(MltqCodeStream* stream, const uint8_t* begin, uint8_t encoding,
-                           uint32_t rows, uint32_t row_size);
+/* Starts a stream for every level, at its first row. */
+void mltq_code_streams_init(const MltqLayer* layer, MltqCodeStream streams[MLTQ_MAX_LEVELS]);
 
 /* Enters the next row: `positive` and `negative` are its entries. The row before it must have been
  * read to its end. */
@@ -68,7 +56,7 @@ typedef struct {
 } MltqRun;
 
 /* Reads the next run of the row into `list`, which has room for 2 * MLTQ_MAX_LANE_ENTRIES. `first`
- * starts a table with an element for every entry of a row. A row has mltq_code_stream_sums runs. */
+ * starts a table with an element for every entry of a row. A row has mltq_lane_sums runs. */
 void mltq_code_stream_read_run(MltqCodeStream* stream, const uint16_t* first, uint16_t* list,
                                MltqRun* run);
 

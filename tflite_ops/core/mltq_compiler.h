@@ -27,4 +27,11 @@
 #define MLTQ_ALL_REGISTERS 0
 #endif
 
+/* Whether the kernels use Helium, the vector extension of Cortex-M. */
+#if defined(__ARM_FEATURE_MVE) && !defined(MLTQ_PORTABLE)
+#define MLTQ_HELIUM 1
+#else
+#define MLTQ_HELIUM 0
+#endif
+
 #endif /* TFLITE_OPS_CORE_MLTQ_COMPILER_H_ */

@@ -1,6 +1,8 @@
 #include <stdbool.h>
 
-#include "mltq_kernels.h"
+#include "mltq_activation.h"
+#include "mltq_kernel.h"
+#include "mltq_plane_reader.h"
 
 /* Reference convolutions: the oracle for every faster kernel, so plain rather than fast.
  *
@@ -65,37 +67,38 @@ static void filter_row(const MltqLayer* layer, const MltqShape* shape, const Row
   }
 }
 
-size_t mltq_conv_s8_reference_scratch_bytes(const MltqShape* shape) {
-  return 2u * sizeof(int32_t) * (size_t)shape->output_w;
+static MltqStatus scratch_bytes(const MltqLayer* layer, const MltqShape* shape, size_t* bytes) {
+  (void)layer;
+  *bytes = 2u * sizeof(int32_t) * (size_t)shape->output_w;
+  return MLTQ_OK;
 }
 
-static void convolve(const MltqLayer* layer, const MltqShape* shape, bool depthwise,
-                     const int8_t* input, int8_t* output, int32_t* scratch) {
+static MltqStatus run(const MltqLayer* layer, const MltqShape* shape, const int8_t* input,
+                      int8_t* output, void* scratch) {
+  const bool depthwise = layer->kind == MLTQ_KIND_DEPTHWISE_CONV_2D;
   const uint32_t depth_multiplier = layer->output_channels / layer->input_channels;
   int8_t values[256];
   const int8_t* map = mltq_layer_activation_values(layer, values);
   for (int32_t batch = 0; batch < shape->batches; batch++) {
     for (int32_t y = 0; y < shape->output_h; y++) {
       MltqPlaneReader readers[MLTQ_MAX_LEVELS];
-      mltq_layer_init_readers(layer, readers);
+      mltq_plane_readers_init(layer, readers);
       RowWindow window = {map, input, y * layer->stride_h - shape->pad_top, 0,
                           depthwise ? 1 : layer->input_channels};
       for (uint32_t channel = 0; channel < layer->output_channels; channel++) {
         if (depthwise) window.first_channel = channel / depth_multiplier;
-        filter_row(layer, shape, &window, readers, channel, scratch, output + channel);
+        filter_row(layer, shape, &window, readers, channel, (int32_t*)scratch, output + channel);
       }
       output += (size_t)shape->output_w * layer->output_channels;
     }
     input += (size_t)shape->input_h * (size_t)shape->input_w * layer->input_channels;
   }
+  return MLTQ_OK;
 }
 
-void mltq_conv_2d_s8_reference(const MltqLayer* layer, const MltqShape* shape, const int8_t* input,
-                               int8_t* output, void* scratch) {
-  convolve(layer, shape, false, input, output, scratch);
-}
-
-void mltq_depthwise_conv_2d_s8_reference(const MltqLayer* layer, const MltqShape* shape,
-                                         const int8_t* input, int8_t* output, void* scratch) {
-  convolve(layer, shape, true, input, output, scratch);
-}
+const MltqKernel mltq_conv_2d_reference = {
+    .kinds = MLTQ_TAKES_CONV_2D | MLTQ_TAKES_DEPTHWISE_CONV_2D,
+    .planes = MLTQ_PLANES_CODED | MLTQ_PLANES_BITS,
+    .scratch_bytes = scratch_bytes,
+    .run = run,
+};

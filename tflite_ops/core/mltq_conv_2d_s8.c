@@ -1,6 +1,8 @@
 #include <stdbool.h>
 
-#include "mltq_kernels.h"
+#include "mltq_activation.h"
+#include "mltq_compiler.h"
+#include "mltq_kernel.h"
 
 #if !MLTQ_HELIUM
 
@@ -25,7 +27,7 @@
 /* A band that has all input rows may be so large. */
 #define WHOLE_BAND_BYTES 8192u
 /* Keeps sizes inside 32 bits. */
-#define MAX_SUM_WORDS (1u << 24)
+#define MAX_SUM_WORDS (UINT32_C(1) << 24)
 /* Offsets, in bytes, are 16 bits. */
 #define MAX_BAND_WORDS 16384u
 /* Rows that a pointwise convolution is cut into have at most so many positions. */
@@ -45,6 +47,7 @@ typedef struct {
   int32_t steps;         /* output rows of a lane */
   int32_t steps_at_once; /* steps for which the band has all rows: 1, or all */
   int32_t last_width;    /* columns of the last row, which is shorter if positions are regrouped */
+  uint32_t sum_words;    /* sums of a step */
 } Band;
 
 static uint32_t larger(uint32_t a, uint32_t b) { return a > b ? a : b; }
@@ -96,9 +99,12 @@ static MLTQ_NOINLINE bool plan_band(const MltqLayer* layer, const MltqShape* sha
   const uint64_t pitch = (uint64_t)band->phases * band->phase_words;
   const uint64_t row_words = pitch * band->channels;
   const uint64_t ring_words = row_words * span + band->lead;
-  if (pitch > MAX_BAND_WORDS || row_words > MAX_BAND_WORDS || ring_words > MAX_BAND_WORDS) {
+  const uint64_t sums = (uint64_t)layer->max_sums * (uint32_t)shape->output_w * MLTQ_SUMS_PER_WORD;
+  if (pitch > MAX_BAND_WORDS || row_words > MAX_BAND_WORDS || ring_words > MAX_BAND_WORDS ||
+      sums > MAX_SUM_WORDS) {
     return false;
   }
+  band->sum_words = (uint32_t)sums;
   band->pitch = (uint32_t)pitch;
   band->row_words = (uint32_t)row_words;
   band->steps = (shape->output_h + MLTQ_LANES - 1) / MLTQ_LANES;
@@ -114,19 +120,14 @@ static MLTQ_NOINLINE bool plan_band(const MltqLayer* layer, const MltqShape* sha
   return true;
 }
 
-static uint64_t sum_words(const MltqLayer* layer, const MltqShape* shape) {
-  return (uint64_t)layer->max_sums * (uint32_t)shape->output_w * MLTQ_SUMS_PER_WORD;
-}
-
-size_t mltq_conv_2d_s8_scratch_bytes(const MltqLayer* layer, const MltqShape* shape) {
+static MltqStatus scratch_bytes(const MltqLayer* layer, const MltqShape* shape, size_t* bytes) {
   Band band;
   MltqShape rows;
   regroup(layer, shape, &rows, &band.last_width);
-  if (!plan_band(layer, &rows, &band)) return 0;
-  const uint64_t sums = sum_words(layer, &rows);
-  if (sums > MAX_SUM_WORDS) return 0;
-  return sizeof(uint32_t) * ((size_t)band.words + (size_t)sums) +
-         sizeof(uint16_t) * (size_t)layer->row_size;
+  if (!plan_band(layer, &rows, &band)) return MLTQ_ERROR_KERNEL;
+  *bytes = sizeof(uint32_t) * ((size_t)band.words + band.sum_words) +
+           sizeof(uint16_t) * (size_t)layer->row_size;
+  return MLTQ_OK;
 }
 
 /* Columns of the input row of a lane; none in the padding. */
@@ -426,7 +427,7 @@ static void convolve(const MltqLayer* layer, const Work* work, const int8_t* inp
   const Band* band = work->band;
   int32_t next = 0;
   MltqCodeStream begin[MLTQ_MAX_LEVELS];
-  mltq_layer_init_streams(layer, begin);
+  mltq_code_streams_init(layer, begin);
   for (int32_t step = 0; step < band->steps; step += band->steps_at_once) {
     MltqCodeStream streams[MLTQ_MAX_LEVELS];
     for (uint32_t level = 0; level < layer->levels; level++) streams[level] = begin[level];
@@ -445,15 +446,15 @@ static void convolve(const MltqLayer* layer, const Work* work, const int8_t* inp
   }
 }
 
-void mltq_conv_2d_s8(const MltqLayer* layer, const MltqShape* shape, const int8_t* input,
-                     int8_t* output, void* scratch) {
+static MltqStatus run(const MltqLayer* layer, const MltqShape* shape, const int8_t* input,
+                      int8_t* output, void* scratch) {
   Band band;
   MltqShape rows;
   regroup(layer, shape, &rows, &band.last_width);
-  if (!plan_band(layer, &rows, &band)) return; /* not without scratch: see the header */
+  if (!plan_band(layer, &rows, &band)) return MLTQ_ERROR_KERNEL;
   uint32_t* packed = (uint32_t*)scratch;
   uint32_t* sums = packed + band.words;
-  uint16_t* table = (uint16_t*)(sums + (size_t)sum_words(layer, &rows));
+  uint16_t* table = (uint16_t*)(sums + band.sum_words);
   int8_t values[256];
   const int8_t* map = mltq_layer_activation_values(layer, values);
   const Work work = {layer, &rows, &band, packed, table, sums, map};
@@ -465,6 +466,14 @@ void mltq_conv_2d_s8(const MltqLayer* layer, const MltqShape* shape, const int8_
     input += (size_t)shape->input_h * (size_t)shape->input_w * layer->input_channels;
     output += (size_t)shape->output_h * (size_t)shape->output_w * layer->output_channels;
   }
+  return MLTQ_OK;
 }
+
+const MltqKernel mltq_conv_2d_s8 = {
+    .kinds = MLTQ_TAKES_CONV_2D,
+    .planes = MLTQ_PLANES_CODED,
+    .scratch_bytes = scratch_bytes,
+    .run = run,
+};
 
 #endif /* !MLTQ_HELIUM */

@@ -1,7 +1,9 @@
 #include <stdbool.h>
 
+#include "mltq_activation.h"
 #include "mltq_channel.h"
-#include "mltq_kernels.h"
+#include "mltq_compiler.h"
+#include "mltq_kernel.h"
 
 #if MLTQ_HELIUM
 
@@ -66,7 +68,7 @@ static uint64_t sum_bytes(const MltqLayer* layer, const Band* band) {
 }
 
 /* Scratch of a step. */
-static uint64_t scratch_bytes(const MltqLayer* layer, const Band* band) {
+static uint64_t step_bytes(const MltqLayer* layer, const Band* band) {
   return sum_bytes(layer, band) + (uint64_t)layer->row_size * sizeof(uint16_t) + band->bytes;
 }
 
@@ -116,19 +118,21 @@ static MLTQ_NOINLINE bool plan_band(const MltqLayer* layer, const MltqShape* sha
   if (!plan_step(layer, shape, 1u, band)) return false;
   uint32_t rows = 1;
   while (rows < height && plan_step(layer, shape, rows + 1u, band) &&
-         scratch_bytes(layer, band) <= STEP_BYTES) {
+         step_bytes(layer, band) <= STEP_BYTES) {
     rows++;
   }
   /* Steps of the same size, as far as possible. */
-  return plan_step(layer, shape, divide_up(height, divide_up(height, rows)), band);
+  return plan_step(layer, shape, divide_up(height, divide_up(height, rows)), band) &&
+         sum_bytes(layer, band) <= MAX_SUM_BYTES;
 }
 
-size_t mltq_conv_2d_s8_scratch_bytes(const MltqLayer* layer, const MltqShape* shape) {
+static MltqStatus scratch_bytes(const MltqLayer* layer, const MltqShape* shape, size_t* bytes) {
   Band band;
   MltqShape rows;
   regroup(layer, shape, &rows, &band.last_width);
-  if (!plan_band(layer, &rows, &band) || sum_bytes(layer, &band) > MAX_SUM_BYTES) return 0;
-  return (size_t)scratch_bytes(layer, &band);
+  if (!plan_band(layer, &rows, &band)) return MLTQ_ERROR_KERNEL;
+  *bytes = (size_t)step_bytes(layer, &band);
+  return MLTQ_OK;
 }
 
 /* Unpacks one row of one phase of columns: `count` columns from `from` on, `step` bytes apart, of
@@ -421,7 +425,7 @@ static void convolve(const Work* work, const int8_t* input, int8_t* output) {
   const size_t row = (size_t)band->vectors * LANES;
   for (int32_t first = 0; first < work->shape->output_h; first += (int32_t)band->output_rows) {
     MltqCodeStream streams[MLTQ_MAX_LEVELS];
-    mltq_layer_init_streams(layer, streams);
+    mltq_code_streams_init(layer, streams);
     fill_band(layer, work->shape, band, input, first, work->map, work->packed);
     for (uint32_t i = 0; i < layer->output_channels; i++) {
       MltqChannel channel;
@@ -440,12 +444,12 @@ static void convolve(const Work* work, const int8_t* input, int8_t* output) {
   }
 }
 
-void mltq_conv_2d_s8(const MltqLayer* layer, const MltqShape* shape, const int8_t* input,
-                     int8_t* output, void* scratch) {
+static MltqStatus run(const MltqLayer* layer, const MltqShape* shape, const int8_t* input,
+                      int8_t* output, void* scratch) {
   Band band;
   MltqShape rows;
   regroup(layer, shape, &rows, &band.last_width);
-  if (!plan_band(layer, &rows, &band)) return; /* not without scratch: see the header */
+  if (!plan_band(layer, &rows, &band)) return MLTQ_ERROR_KERNEL;
   int16_t* sums = (int16_t*)scratch;
   uint16_t* table = (uint16_t*)sums + (size_t)layer->max_sums * band.vectors * LANES;
   int8_t* packed = (int8_t*)(table + layer->row_size);
@@ -460,6 +464,14 @@ void mltq_conv_2d_s8(const MltqLayer* layer, const MltqShape* shape, const int8_
     input += (size_t)shape->input_h * (size_t)shape->input_w * layer->input_channels;
     output += (size_t)shape->output_h * (size_t)shape->output_w * layer->output_channels;
   }
+  return MLTQ_OK;
 }
+
+const MltqKernel mltq_conv_2d_s8 = {
+    .kinds = MLTQ_TAKES_CONV_2D,
+    .planes = MLTQ_PLANES_CODED,
+    .scratch_bytes = scratch_bytes,
+    .run = run,
+};
 
 #endif /* MLTQ_HELIUM */

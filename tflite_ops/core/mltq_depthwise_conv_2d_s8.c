@@ -1,8 +1,10 @@
 #include <stdbool.h>
 
+#include "mltq_activation.h"
 #include "mltq_channel.h"
 #include "mltq_code_stream.h"
-#include "mltq_kernels.h"
+#include "mltq_compiler.h"
+#include "mltq_kernel.h"
 
 #if MLTQ_HELIUM
 #include <arm_mve.h>
@@ -83,11 +85,12 @@ static MLTQ_NOINLINE bool plan_band(const MltqLayer* layer, const MltqShape* sha
   return true;
 }
 
-size_t mltq_depthwise_conv_2d_s8_scratch_bytes(const MltqLayer* layer, const MltqShape* shape) {
+static MltqStatus scratch_bytes(const MltqLayer* layer, const MltqShape* shape, size_t* bytes) {
   Band band;
-  if (!plan_band(layer, shape, &band)) return 0;
-  return (size_t)layer->row_size * (sizeof(Tap) + sizeof(int32_t) + sizeof(uint16_t)) +
-         2u * MLTQ_MAX_LANE_ENTRIES * sizeof(uint16_t) + (size_t)band.input_rows * band.pitch;
+  if (!plan_band(layer, shape, &band)) return MLTQ_ERROR_KERNEL;
+  *bytes = (size_t)layer->row_size * (sizeof(Tap) + sizeof(int32_t) + sizeof(uint16_t)) +
+           2u * MLTQ_MAX_LANE_ENTRIES * sizeof(uint16_t) + (size_t)band.input_rows * band.pitch;
+  return MLTQ_OK;
 }
 
 /* Adds up the levels of the channel at which the streams stand. */
@@ -268,7 +271,7 @@ static void convolve(const MltqLayer* layer, const MltqShape* shape, const Band*
     const uint32_t left = (uint32_t)(shape->output_h - first);
     const uint32_t rows = left < band->output_rows ? left : band->output_rows;
     MltqCodeStream streams[MLTQ_MAX_LEVELS];
-    mltq_layer_init_streams(layer, streams);
+    mltq_code_streams_init(layer, streams);
     uint32_t channel = 0;
     for (uint32_t source = 0; source < layer->input_channels; source++) {
       fill_band(layer, shape, band, input + source, first * layer->stride_h - shape->pad_top,
@@ -287,10 +290,10 @@ static void convolve(const MltqLayer* layer, const MltqShape* shape, const Band*
   }
 }
 
-void mltq_depthwise_conv_2d_s8(const MltqLayer* layer, const MltqShape* shape, const int8_t* input,
-                               int8_t* output, void* scratch) {
+static MltqStatus run(const MltqLayer* layer, const MltqShape* shape, const int8_t* input,
+                      int8_t* output, void* scratch) {
   Band band;
-  if (!plan_band(layer, shape, &band)) return; /* not without scratch: see the header */
+  if (!plan_band(layer, shape, &band)) return MLTQ_ERROR_KERNEL;
   Buffers buffers;
   buffers.taps = (Tap*)scratch;
   buffers.coefficients = (int32_t*)(buffers.taps + layer->row_size);
@@ -309,4 +312,12 @@ void mltq_depthwise_conv_2d_s8(const MltqLayer* layer, const MltqShape* shape, c
     input += (size_t)shape->input_h * (size_t)shape->input_w * layer->input_channels;
     output += (size_t)shape->output_h * (size_t)shape->output_w * layer->output_channels;
   }
+  return MLTQ_OK;
 }
+
+const MltqKernel mltq_depthwise_conv_2d_s8 = {
+    .kinds = MLTQ_TAKES_DEPTHWISE_CONV_2D,
+    .planes = MLTQ_PLANES_CODED,
+    .scratch_bytes = scratch_bytes,
+    .run = run,
+};

@@ -1,17 +1,19 @@
+#include "mltq_activation.h"
 #include "mltq_code_stream.h"
-#include "mltq_kernels.h"
+#include "mltq_kernel.h"
 
 /* Adds the inputs that a row names while it is decoded: with one output position there is nothing
  * to share the decoding with. The rows of a level are decoded in one go. */
 
-size_t mltq_fully_connected_s8_scratch_bytes(const MltqLayer* layer, const MltqShape* shape) {
+static MltqStatus scratch_bytes(const MltqLayer* layer, const MltqShape* shape, size_t* bytes) {
   (void)shape;
   const size_t mapped = layer->activation_levels > 0 ? layer->input_channels : 0u;
-  return (size_t)layer->output_channels * sizeof(int32_t) + mapped;
+  *bytes = (size_t)layer->output_channels * sizeof(int32_t) + mapped;
+  return MLTQ_OK;
 }
 
-void mltq_fully_connected_s8(const MltqLayer* layer, const MltqShape* shape, const int8_t* input,
-                             int8_t* output, void* scratch) {
+static MltqStatus run(const MltqLayer* layer, const MltqShape* shape, const int8_t* input,
+                      int8_t* output, void* scratch) {
   int32_t* accumulators = (int32_t*)scratch;
   int8_t* mapped = (int8_t*)(accumulators + layer->output_channels);
   int8_t values[256];
@@ -24,7 +26,7 @@ void mltq_fully_connected_s8(const MltqLayer* layer, const MltqShape* shape, con
       from = mapped;
     }
     MltqCodeStream streams[MLTQ_MAX_LEVELS];
-    mltq_layer_init_streams(layer, streams);
+    mltq_code_streams_init(layer, streams);
     for (uint32_t channel = 0; channel < layer->output_channels; channel++) {
       accumulators[channel] = mltq_layer_bias(layer, channel);
     }
@@ -39,4 +41,12 @@ void mltq_fully_connected_s8(const MltqLayer* layer, const MltqShape* shape, con
     input += layer->input_channels;
     output += layer->output_channels;
   }
+  return MLTQ_OK;
 }
+
+const MltqKernel mltq_fully_connected_s8 = {
+    .kinds = MLTQ_TAKES_FULLY_CONNECTED,
+    .planes = MLTQ_PLANES_CODED,
+    .scratch_bytes = scratch_bytes,
+    .run = run,
+};

@@ -1,4 +1,4 @@
-/* A packed layer: header fields, channel tables and planes, checked once.
+/* A packed layer: header fields, channel tables and planes, as mltq_parse.c has checked them.
  *
  * Arithmetic. With x the int8 input, z the input zero point, T[c,m] the planes, and positions
  * outside the input counting as z, an output value of channel c is
@@ -25,7 +25,7 @@
  * reader's table, whose sum of levels takes its place, and the reader's input is int8 with the zero
  * point 0.
  *
- * |x - z| is at most 255, which bounds S by the number of entries of each sign; mltq_layer_parse
+ * |x - z| is at most 255, which bounds S by the number of entries of each sign; mltq_parse.c
  * refuses a channel whose acc could leave 32 bits, so no kernel needs a wider type.
  * tfmot_mltq/reference/ops.py is the same arithmetic in NumPy.
  */
@@ -36,10 +36,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "mltq_code_stream.h"
 #include "mltq_format.h"
-#include "mltq_plane_reader.h"
-#include "mltq_status.h"
 
 #ifdef __cplusplus
 extern "C" {
@@ -56,7 +53,7 @@ typedef struct {
   uint32_t input_channels;
   uint32_t output_channels;
   uint32_t row_size; /* entries of one plane of one output channel */
-  uint32_t max_sums; /* see mltq_code_stream_sums: the largest number of any channel, at least 1 */
+  uint32_t max_sums; /* see mltq_lane_sums: the largest number of any channel, at least 1 */
   uint16_t filter_h;
   uint16_t filter_w;
   uint16_t stride_h;
@@ -74,6 +71,10 @@ typedef struct {
   int8_t activation_max;
 } MltqLayer;
 
+/* Images, and filters with their dilation, reach at most so far along an axis: it keeps every
+ * product of sizes and positions inside 32 bits, also where size_t has 32. */
+#define MLTQ_MAX_EXTENT (INT32_C(1) << 24)
+
 /* Shapes of one call, NHWC. A fully connected layer has height and width 1. */
 typedef struct {
   int32_t batches;
@@ -85,45 +86,18 @@ typedef struct {
   int32_t pad_left;
 } MltqShape;
 
-/* Reads and checks all bytes of a packed tensor, which is aligned for uint32_t. `layer` points into
- * `packed` afterwards. */
-MltqStatus mltq_layer_parse(const uint8_t* packed, size_t packed_bytes, uint8_t kind,
-                            MltqLayer* layer);
-
-/* Checks the tensor shapes against the layer and derives the padding. */
-MltqStatus mltq_layer_bind_shape(const MltqLayer* layer, const int* input_dims, int input_rank,
-                                 const int* output_dims, int output_rank, MltqShape* shape);
-
-/* Starts one reader per level. */
-void mltq_layer_init_readers(const MltqLayer* layer, MltqPlaneReader readers[MLTQ_MAX_LEVELS]);
-
-/* Starts one stream per level. */
-void mltq_layer_init_streams(const MltqLayer* layer, MltqCodeStream streams[MLTQ_MAX_LEVELS]);
-
-/* Scratch that mltq_layer_eval_s8 needs, in bytes. */
-size_t mltq_layer_scratch_bytes(const MltqLayer* layer, const MltqShape* shape);
-
-/* Runs the layer with the fastest kernel that takes it. `scratch` is aligned for int32_t. */
-void mltq_layer_eval_s8(const MltqLayer* layer, const MltqShape* shape, const int8_t* input,
-                        int8_t* output, void* scratch);
-
-/* The same with the reference kernels, and their scratch. */
-size_t mltq_layer_reference_scratch_bytes(const MltqLayer* layer, const MltqShape* shape);
-void mltq_layer_eval_s8_reference(const MltqLayer* layer, const MltqShape* shape,
-                                  const int8_t* input, int8_t* output, void* scratch);
-
-/* Whether the planes are stored as bits, for the bitwise kernel. */
-static inline bool mltq_layer_is_bitwise(const MltqLayer* layer) {
-  return mltq_encoding_is_bitwise(layer->encoding[0]);
+/* Whether an encoding stores bits, for the bitwise kernel. */
+static inline bool mltq_encoding_is_bitwise(uint8_t encoding) {
+  return (encoding & MLTQ_ENCODING_MASK) >= MLTQ_ENCODING_SIGN_BITS;
 }
 
-/* The levels of every int8 input x of a layer that has them, in cuts[(uint8_t)x]: bit 2k is set
- * where U[k] is not zero, bit 2k + 1 where it is negative. */
-void mltq_layer_activation_cuts(const MltqLayer* layer, uint8_t cuts[256]);
+/* How the planes of a layer are stored, all of them or none. */
+#define MLTQ_PLANES_CODED 1u /* entry after entry: trits and gap codes */
+#define MLTQ_PLANES_BITS 2u  /* for logic on words: sign bits and bit planes */
 
-/* What the kernels add for every int8 input x of a layer with activation levels:
- * values[(uint8_t)x]. Returns `values`, or NULL where the input is int8 as it is. */
-const int8_t* mltq_layer_activation_values(const MltqLayer* layer, int8_t values[256]);
+static inline uint32_t mltq_layer_planes(const MltqLayer* layer) {
+  return mltq_encoding_is_bitwise(layer->encoding[0]) ? MLTQ_PLANES_BITS : MLTQ_PLANES_CODED;
+}
 
 static inline int32_t mltq_layer_bias(const MltqLayer* layer, uint32_t channel) {
   const uint8_t* bytes = layer->biases + 4u * (size_t)channel;
@@ -150,6 +124,19 @@ static inline int8_t mltq_layer_requantize(const MltqLayer* layer, uint32_t chan
                                            int32_t accumulator) {
   return mltq_requantize(accumulator, layer->shifts[channel], layer->activation_min,
                          layer->activation_max);
+}
+
+/* Largest number of entries of one sign that the kernels sum up in 16-bit lanes: 128 * 255 is
+ * below 2^15. */
+#define MLTQ_MAX_LANE_ENTRIES 128u
+
+/* Lane sums that a row with so many entries takes: runs of at most MLTQ_MAX_LANE_ENTRIES positive
+ * and as many negative entries, positive ones first. */
+static inline uint32_t mltq_lane_sums(uint32_t positive, uint32_t negative) {
+  const uint32_t full = MLTQ_MAX_LANE_ENTRIES;
+  const uint32_t first = positive > full ? (positive - 1u) / full : 0u;
+  const uint32_t rest = negative > full ? (negative - 1u) / full : 0u;
+  return positive + negative == 0u ? 0u : first + rest + 1u;
 }
 
 /* The specification divides rounding down, which is an arithmetic shift; C leaves the right shift

@@ -1,4 +1,4 @@
-#include "mltq_lookup_s8.h"
+#include "mltq.h"
 
 void mltq_lookup_s8(const int8_t* table, int32_t size, const int8_t* input, int8_t* output) {
   const int8_t* of_zero = table + MLTQ_LOOKUP_TABLE_SIZE / 2;

@@ -1,6 +1,5 @@
-#include "mltq_normalization_check.h"
-
-#include "mltq_normalization_s8.h"
+#include "mltq.h"
+#include "mltq_normalization_format.h"
 #include "mltq_word.h"
 
 #define FIELD(name) MLTQ_NORMALIZATION_OFFSET_##name
@@ -11,58 +10,95 @@ static uint32_t product(uint32_t a, uint32_t b, uint32_t most) {
   return both > most ? 0 : (uint32_t)both;
 }
 
-static const char* header_problem(const uint8_t* packed, size_t packed_bytes) {
+static MltqStatus check_header(const uint8_t* packed, size_t packed_bytes) {
   if (packed_bytes < MLTQ_NORMALIZATION_HEADER_BYTES) {
-    return "packed tensor: shorter than its header";
+    return MLTQ_ERROR_TRUNCATED;
   }
   if (((uintptr_t)packed & (MLTQ_WORD_BYTES - 1)) != 0) {
-    return "packed tensor: must start at a multiple of 4 bytes in memory";
+    return MLTQ_ERROR_ALIGNMENT;
   }
   if (mltq_load_word(packed + FIELD(MAGIC)) != MLTQ_NORMALIZATION_MAGIC) {
-    return "packed tensor: magic is not 'MLTN'";
+    return MLTQ_ERROR_MAGIC;
   }
   if (packed[FIELD(VERSION)] != MLTQ_NORMALIZATION_VERSION) {
-    return "packed tensor: version is not 1; use the library that matches the converter";
+    return MLTQ_ERROR_VERSION;
   }
-  if (packed[FIELD(SUBTRACT_MEAN)] > 1) return "packed tensor: subtract_mean is not 0 or 1";
+  if (packed[FIELD(SUBTRACT_MEAN)] > 1) return MLTQ_ERROR_SUBTRACT_MEAN;
   if ((int8_t)packed[FIELD(ACTIVATION_MIN)] > (int8_t)packed[FIELD(ACTIVATION_MAX)]) {
-    return "packed tensor: activation_min is above activation_max";
+    return MLTQ_ERROR_ACTIVATION_RANGE;
   }
   if (packed[FIELD(SHIFT)] > MLTQ_NORMALIZATION_MAX_SHIFT) {
-    return "packed tensor: shift is above 30";
+    return MLTQ_ERROR_SHIFT;
   }
-  if (packed[FIELD(RESERVED)] != 0) return "packed tensor: reserved is not 0";
+  if (packed[FIELD(RESERVED)] != 0) return MLTQ_ERROR_RESERVED;
   if (mltq_load_word(packed + FIELD(EPSILON) + 4) >= UINT32_C(0x40000000)) {
-    return "packed tensor: epsilon is 2^62 or above";
+    return MLTQ_ERROR_EPSILON;
   }
-  return NULL;
+  return MLTQ_OK;
 }
 
-const char* mltq_normalization_problem(const uint8_t* packed, size_t packed_bytes,
-                                       MltqTensorShape input, MltqTensorShape output) {
-  const char* problem = header_problem(packed, packed_bytes);
-  if (problem != NULL) return problem;
+MltqStatus mltq_normalization_check(const uint8_t* packed, size_t packed_bytes,
+                                    MltqTensorShape input, MltqTensorShape output) {
+  const MltqStatus status = check_header(packed, packed_bytes);
+  if (status != MLTQ_OK) return status;
   const uint32_t channels = mltq_load_word(packed + FIELD(CHANNELS));
   const uint32_t group =
       product(mltq_load_word(packed + FIELD(MEMBERS)), channels, MLTQ_NORMALIZATION_MAX_GROUP);
-  if (group == 0) return "packed tensor: members times channels is not 1 to 262143";
+  if (group == 0) return MLTQ_ERROR_GROUP_SIZE;
   const uint32_t part = product(group, mltq_load_word(packed + FIELD(GROUPS)), INT32_MAX);
   const uint32_t size = product(part, mltq_load_word(packed + FIELD(OUTER)), INT32_MAX);
-  if (size == 0) return "packed tensor: groups or outer is out of range";
+  if (size == 0) return MLTQ_ERROR_GROUPS;
   const uint32_t table_size = mltq_load_word(packed + FIELD(TABLE_SIZE));
   if (table_size == 0 || table_size % channels != 0 || size % table_size != 0) {
-    return "packed tensor: table_size is no multiple of channels that divides all values";
+    return MLTQ_ERROR_TABLE_SIZE;
   }
   const uint64_t bytes =
       MLTQ_NORMALIZATION_HEADER_BYTES + (uint64_t)table_size * 2 * MLTQ_WORD_BYTES;
   if (mltq_load_word(packed + FIELD(TOTAL_BYTES)) != bytes || packed_bytes != bytes) {
-    return "packed tensor: total_bytes differs from the tensor size or from the tables";
+    return MLTQ_ERROR_TOTAL_BYTES;
   }
   if (mltq_tensor_size(input) != (int32_t)size) {
-    return "input tensor: its size is not outer times members times groups times channels";
+    return MLTQ_ERROR_INPUT_SHAPE;
   }
   if (mltq_tensor_size(output) != (int32_t)size) {
-    return "output tensor: must have as many values as the input";
+    return MLTQ_ERROR_OUTPUT_SHAPE;
   }
-  return NULL;
+  return MLTQ_OK;
+}
+
+const char* mltq_normalization_message(MltqStatus status) {
+  switch (status) {
+    case MLTQ_ERROR_TENSOR_COUNT:
+      return "tensors: the operator takes an input and a packed tensor, and one output";
+    case MLTQ_ERROR_TENSOR_TYPE:
+      return "tensors: input and output must be int8 and the packed tensor uint8";
+    case MLTQ_ERROR_TRUNCATED:
+      return "packed tensor: shorter than its header";
+    case MLTQ_ERROR_MAGIC:
+      return "packed tensor: magic is not 'MLTN'";
+    case MLTQ_ERROR_VERSION:
+      return "packed tensor: version is not 1; use the library that matches the converter";
+    case MLTQ_ERROR_SUBTRACT_MEAN:
+      return "packed tensor: subtract_mean is not 0 or 1";
+    case MLTQ_ERROR_SHIFT:
+      return "packed tensor: shift is above 30";
+    case MLTQ_ERROR_RESERVED:
+      return "packed tensor: reserved is not 0";
+    case MLTQ_ERROR_EPSILON:
+      return "packed tensor: epsilon is 2^62 or above";
+    case MLTQ_ERROR_GROUP_SIZE:
+      return "packed tensor: members times channels is not 1 to 262143";
+    case MLTQ_ERROR_GROUPS:
+      return "packed tensor: groups or outer is out of range";
+    case MLTQ_ERROR_TABLE_SIZE:
+      return "packed tensor: table_size is no multiple of channels that divides all values";
+    case MLTQ_ERROR_TOTAL_BYTES:
+      return "packed tensor: total_bytes differs from the tensor size or from the tables";
+    case MLTQ_ERROR_INPUT_SHAPE:
+      return "input tensor: its size is not outer times members times groups times channels";
+    case MLTQ_ERROR_OUTPUT_SHAPE:
+      return "output tensor: must have as many values as the input";
+    default:
+      return mltq_status_message(status);
+  }
 }

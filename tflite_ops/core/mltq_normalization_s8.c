@@ -1,5 +1,5 @@
-#include "mltq_normalization_s8.h"
-
+#include "mltq.h"
+#include "mltq_normalization_format.h"
 #include "mltq_word.h"
 
 #define FIELD(name) MLTQ_NORMALIZATION_OFFSET_##name

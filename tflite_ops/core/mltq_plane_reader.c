@@ -15,8 +15,8 @@ bool mltq_plane_reader_knows(uint8_t encoding) {
          (codes < 32 && ((KNOWN_CODES_PER_WORD >> codes) & 1u) != 0);
 }
 
-void mltq_plane_reader_init(MltqPlaneReader* reader, const uint8_t* begin, const uint8_t* end,
-                            uint8_t encoding, uint32_t rows, uint32_t row_size) {
+static void init(MltqPlaneReader* reader, const uint8_t* begin, const uint8_t* end,
+                 uint8_t encoding, uint32_t rows, uint32_t row_size) {
   reader->counts = begin;
   reader->cursor = begin;
   reader->end = end;
@@ -42,6 +42,13 @@ void mltq_plane_reader_init(MltqPlaneReader* reader, const uint8_t* begin, const
     return;
   }
   reader->cursor = begin + padded;
+}
+
+void mltq_plane_readers_init(const MltqLayer* layer, MltqPlaneReader readers[MLTQ_MAX_LEVELS]) {
+  for (uint32_t level = 0; level < layer->levels; level++) {
+    init(&readers[level], layer->level_begin[level], layer->level_end[level],
+         layer->encoding[level], layer->output_channels, layer->row_size);
+  }
 }
 
 /* The next word, or 0 at the end of the level. */

@@ -12,7 +12,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "mltq_format.h"
+#include "mltq_layer.h"
 
 #ifdef __cplusplus
 extern "C" {
@@ -38,17 +38,11 @@ typedef struct {
   bool valid;             /* false once the bytes broke a rule of the format */
 } MltqPlaneReader;
 
-/* Whether an encoding stores bits, for the bitwise kernel. */
-static inline bool mltq_encoding_is_bitwise(uint8_t encoding) {
-  return (encoding & MLTQ_ENCODING_MASK) >= MLTQ_ENCODING_SIGN_BITS;
-}
-
 /* Whether an encoding byte is one of the format. */
 bool mltq_plane_reader_knows(uint8_t encoding);
 
-/* Starts at the first row of a level whose bytes are `begin` to `end`. */
-void mltq_plane_reader_init(MltqPlaneReader* reader, const uint8_t* begin, const uint8_t* end,
-                            uint8_t encoding, uint32_t rows, uint32_t row_size);
+/* Starts a reader for every level, at its first row. */
+void mltq_plane_readers_init(const MltqLayer* layer, MltqPlaneReader readers[MLTQ_MAX_LEVELS]);
 
 /* Enters the next row. The row before it must have been read to its end. */
 void mltq_plane_reader_begin_row(MltqPlaneReader* reader);

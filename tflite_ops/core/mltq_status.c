@@ -51,13 +51,15 @@ const char* mltq_status_message(MltqStatus status) {
       return "output tensor: shape does not follow from the input and the packed filter";
     case MLTQ_ERROR_SCRATCH:
       return "scratch: more than generated code has; export the model again with this version";
+    case MLTQ_ERROR_KERNEL:
+      return "no kernel of this program takes the layer; export the model again with this version";
     case MLTQ_ERROR_TENSOR_TYPE:
       return "tensors: input and output must be int8 and the packed planes uint8";
     case MLTQ_ERROR_TENSOR_COUNT:
       return "tensors: the operator takes two inputs and one output";
     case MLTQ_ERROR_NOT_CONSTANT:
       return "packed tensor: must be constant";
-    case MLTQ_STATUS_COUNT:
+    default:
       break;
   }
   return "unknown status";

@@ -1,4 +1,4 @@
-/* Why a packed tensor or a tensor shape was refused. */
+/* Why a packed tensor or a tensor shape was refused, or a layer not run. */
 #ifndef TFLITE_OPS_CORE_MLTQ_STATUS_H_
 #define TFLITE_OPS_CORE_MLTQ_STATUS_H_
 
@@ -31,9 +31,17 @@ typedef enum {
   MLTQ_ERROR_INPUT_SHAPE,
   MLTQ_ERROR_OUTPUT_SHAPE,
   MLTQ_ERROR_SCRATCH,
+  MLTQ_ERROR_KERNEL,
   MLTQ_ERROR_TENSOR_TYPE,
   MLTQ_ERROR_TENSOR_COUNT,
   MLTQ_ERROR_NOT_CONSTANT,
+  /* Of MLTQ_LOOKUP and MLTQ_NORMALIZATION, whose own functions have the texts. */
+  MLTQ_ERROR_TABLE_SIZE,
+  MLTQ_ERROR_SUBTRACT_MEAN,
+  MLTQ_ERROR_RESERVED,
+  MLTQ_ERROR_EPSILON,
+  MLTQ_ERROR_GROUP_SIZE,
+  MLTQ_ERROR_GROUPS,
   MLTQ_STATUS_COUNT
 } MltqStatus;
 

@@ -10,15 +10,19 @@ static MltqModel model;
 
 int main(void) {
   counter_start();
-  const MltqStatus status = model_init(&model);
+  MltqStatus status = model_init(&model);
   if (status != MLTQ_OK) {
     printf("%s\n", model_status_message(status));
     return 1;
   }
   model_write_golden_inputs(&model);
   const uint32_t start = counter_ticks();
-  model_run(&model);
+  status = model_run(&model);
   const uint32_t ticks = counter_ticks() - start;
+  if (status != MLTQ_OK) {
+    printf("%s\n", model_status_message(status));
+    return 1;
+  }
   const uint64_t instructions = (uint64_t)ticks * MLTQ_INSTRUCTIONS / MLTQ_TICKS;
   const int same = model_has_golden_outputs(&model);
   printf("instructions %lu\n", (unsigned long)instructions);

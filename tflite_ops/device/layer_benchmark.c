@@ -6,7 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "../core/mltq_layer.h"
+#include "../core/mltq.h"
 #include "instruction_counter.h"
 
 typedef struct {
@@ -46,11 +46,12 @@ static int run_layer(int index, const BenchmarkLayer* item) {
     status = mltq_layer_bind_shape(&layer, item->input_dims, item->rank, item->output_dims,
                                    item->rank, &shape);
   }
+  size_t scratch_bytes = 0;
+  if (status == MLTQ_OK) status = mltq_layer_scratch_bytes(&layer, &shape, &scratch_bytes);
   if (status != MLTQ_OK) {
     printf("layer %d: %s\n", index, mltq_status_message(status));
     return 1;
   }
-  const size_t scratch_bytes = mltq_layer_scratch_bytes(&layer, &shape);
   if (scratch_bytes > sizeof scratch) {
     printf("layer %d: %lu bytes of scratch\n", index, (unsigned long)scratch_bytes);
     return 1;
@@ -63,8 +64,9 @@ static int run_layer(int index, const BenchmarkLayer* item) {
     input[i] = (int8_t)(state >> 24);
   }
   const uint32_t start = counter_ticks();
-  mltq_layer_eval_s8(&layer, &shape, input, output, scratch);
+  status = mltq_layer_eval_s8(&layer, &shape, input, output, scratch);
   const uint32_t ticks = counter_ticks() - start;
+  if (status != MLTQ_OK) return 1;
   const uint64_t instructions = (uint64_t)ticks * MLTQ_INSTRUCTIONS / MLTQ_TICKS;
   printf("layer %d %lu %lu %08lx\n", index, (unsigned long)instructions,
          (unsigned long)scratch_bytes,

@@ -1,7 +1,8 @@
 /* One call that checks and runs a packed layer: for Python, which tests the core through it. */
 #include <stdlib.h>
 
-#include "../core/mltq_layer.h"
+#include "../core/mltq.h"
+#include "../core/mltq_eval.h"
 
 /* Returns a MltqStatus, or -1 when memory ran out. The shapes are those of the tensors. `reference`
  * chooses the reference kernels. */
@@ -16,16 +17,15 @@ __attribute__((visibility("default"))) int MltqRunLayer(const uint8_t* packed, s
   if (status != MLTQ_OK) return (int)status;
   status = mltq_layer_bind_shape(&layer, input_dims, input_rank, output_dims, output_rank, &shape);
   if (status != MLTQ_OK) return (int)status;
-  void* scratch = malloc(1 + (reference ? mltq_layer_reference_scratch_bytes(&layer, &shape)
-                                        : mltq_layer_scratch_bytes(&layer, &shape)));
+  const MltqKernel* const* kernels = reference ? mltq_reference_kernels : mltq_kernels;
+  size_t scratch_bytes = 0;
+  status = mltq_scratch_bytes_with(kernels, &layer, &shape, &scratch_bytes);
+  if (status != MLTQ_OK) return (int)status;
+  void* scratch = malloc(1 + scratch_bytes);
   if (scratch == NULL) return -1;
-  if (reference) {
-    mltq_layer_eval_s8_reference(&layer, &shape, input, output, scratch);
-  } else {
-    mltq_layer_eval_s8(&layer, &shape, input, output, scratch);
-  }
+  status = mltq_eval_s8_with(kernels, &layer, &shape, input, output, scratch);
   free(scratch);
-  return MLTQ_OK;
+  return (int)status;
 }
 
 __attribute__((visibility("default"))) const char* MltqStatusMessage(int status) {

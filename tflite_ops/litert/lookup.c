@@ -2,8 +2,7 @@
 
 #include <string.h>
 
-#include "../core/mltq_lookup_s8.h"
-#include "../core/mltq_lookup_shape.h"
+#include "../core/mltq.h"
 
 #define NAME "MLTQ_LOOKUP"
 
@@ -19,29 +18,29 @@ static MltqTensorShape shape_of(const TfLiteTensor* tensor) {
   return shape;
 }
 
-static const char* find_problem(const TfLiteContext* context, const TfLiteNode* replaced) {
+static MltqStatus check_tensors(const TfLiteContext* context, const TfLiteNode* replaced) {
   /* A negative index is an optional tensor that is absent. */
   if (replaced->inputs->size != 2 || replaced->outputs->size != 1 ||
       replaced->inputs->data[kInput] < 0 || replaced->inputs->data[kTable] < 0) {
-    return MLTQ_LOOKUP_TENSOR_COUNT;
+    return MLTQ_ERROR_TENSOR_COUNT;
   }
   const TfLiteTensor* input = &context->tensors[replaced->inputs->data[kInput]];
   const TfLiteTensor* table = &context->tensors[replaced->inputs->data[kTable]];
   const TfLiteTensor* output = &context->tensors[replaced->outputs->data[0]];
   if (input->type != kTfLiteInt8 || table->type != kTfLiteInt8 || output->type != kTfLiteInt8) {
-    return MLTQ_LOOKUP_TENSOR_TYPE;
+    return MLTQ_ERROR_TENSOR_TYPE;
   }
   if (table->allocation_type != kTfLiteMmapRo || table->data == NULL) {
-    return MLTQ_LOOKUP_NOT_CONSTANT;
+    return MLTQ_ERROR_NOT_CONSTANT;
   }
-  return mltq_lookup_shape_problem(shape_of(input), shape_of(table), shape_of(output));
+  return mltq_lookup_check(shape_of(input), shape_of(table), shape_of(output));
 }
 
 TfLiteStatus mltq_lookup_prepare(TfLiteContext* context, TfLiteNode* node) {
   if (node->user_data == NULL) return kTfLiteError;
-  const char* problem = find_problem(context, node->user_data);
-  if (problem == NULL) return kTfLiteOk;
-  context->ReportError(context, "%s: %s", NAME, problem);
+  const MltqStatus status = check_tensors(context, node->user_data);
+  if (status == MLTQ_OK) return kTfLiteOk;
+  context->ReportError(context, "%s: %s", NAME, mltq_lookup_message(status));
   return kTfLiteError;
 }
 

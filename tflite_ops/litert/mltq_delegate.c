@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "../core/mltq_layer.h"
+#include "../core/mltq.h"
 #include "fully_connected_tflm.h"
 #include "litert_abi.h"
 #include "lookup.h"
@@ -101,18 +101,23 @@ static MltqStatus check_tensors(const TfLiteContext* context, OpData* data) {
                                output->dims->data, output->dims->size, &data->shape);
 }
 
+static TfLiteStatus refuse(TfLiteContext* context, const OpData* data, MltqStatus status) {
+  context->ReportError(context, "%s: %s", data->name, mltq_status_message(status));
+  return kTfLiteError;
+}
+
 static TfLiteStatus kernel_prepare(TfLiteContext* context, TfLiteNode* node) {
   OpData* data = node->user_data;
   if (data == NULL || data->name == NULL) return kTfLiteError;
-  const MltqStatus status = check_tensors(context, data);
-  if (status != MLTQ_OK) {
-    context->ReportError(context, "%s: %s", data->name, mltq_status_message(status));
-    return kTfLiteError;
+  size_t scratch_bytes = 0;
+  MltqStatus status = check_tensors(context, data);
+  if (status == MLTQ_OK) {
+    status = mltq_layer_scratch_bytes(&data->layer, &data->shape, &scratch_bytes);
   }
+  if (status != MLTQ_OK) return refuse(context, data, status);
   /* Prepare runs again when a tensor is resized. */
   free(data->scratch);
   data->scratch = NULL;
-  const size_t scratch_bytes = mltq_layer_scratch_bytes(&data->layer, &data->shape);
   if (scratch_bytes == 0) return kTfLiteOk;
   data->scratch = malloc(scratch_bytes);
   if (data->scratch == NULL) {
@@ -129,8 +134,9 @@ static TfLiteStatus kernel_invoke(TfLiteContext* context, TfLiteNode* node) {
   /* The runtime allocates no output that nothing reads. */
   if (output == NULL) return kTfLiteOk;
   if (input == NULL) return kTfLiteError;
-  mltq_layer_eval_s8(&data->layer, &data->shape, input, output, data->scratch);
-  return kTfLiteOk;
+  const MltqStatus status =
+      mltq_layer_eval_s8(&data->layer, &data->shape, input, output, data->scratch);
+  return status == MLTQ_OK ? kTfLiteOk : refuse(context, data, status);
 }
 
 /* The replaced node is all that the kernel needs. Its struct moves when the graph grows, so it is

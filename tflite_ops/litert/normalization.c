@@ -2,8 +2,7 @@
 
 #include <string.h>
 
-#include "../core/mltq_normalization_check.h"
-#include "../core/mltq_normalization_s8.h"
+#include "../core/mltq.h"
 
 #define NAME "MLTQ_NORMALIZATION"
 
@@ -19,29 +18,29 @@ static MltqTensorShape shape_of(const TfLiteTensor* tensor) {
   return shape;
 }
 
-static const char* find_problem(const TfLiteContext* context, const TfLiteNode* replaced) {
+static MltqStatus check_tensors(const TfLiteContext* context, const TfLiteNode* replaced) {
   /* A negative index is an optional tensor that is absent. */
   if (replaced->inputs->size != 2 || replaced->outputs->size != 1 ||
       replaced->inputs->data[kInput] < 0 || replaced->inputs->data[kPacked] < 0) {
-    return MLTQ_NORMALIZATION_TENSOR_COUNT;
+    return MLTQ_ERROR_TENSOR_COUNT;
   }
   const TfLiteTensor* input = &context->tensors[replaced->inputs->data[kInput]];
   const TfLiteTensor* packed = &context->tensors[replaced->inputs->data[kPacked]];
   const TfLiteTensor* output = &context->tensors[replaced->outputs->data[0]];
   if (input->type != kTfLiteInt8 || packed->type != kTfLiteUInt8 || output->type != kTfLiteInt8) {
-    return MLTQ_NORMALIZATION_TENSOR_TYPE;
+    return MLTQ_ERROR_TENSOR_TYPE;
   }
   if (packed->allocation_type != kTfLiteMmapRo || packed->data == NULL) {
-    return MLTQ_NORMALIZATION_NOT_CONSTANT;
+    return MLTQ_ERROR_NOT_CONSTANT;
   }
-  return mltq_normalization_problem(packed->data, packed->bytes, shape_of(input), shape_of(output));
+  return mltq_normalization_check(packed->data, packed->bytes, shape_of(input), shape_of(output));
 }
 
 TfLiteStatus mltq_normalization_prepare(TfLiteContext* context, TfLiteNode* node) {
   if (node->user_data == NULL) return kTfLiteError;
-  const char* problem = find_problem(context, node->user_data);
-  if (problem == NULL) return kTfLiteOk;
-  context->ReportError(context, "%s: %s", NAME, problem);
+  const MltqStatus status = check_tensors(context, node->user_data);
+  if (status == MLTQ_OK) return kTfLiteOk;
+  context->ReportError(context, "%s: %s", NAME, mltq_normalization_message(status));
   return kTfLiteError;
 }
 

@@ -6,7 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "../core/mltq_layer.h"
+#include "../core/mltq.h"
+#include "../core/mltq_eval.h"
 #include "golden_layers.h"
 
 /* Every how many golden layers are run; more than 1 where code is slow. */
@@ -36,7 +37,7 @@ static void* copy_of(const void* data, size_t bytes) {
 /* Runs a layer whose packed bytes are `packed`. Returns the status, MLTQ_STATUS_COUNT for want of
  * memory, and the output in `output`. */
 static MltqStatus run(const GoldenLayer* golden, const uint8_t* packed, size_t packed_bytes,
-                      int reference, int8_t* output) {
+                      const MltqKernel* const* kernels, int8_t* output) {
   MltqLayer layer;
   MltqShape shape;
   MltqStatus status = mltq_layer_parse(packed, packed_bytes, golden->kind, &layer);
@@ -44,28 +45,25 @@ static MltqStatus run(const GoldenLayer* golden, const uint8_t* packed, size_t p
   status = mltq_layer_bind_shape(&layer, golden->input_dims, golden->input_rank,
                                  golden->output_dims, golden->output_rank, &shape);
   if (status != MLTQ_OK) return status;
-  const size_t scratch_bytes = reference ? mltq_layer_reference_scratch_bytes(&layer, &shape)
-                                         : mltq_layer_scratch_bytes(&layer, &shape);
+  size_t scratch_bytes = 0;
+  status = mltq_scratch_bytes_with(kernels, &layer, &shape, &scratch_bytes);
+  if (status != MLTQ_OK) return status;
   void* scratch = malloc(scratch_bytes > 0 ? scratch_bytes : 1);
   /* Hostile bytes may ask for more than a small board has, as they may in an interpreter. */
   if (scratch == NULL) return MLTQ_STATUS_COUNT;
   int8_t* input = copy_of(golden->input, golden->input_bytes);
-  if (reference) {
-    mltq_layer_eval_s8_reference(&layer, &shape, input, output, scratch);
-  } else {
-    mltq_layer_eval_s8(&layer, &shape, input, output, scratch);
-  }
+  status = mltq_eval_s8_with(kernels, &layer, &shape, input, output, scratch);
   free(scratch);
   free(input);
-  return MLTQ_OK;
+  return status;
 }
 
-static void test_golden(const GoldenLayer* golden, int reference) {
+static void test_golden(const GoldenLayer* golden, const MltqKernel* const* kernels) {
   int8_t* output = malloc(golden->output_bytes);
   if (output == NULL) exit(2);
   memset(output, 0x55, golden->output_bytes);
   uint8_t* packed = copy_of(golden->packed, golden->packed_bytes);
-  check(run(golden, packed, golden->packed_bytes, reference, output) == MLTQ_OK, golden->name,
+  check(run(golden, packed, golden->packed_bytes, kernels, output) == MLTQ_OK, golden->name,
         "accepted");
   check(memcmp(output, golden->output, golden->output_bytes) == 0, golden->name, "same bytes");
   free(packed);
@@ -81,11 +79,11 @@ static void test_hostile_bytes(const GoldenLayer* golden) {
     for (int change = 1; change < 256; change = change * 2 + 1) {
       uint8_t* packed = copy_of(golden->packed, golden->packed_bytes);
       packed[position] = (uint8_t)(packed[position] ^ change);
-      refused += run(golden, packed, golden->packed_bytes, 0, output) != MLTQ_OK;
+      refused += run(golden, packed, golden->packed_bytes, mltq_kernels, output) != MLTQ_OK;
       free(packed);
     }
     uint8_t* truncated = copy_of(golden->packed, position + 1);
-    const MltqStatus status = run(golden, truncated, position, 0, output);
+    const MltqStatus status = run(golden, truncated, position, mltq_kernels, output);
     if (status == MLTQ_OK) check(0, golden->name, "truncation refused");
     free(truncated);
   }
@@ -93,21 +91,38 @@ static void test_hostile_bytes(const GoldenLayer* golden) {
   free(output);
 }
 
+/* Every status is one of an operator, which has a text for it. */
 static void test_status_messages(void) {
+  static const char kUnknown[] = "unknown status";
   for (int status = 0; status < MLTQ_STATUS_COUNT; status++) {
     const char* message = mltq_status_message((MltqStatus)status);
-    check(strcmp(message, "unknown status") != 0, "status", message);
+    if (strcmp(message, kUnknown) == 0) message = mltq_lookup_message((MltqStatus)status);
+    if (strcmp(message, kUnknown) == 0) message = mltq_normalization_message((MltqStatus)status);
+    check(strcmp(message, kUnknown) != 0, "status", message);
   }
+  check(strcmp(mltq_status_message(MLTQ_STATUS_COUNT), kUnknown) == 0, "status", "none");
+}
+
+/* A program without the kernel of a layer refuses it, and writes nothing. */
+static void test_no_kernel(void) {
+  static const MltqKernel* const kNone[] = {NULL};
+  const GoldenLayer* golden = &kGoldenLayers[0];
+  int8_t* output = malloc(golden->output_bytes);
+  if (output == NULL) exit(2);
+  check(run(golden, golden->packed, golden->packed_bytes, kNone, output) == MLTQ_ERROR_KERNEL,
+        golden->name, "no kernel");
+  free(output);
 }
 
 int main(void) {
   const size_t count = sizeof(kGoldenLayers) / sizeof(kGoldenLayers[0]);
   for (size_t i = 0; i < count; i += MLTQ_TEST_STEP) {
-    test_golden(&kGoldenLayers[i], 0);
-    test_golden(&kGoldenLayers[i], 1);
+    test_golden(&kGoldenLayers[i], mltq_kernels);
+    test_golden(&kGoldenLayers[i], mltq_reference_kernels);
     test_hostile_bytes(&kGoldenLayers[i]);
   }
   test_status_messages();
+  test_no_kernel();
   printf("%d passed, %d failed\n", passed, failed);
   return failed == 0 ? 0 : 1;
 }

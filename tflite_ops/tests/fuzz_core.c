@@ -7,7 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "../core/mltq_layer.h"
+#include "../core/mltq.h"
+#include "../core/mltq_eval.h"
 
 /* Larger layers only take time. */
 #define MAX_VALUES (1 << 16)
@@ -31,18 +32,14 @@ static int output_size(int input, uint32_t filter, uint32_t stride, uint32_t dil
 }
 
 static int8_t* evaluate(const MltqLayer* layer, const MltqShape* shape, const int8_t* input,
-                        size_t outputs, int reference) {
-  const size_t scratch_bytes = reference ? mltq_layer_reference_scratch_bytes(layer, shape)
-                                         : mltq_layer_scratch_bytes(layer, shape);
+                        size_t outputs, const MltqKernel* const* kernels) {
+  size_t scratch_bytes = 0;
+  if (mltq_scratch_bytes_with(kernels, layer, shape, &scratch_bytes) != MLTQ_OK) abort();
   if (scratch_bytes > MAX_SCRATCH) return NULL;
   void* scratch = allocate(scratch_bytes);
   int8_t* output = allocate(outputs);
   memset(scratch, 0xA5, scratch_bytes);
-  if (reference) {
-    mltq_layer_eval_s8_reference(layer, shape, input, output, scratch);
-  } else {
-    mltq_layer_eval_s8(layer, shape, input, output, scratch);
-  }
+  if (mltq_eval_s8_with(kernels, layer, shape, input, output, scratch) != MLTQ_OK) abort();
   free(scratch);
   return output;
 }
@@ -79,8 +76,8 @@ static void run(const MltqLayer* layer, const uint8_t* sizes) {
     state ^= state << 5;
     input[i] = (int8_t)(uint8_t)(state >> 24);
   }
-  int8_t* fast = evaluate(layer, &shape, input, (size_t)outputs, 0);
-  int8_t* plain = evaluate(layer, &shape, input, (size_t)outputs, 1);
+  int8_t* fast = evaluate(layer, &shape, input, (size_t)outputs, mltq_kernels);
+  int8_t* plain = evaluate(layer, &shape, input, (size_t)outputs, mltq_reference_kernels);
   if (fast != NULL && plain != NULL && memcmp(fast, plain, (size_t)outputs) != 0) abort();
   free(fast);
   free(plain);

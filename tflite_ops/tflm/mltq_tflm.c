@@ -1,6 +1,6 @@
 #include "mltq_tflm.h"
 
-#include "../core/mltq_layer.h"
+#include "../core/mltq.h"
 
 typedef struct {
   MltqLayer layer;
@@ -10,14 +10,18 @@ typedef struct {
 
 enum { kInputTensor = 0, kPlanesTensor = 1, kOutputTensor = 0 };
 
+/* By kind. */
+static const char* const kNames[] = {MLTQ_CONV_2D_NAME, MLTQ_DEPTHWISE_CONV_2D_NAME,
+                                     MLTQ_FULLY_CONNECTED_NAME};
+
 static void* op_init(TfLiteContext* context, const char* buffer, size_t length) {
   (void)buffer;
   (void)length;
   return context->AllocatePersistentBuffer(context, sizeof(OpData));
 }
 
-static TfLiteStatus refuse(TfLiteContext* context, const char* name, MltqStatus status) {
-  context->ReportError(context, "%s: %s", name, mltq_status_message(status));
+static TfLiteStatus refuse(TfLiteContext* context, uint8_t kind, MltqStatus status) {
+  context->ReportError(context, "%s: %s", kNames[kind], mltq_status_message(status));
   return kTfLiteError;
 }
 
@@ -46,28 +50,30 @@ static MltqStatus check_tensors(TfLiteContext* context, const TfLiteNode* node, 
                                output->dims->data, output->dims->size, &data->shape);
 }
 
-static TfLiteStatus prepare(TfLiteContext* context, TfLiteNode* node, uint8_t kind,
-                            const char* name) {
+static TfLiteStatus prepare(TfLiteContext* context, TfLiteNode* node, uint8_t kind) {
   OpData* data = node->user_data;
   if (data == NULL) return kTfLiteError; /* the arena is full, and TFLM has said so */
-  const MltqStatus status = check_tensors(context, node, kind, data);
-  if (status != MLTQ_OK) return refuse(context, name, status);
-  const size_t scratch_bytes = mltq_layer_scratch_bytes(&data->layer, &data->shape);
+  size_t scratch_bytes = 0;
+  MltqStatus status = check_tensors(context, node, kind, data);
+  if (status == MLTQ_OK) {
+    status = mltq_layer_scratch_bytes(&data->layer, &data->shape, &scratch_bytes);
+  }
+  if (status != MLTQ_OK) return refuse(context, kind, status);
   data->scratch_index = -1;
   if (scratch_bytes == 0) return kTfLiteOk;
   return context->RequestScratchBufferInArena(context, scratch_bytes, &data->scratch_index);
 }
 
 static TfLiteStatus prepare_conv_2d(TfLiteContext* context, TfLiteNode* node) {
-  return prepare(context, node, MLTQ_KIND_CONV_2D, MLTQ_CONV_2D_NAME);
+  return prepare(context, node, MLTQ_KIND_CONV_2D);
 }
 
 static TfLiteStatus prepare_depthwise_conv_2d(TfLiteContext* context, TfLiteNode* node) {
-  return prepare(context, node, MLTQ_KIND_DEPTHWISE_CONV_2D, MLTQ_DEPTHWISE_CONV_2D_NAME);
+  return prepare(context, node, MLTQ_KIND_DEPTHWISE_CONV_2D);
 }
 
 static TfLiteStatus prepare_fully_connected(TfLiteContext* context, TfLiteNode* node) {
-  return prepare(context, node, MLTQ_KIND_FULLY_CONNECTED, MLTQ_FULLY_CONNECTED_NAME);
+  return prepare(context, node, MLTQ_KIND_FULLY_CONNECTED);
 }
 
 static TfLiteStatus op_invoke(TfLiteContext* context, TfLiteNode* node) {
@@ -76,8 +82,9 @@ static TfLiteStatus op_invoke(TfLiteContext* context, TfLiteNode* node) {
   TfLiteEvalTensor* output = context->GetEvalTensor(context, node->outputs->data[kOutputTensor]);
   void* scratch = NULL;
   if (data->scratch_index >= 0) scratch = context->GetScratchBuffer(context, data->scratch_index);
-  mltq_layer_eval_s8(&data->layer, &data->shape, input->data.int8, output->data.data, scratch);
-  return kTfLiteOk;
+  const MltqStatus status =
+      mltq_layer_eval_s8(&data->layer, &data->shape, input->data.int8, output->data.data, scratch);
+  return status == MLTQ_OK ? kTfLiteOk : refuse(context, data->layer.kind, status);
 }
 
 static const struct TFLMRegistration kConv2D = {

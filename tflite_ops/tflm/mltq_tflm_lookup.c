@@ -1,5 +1,4 @@
-#include "../core/mltq_lookup_s8.h"
-#include "../core/mltq_lookup_shape.h"
+#include "../core/mltq.h"
 #include "mltq_tflm.h"
 
 enum { kInputTensor = 0, kTableTensor = 1, kOutputTensor = 0 };
@@ -9,28 +8,28 @@ static MltqTensorShape shape_of(const TfLiteEvalTensor* tensor) {
   return shape;
 }
 
-static const char* find_problem(TfLiteContext* context, const TfLiteNode* node) {
+static MltqStatus check_tensors(TfLiteContext* context, const TfLiteNode* node) {
   /* A negative index is an optional tensor that is absent. */
   if (node->inputs->size != 2 || node->outputs->size != 1 || node->inputs->data[kInputTensor] < 0 ||
       node->inputs->data[kTableTensor] < 0) {
-    return MLTQ_LOOKUP_TENSOR_COUNT;
+    return MLTQ_ERROR_TENSOR_COUNT;
   }
   const TfLiteEvalTensor* input = context->GetEvalTensor(context, node->inputs->data[kInputTensor]);
   const TfLiteEvalTensor* table = context->GetEvalTensor(context, node->inputs->data[kTableTensor]);
   const TfLiteEvalTensor* output =
       context->GetEvalTensor(context, node->outputs->data[kOutputTensor]);
   if (input->type != kTfLiteInt8 || table->type != kTfLiteInt8 || output->type != kTfLiteInt8) {
-    return MLTQ_LOOKUP_TENSOR_TYPE;
+    return MLTQ_ERROR_TENSOR_TYPE;
   }
   /* Only a constant has its data before the memory is planned. */
-  if (table->data.data == NULL) return MLTQ_LOOKUP_NOT_CONSTANT;
-  return mltq_lookup_shape_problem(shape_of(input), shape_of(table), shape_of(output));
+  if (table->data.data == NULL) return MLTQ_ERROR_NOT_CONSTANT;
+  return mltq_lookup_check(shape_of(input), shape_of(table), shape_of(output));
 }
 
 static TfLiteStatus op_prepare(TfLiteContext* context, TfLiteNode* node) {
-  const char* problem = find_problem(context, node);
-  if (problem == NULL) return kTfLiteOk;
-  context->ReportError(context, "%s: %s", MLTQ_LOOKUP_NAME, problem);
+  const MltqStatus status = check_tensors(context, node);
+  if (status == MLTQ_OK) return kTfLiteOk;
+  context->ReportError(context, "%s: %s", MLTQ_LOOKUP_NAME, mltq_lookup_message(status));
   return kTfLiteError;
 }
 

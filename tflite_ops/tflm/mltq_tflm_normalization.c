@@ -1,5 +1,4 @@
-#include "../core/mltq_normalization_check.h"
-#include "../core/mltq_normalization_s8.h"
+#include "../core/mltq.h"
 #include "mltq_tflm.h"
 
 enum { kInputTensor = 0, kPackedTensor = 1, kOutputTensor = 0 };
@@ -9,11 +8,11 @@ static MltqTensorShape shape_of(const TfLiteEvalTensor* tensor) {
   return shape;
 }
 
-static const char* find_problem(TfLiteContext* context, const TfLiteNode* node) {
+static MltqStatus check_tensors(TfLiteContext* context, const TfLiteNode* node) {
   /* A negative index is an optional tensor that is absent. */
   if (node->inputs->size != 2 || node->outputs->size != 1 || node->inputs->data[kInputTensor] < 0 ||
       node->inputs->data[kPackedTensor] < 0) {
-    return MLTQ_NORMALIZATION_TENSOR_COUNT;
+    return MLTQ_ERROR_TENSOR_COUNT;
   }
   const TfLiteEvalTensor* input = context->GetEvalTensor(context, node->inputs->data[kInputTensor]);
   const TfLiteEvalTensor* packed =
@@ -21,19 +20,20 @@ static const char* find_problem(TfLiteContext* context, const TfLiteNode* node) 
   const TfLiteEvalTensor* output =
       context->GetEvalTensor(context, node->outputs->data[kOutputTensor]);
   if (input->type != kTfLiteInt8 || packed->type != kTfLiteUInt8 || output->type != kTfLiteInt8) {
-    return MLTQ_NORMALIZATION_TENSOR_TYPE;
+    return MLTQ_ERROR_TENSOR_TYPE;
   }
   /* Only a constant has its data before the memory is planned. */
-  if (packed->data.data == NULL) return MLTQ_NORMALIZATION_NOT_CONSTANT;
+  if (packed->data.data == NULL) return MLTQ_ERROR_NOT_CONSTANT;
   const int32_t bytes = mltq_tensor_size(shape_of(packed));
-  return mltq_normalization_problem(packed->data.uint8, bytes < 0 ? 0 : (size_t)bytes,
-                                    shape_of(input), shape_of(output));
+  return mltq_normalization_check(packed->data.uint8, bytes < 0 ? 0 : (size_t)bytes,
+                                  shape_of(input), shape_of(output));
 }
 
 static TfLiteStatus op_prepare(TfLiteContext* context, TfLiteNode* node) {
-  const char* problem = find_problem(context, node);
-  if (problem == NULL) return kTfLiteOk;
-  context->ReportError(context, "%s: %s", MLTQ_NORMALIZATION_NAME, problem);
+  const MltqStatus status = check_tensors(context, node);
+  if (status == MLTQ_OK) return kTfLiteOk;
+  context->ReportError(context, "%s: %s", MLTQ_NORMALIZATION_NAME,
+                       mltq_normalization_message(status));
   return kTfLiteError;
 }
 

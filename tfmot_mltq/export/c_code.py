@@ -83,10 +83,11 @@ Argument = int | float | Constant | Place
 
 @dataclasses.dataclass(frozen=True)
 class Call:
-    """A call of a C function."""
+    """A call of a C function; of one that can fail, generated code returns the status."""
 
     function: str
     arguments: tuple[Argument, ...]
+    can_fail: bool = False
 
 
 class Code:
@@ -108,10 +109,13 @@ class Code:
     def _call(self, call: Call) -> str:
         # Spaces within an argument must not break, so that they do not look like its end.
         arguments = ", ".join(self._expression(a).replace(" ", "\0") for a in call.arguments)
+        store = "status = " if call.can_fail else ""
         lines = textwrap.wrap(
-            f"{call.function}({arguments});", _COLUMNS, initial_indent="  ",
+            f"{store}{call.function}({arguments});", _COLUMNS, initial_indent="  ",
             subsequent_indent="      ", break_long_words=False,
         )  # fmt: skip
+        if call.can_fail:
+            lines.append("  if (status != MLTQ_OK) return status;")
         return "\n".join(lines).replace("\0", " ")
 
     def _expression(self, argument: Argument) -> str:

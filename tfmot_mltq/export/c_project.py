@@ -10,7 +10,7 @@ from tfmot_mltq.c_sources import c_sources
 from tfmot_mltq.cost_model.kernel_work import count_planes, scratch_bytes
 from tfmot_mltq.export.c_code import Code, Layer, Place, Scratch, State, array_body
 from tfmot_mltq.export.memory_plan import ALIGNMENT, Buffer, plan_memory
-from tfmot_mltq.export.needed_sources import needed_core, needed_stock
+from tfmot_mltq.export.needed_sources import kernel_table, needed_core, needed_stock
 from tfmot_mltq.export.project import Project, check_name
 from tfmot_mltq.export.reader import Step, Tensor
 from tfmot_mltq.export.step import Steps, read_steps
@@ -18,8 +18,6 @@ from tfmot_mltq.report.tflite_operators import TfliteOperator, read_operators
 
 # A file runs on all targets, so its scratch is the most that any of the kernels needs.
 _KERNELS = ("portable", "dsp", "helium")
-# Of the core, with a header of their own.
-_CORE_FUNCTIONS = ("mltq_lookup_s8", "mltq_normalization_s8")
 _C_TYPES = {"int8": "int8_t", "float32": "float", "int32": "int32_t", "int16": "int16_t"}
 
 _MEANINGS = {
@@ -63,6 +61,7 @@ def plan_c_project(
             "core": needed_core(operators, functions),
             "stock": needed_stock(functions),
         },
+        generated_sources=kernel_table(operators),
         templates={
             f"{name}.h": "c/model.h.j2",
             f"{name}.c": "c/model.c.j2",
@@ -129,9 +128,6 @@ def _context(steps: Steps, operators: list[TfliteOperator]) -> dict[str, Any]:
         "rank": max(ranks, default=0),
         "steps": calls,
         "array_body": array_body,
-        "core_functions": sorted(
-            {c.function for s in steps.steps for c in s.calls}.intersection(_CORE_FUNCTIONS)
-        ),
         "uses_arena": any(call["calls"] for call in calls),
         "states": _states(steps, offsets),
         "inputs": _ends(steps.inputs, steps.tensors, offsets),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pathlib
 from collections.abc import Iterable
 
-from tfmot_mltq.c_sources import c_folder, c_sources
+from tfmot_mltq.c_sources import c_sources
 from tfmot_mltq.packing.format import BITWISE_ENCODINGS, Kind
 from tfmot_mltq.report.tflite_operators import TfliteOperator
 
@@ -15,7 +15,8 @@ _KERNELS = {kind: f"mltq_{kind.name.lower()}_s8.c" for kind in Kind}
 _HELIUM_KERNEL = "mltq_conv_2d_s8_helium.c"
 # Operators without planes: a kernel, and checks that only the adapters of interpreters make.
 _WITHOUT_PLANES = ("mltq_lookup", "mltq_normalization")
-_LEFT_OUT_HEADER = "mltq_left_out.h"
+_TABLE = "mltq_kernels.c"
+_REFERENCE_KERNELS = ("mltq_conv_2d_reference", "mltq_fully_connected_reference")
 # Functions that share a file with others; all else is in the file of its name.
 _STOCK_FILES = {
     "mltq_stock_average_pool_2d_s8": "mltq_stock_pool_2d_s8",
@@ -35,26 +36,44 @@ _STOCK_FILES = {
 def needed_core(
     operators: Iterable[TfliteOperator], functions: Iterable[str] | None = None
 ) -> list[pathlib.Path]:
-    """The core, with the optimised kernels of the model's layers. Those of the others come
-    from left_out/ and take no layer.
+    """The core, with the kernels that the model's layers run on; without their table.
 
     Args:
       operators: Of the model.
       functions: What generated code calls; None where an interpreter calls.
     """
-    used = {_kernel(operator) for operator in operators if operator.layer is not None}
-    left_out = {*_KERNELS.values(), _BITWISE_KERNEL} - used
-    without = {*left_out, _HELIUM_KERNEL} if _KERNELS[Kind.CONV_2D] in left_out else {*left_out}
+    without = {_TABLE, *_KERNELS.values(), _BITWISE_KERNEL} - _used(operators)
+    if _KERNELS[Kind.CONV_2D] in without:
+        without.add(_HELIUM_KERNEL)
     if functions is not None:
         called = {*functions}
         without |= {
             path.name
             for path in c_sources("core")
-            if path.stem.startswith(_WITHOUT_PLANES) and path.stem not in called
+            if path.suffix == ".c"
+            and path.stem.startswith(_WITHOUT_PLANES)
+            and path.stem not in called
         }
-    core = [path for path in c_sources("core") if path.name not in without]
-    folder = c_folder("left_out")
-    return core + [folder / _LEFT_OUT_HEADER, *(folder / name for name in sorted(left_out))]
+    return [path for path in c_sources("core") if path.name not in without]
+
+
+def kernel_table(operators: Iterable[TfliteOperator]) -> dict[str, str]:
+    """The table of the kernels that the model's layers run on, as a file of the core."""
+    names = sorted(name.removesuffix(".c") for name in _used(operators))
+    names += _REFERENCE_KERNELS
+    lines = [
+        '#include "mltq_kernels.h"\n\n#include <stddef.h>\n\n',
+        "/* The kernels that the layers of this model run on. */\n\n",
+        *(f"extern const MltqKernel {name};\n" for name in names),
+        "\nconst MltqKernel* const mltq_kernels[] = {\n",
+        *(f"    &{name},\n" for name in names),
+        "    NULL,\n};\n",
+    ]
+    return {f"core/{_TABLE}": "".join(lines)}
+
+
+def _used(operators: Iterable[TfliteOperator]) -> set[str]:
+    return {_kernel(operator) for operator in operators if operator.layer is not None}
 
 
 def _kernel(operator: TfliteOperator) -> str:

@@ -18,7 +18,8 @@ _TEMPLATES = pathlib.Path(__file__).parent / "templates"
 _NAMES_HEADER = "mltq_names.h"
 _STATUS_MESSAGE = "mltq_status_message"
 _NO_COMMENT = re.compile(r"[^\w .,:;/+@#()\[\]-]")
-_FUNCTION = re.compile(r"\bmltq_\w+(?=\s*\()")
+# Functions and constants; what a dot follows is a file.
+_NAME = re.compile(r"\bmltq_\w+\b(?!\.[ch])")
 _GOLDEN_TYPES = {"int8": "int8_t", "float32": "float", "int32": "int32_t"}
 
 
@@ -31,6 +32,7 @@ class Project:
       arena_bytes: Memory for tensors and scratch.
       constant_bytes: Weights and tables.
       sources: C sources that it needs, by folder.
+      generated_sources: Texts of others, that are written for it, by folder and name.
       templates: The generated files, each with its template.
       context: What the templates use.
       needs_interpreter: Whether it is built with TensorFlow Lite Micro.
@@ -43,6 +45,7 @@ class Project:
     sources: Mapping[str, Sequence[pathlib.Path]]
     templates: Mapping[str, str]
     context: Mapping[str, Any]
+    generated_sources: Mapping[str, str] = dataclasses.field(default_factory=dict)
     needs_interpreter: bool = False
     folder: str = ""
 
@@ -86,22 +89,22 @@ class Project:
             made.replace(output)
 
     def _write_sources(self, folder: pathlib.Path) -> None:
-        """The operators. Their functions get the prefix of the model by a header that every source
-        begins with, so that programs can have several models.
+        """The operators. Their functions and constants get the prefix of the model by a header that
+        every source begins with, so that programs can have several models.
         """
         texts = {
             f"{part}/{path.name}": path.read_text()
             for part, paths in self.sources.items()
             for path in paths
-        }
-        functions = sorted({name for text in texts.values() for name in _FUNCTION.findall(text)})
+        } | dict(self.generated_sources)
+        names = sorted({name for text in texts.values() for name in _NAME.findall(text)})
         for file, text in texts.items():
             is_source = file.endswith(".c")
             path = folder / file
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(f'#include "../{_NAMES_HEADER}"\n{text}' if is_source else text)
         own = {_STATUS_MESSAGE: _STATUS_MESSAGE.removeprefix("mltq_")}  # users call it
-        lines = [f"#define {f} {self.name}_{own.get(f, f)}\n" for f in functions]
+        lines = [f"#define {name} {self.name}_{own.get(name, name)}\n" for name in names]
         guard = f"MLTQ_EXPORT_{self.name.upper()}_NAMES_H_"
         head = "/* The operators of this model: other models in a program have their own. */\n"
         head += f"#ifndef {guard}\n#define {guard}\n\n"

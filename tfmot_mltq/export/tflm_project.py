@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tfmot_mltq.c_sources import c_sources
-from tfmot_mltq.export.needed_sources import needed_core
+from tfmot_mltq.export.needed_sources import kernel_table, needed_core
 from tfmot_mltq.export.project import Project, check_name
 from tfmot_mltq.export.tflm_methods import registration
 from tfmot_mltq.report.tflite_operators import read_operators
@@ -36,6 +36,7 @@ def plan_tflm_project(
         arena_bytes=interpreter.arena_bytes,
         constant_bytes=len(tflite),
         sources={"core": needed_core(operators), "tflm": c_sources("tflm")},
+        generated_sources=kernel_table(operators),
         templates={
             f"{name}.h": "tflm/model.h.j2",
             f"{name}.cpp": "tflm/model.cpp.j2",

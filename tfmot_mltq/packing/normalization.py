@@ -66,7 +66,7 @@ class Layout:
 
 @dataclasses.dataclass(frozen=True)
 class PackedNormalization:
-    """The fields that tflite_ops/core/mltq_normalization_s8.h specifies.
+    """The fields that tflite_ops/core/mltq_normalization_format.h specifies.
 
     Attributes:
       layout: The groups.

@@ -1,5 +1,5 @@
 """NumPy twin of MLTQ_NORMALIZATION, from the specification in
-tflite_ops/core/mltq_normalization_s8.h, not from the C code.
+tflite_ops/core/mltq_normalization_format.h, not from the C code.
 """
 
 from __future__ import annotations

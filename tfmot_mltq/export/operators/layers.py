@@ -26,7 +26,8 @@ def layer_with_levels(reader: Reader) -> Step:
     reader.require(reader.constant(0) is None, "the input is a constant")
     tensor = reader.graph.tensors[reader.operator.inputs[1]]
     packed = bytes(reader.model.buffers[tensor.buffer].data)
-    call = Call("mltq_layer_eval_s8", (Layer(), reader.source(), reader.target(), Scratch()))
+    arguments = (Layer(), reader.source(), reader.target(), Scratch())
+    call = Call("mltq_layer_eval_s8", arguments, can_fail=True)
     name = flatbuffer.layer_name(tensor)
     return reader.step(call, packed=PackedTensor(packed, int(_KINDS[reader.op]), name))
 

@@ -28,14 +28,10 @@
  * a factor of gain and epsilon. N is below 2^18, so that S2 fits into 32 bits, V into 50, and
  * |Z_i|, since D_i^2 <= N * V, below 2^30: no value can overflow, whatever the gains and offsets.
  */
-#ifndef TFLITE_OPS_CORE_MLTQ_NORMALIZATION_S8_H_
-#define TFLITE_OPS_CORE_MLTQ_NORMALIZATION_S8_H_
+#ifndef TFLITE_OPS_CORE_MLTQ_NORMALIZATION_FORMAT_H_
+#define TFLITE_OPS_CORE_MLTQ_NORMALIZATION_FORMAT_H_
 
 #include <stdint.h>
-
-#ifdef __cplusplus
-extern "C" {
-#endif
 
 #define MLTQ_NORMALIZATION_VERSION 1
 #define MLTQ_NORMALIZATION_MAX_GROUP 262143 /* 2^18 - 1 */
@@ -61,11 +57,4 @@ extern "C" {
 #define MLTQ_NORMALIZATION_OFFSET_TABLE_SIZE 40
 #define MLTQ_NORMALIZATION_HEADER_BYTES 44
 
-/* `packed` has been checked: see mltq_normalization_check.h. `output` may be `input`. */
-void mltq_normalization_s8(const void* packed, const int8_t* input, int8_t* output);
-
-#ifdef __cplusplus
-}
-#endif
-
-#endif /* TFLITE_OPS_CORE_MLTQ_NORMALIZATION_S8_H_ */
+#endif /* TFLITE_OPS_CORE_MLTQ_NORMALIZATION_FORMAT_H_ */

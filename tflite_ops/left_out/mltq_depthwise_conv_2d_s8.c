@@ -1,3 +1,0 @@
-#include "mltq_left_out.h"
-
-MLTQ_LEFT_OUT(mltq_depthwise_conv_2d_s8)
