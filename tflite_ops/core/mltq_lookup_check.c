@@ -9,20 +9,28 @@ MltqStatus mltq_lookup_check(MltqTensorShape input, MltqTensorShape table, MltqT
 }
 
 const char* mltq_lookup_message(MltqStatus status) {
+  const char* text = NULL;
   switch (status) {
     case MLTQ_ERROR_TENSOR_COUNT:
-      return "tensors: the operator takes an input and a table, and one output";
+      text = "tensors: the operator takes an input and a table, and one output";
+      break;
     case MLTQ_ERROR_TENSOR_TYPE:
-      return "tensors: input, table and output must be int8";
+      text = "tensors: input, table and output must be int8";
+      break;
     case MLTQ_ERROR_NOT_CONSTANT:
-      return "table tensor: must be constant";
+      text = "table tensor: must be constant";
+      break;
     case MLTQ_ERROR_TABLE_SIZE:
-      return "table tensor: must have 256 values";
+      text = "table tensor: must have 256 values";
+      break;
     case MLTQ_ERROR_INPUT_SHAPE:
-      return "input tensor: shape is out of range";
+      text = "input tensor: shape is out of range";
+      break;
     case MLTQ_ERROR_OUTPUT_SHAPE:
-      return "output tensor: must have as many values as the input";
+      text = "output tensor: must have as many values as the input";
+      break;
     default:
-      return mltq_status_message(status);
+      break;
   }
+  return text != NULL ? text : mltq_status_message(status);
 }

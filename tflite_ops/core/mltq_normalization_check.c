@@ -67,38 +67,55 @@ MltqStatus mltq_normalization_check(const uint8_t* packed, size_t packed_bytes,
 }
 
 const char* mltq_normalization_message(MltqStatus status) {
+  const char* text = NULL;
   switch (status) {
     case MLTQ_ERROR_TENSOR_COUNT:
-      return "tensors: the operator takes an input and a packed tensor, and one output";
+      text = "tensors: the operator takes an input and a packed tensor, and one output";
+      break;
     case MLTQ_ERROR_TENSOR_TYPE:
-      return "tensors: input and output must be int8 and the packed tensor uint8";
+      text = "tensors: input and output must be int8 and the packed tensor uint8";
+      break;
     case MLTQ_ERROR_TRUNCATED:
-      return "packed tensor: shorter than its header";
+      text = "packed tensor: shorter than its header";
+      break;
     case MLTQ_ERROR_MAGIC:
-      return "packed tensor: magic is not 'MLTN'";
+      text = "packed tensor: magic is not 'MLTN'";
+      break;
     case MLTQ_ERROR_VERSION:
-      return "packed tensor: version is not 1; use the library that matches the converter";
+      text = "packed tensor: version is not 1; use the library that matches the converter";
+      break;
     case MLTQ_ERROR_SUBTRACT_MEAN:
-      return "packed tensor: subtract_mean is not 0 or 1";
+      text = "packed tensor: subtract_mean is not 0 or 1";
+      break;
     case MLTQ_ERROR_SHIFT:
-      return "packed tensor: shift is above 30";
+      text = "packed tensor: shift is above 30";
+      break;
     case MLTQ_ERROR_RESERVED:
-      return "packed tensor: reserved is not 0";
+      text = "packed tensor: reserved is not 0";
+      break;
     case MLTQ_ERROR_EPSILON:
-      return "packed tensor: epsilon is 2^62 or above";
+      text = "packed tensor: epsilon is 2^62 or above";
+      break;
     case MLTQ_ERROR_GROUP_SIZE:
-      return "packed tensor: members times channels is not 1 to 262143";
+      text = "packed tensor: members times channels is not 1 to 262143";
+      break;
     case MLTQ_ERROR_GROUPS:
-      return "packed tensor: groups or outer is out of range";
+      text = "packed tensor: groups or outer is out of range";
+      break;
     case MLTQ_ERROR_TABLE_SIZE:
-      return "packed tensor: table_size is no multiple of channels that divides all values";
+      text = "packed tensor: table_size is no multiple of channels that divides all values";
+      break;
     case MLTQ_ERROR_TOTAL_BYTES:
-      return "packed tensor: total_bytes differs from the tensor size or from the tables";
+      text = "packed tensor: total_bytes differs from the tensor size or from the tables";
+      break;
     case MLTQ_ERROR_INPUT_SHAPE:
-      return "input tensor: its size is not outer times members times groups times channels";
+      text = "input tensor: its size is not outer times members times groups times channels";
+      break;
     case MLTQ_ERROR_OUTPUT_SHAPE:
-      return "output tensor: must have as many values as the input";
+      text = "output tensor: must have as many values as the input";
+      break;
     default:
-      return mltq_status_message(status);
+      break;
   }
+  return text != NULL ? text : mltq_status_message(status);
 }

@@ -52,7 +52,7 @@ const char* mltq_status_message(MltqStatus status) {
     case MLTQ_ERROR_SCRATCH:
       return "scratch: more than generated code has; export the model again with this version";
     case MLTQ_ERROR_KERNEL:
-      return "no kernel of this program takes the layer; export the model again with this version";
+      return "layer: no kernel of this program takes it";
     case MLTQ_ERROR_TENSOR_TYPE:
       return "tensors: input and output must be int8 and the packed planes uint8";
     case MLTQ_ERROR_TENSOR_COUNT:

@@ -14,15 +14,7 @@ typedef struct {
 } MltqTensorShape;
 
 /* Values of a tensor; -1 where a dimension is negative, or there are more than 2^31 - 1. */
-static inline int32_t mltq_tensor_size(MltqTensorShape shape) {
-  int64_t size = 1;
-  for (int i = 0; i < shape.rank; i++) {
-    if (shape.dims[i] < 0) return -1;
-    size *= shape.dims[i];
-    if (size > INT32_MAX) return -1;
-  }
-  return (int32_t)size;
-}
+int32_t mltq_tensor_size(MltqTensorShape shape);
 
 #ifdef __cplusplus
 }
