@@ -7,7 +7,8 @@ from packed_layers import packed_operators, packed_sizes
 
 import tfmot_mltq as mltq
 from tfmot_mltq import activation_levels as mathematics
-from tfmot_mltq.packing import format as fmt
+from tfmot_mltq.packing.encodings import BITS
+from tfmot_mltq.packing.encodings.bits import BIT_PLANES
 
 KINDS = ("ternary", "binary")
 
@@ -144,7 +145,7 @@ def test_scratch_above_the_limit_is_refused(trained):
 def families(tflite):
     """Whether each layer of a model is for the bitwise kernel."""
     return {
-        name: set(operator.encodings) <= set(fmt.BITWISE_ENCODINGS)
+        name: set(operator.encodings) <= set(BITS)
         for name, operator in packed_operators(tflite).items()
     }
 
@@ -161,7 +162,7 @@ def test_both_families_give_the_same_bytes(trained, images):
     expected = mltq.Interpreter(adding).predict(images)
     np.testing.assert_array_equal(mltq.Interpreter(smallest).predict(images), expected)
     with pytest.raises(mltq.ConversionError, match=r"'quant_dw': .*not depthwise"):
-        mltq.convert(trained, encoding=fmt.ENCODING_BIT_PLANES)
+        mltq.convert(trained, encoding=BIT_PLANES.code)
 
 
 def test_ternary_bit_planes_in_the_runtimes(images):
@@ -175,7 +176,7 @@ def test_ternary_bit_planes_in_the_runtimes(images):
     ])  # fmt: skip
     q = mltq.quantize_model(model, levels=3, activation_levels=2, include_last_layer=True)
     mltq.calibrate(q, images)
-    bits = mltq.convert(q, encoding=fmt.ENCODING_BIT_PLANES)
+    bits = mltq.convert(q, encoding=BIT_PLANES.code)
     assert all(families(bits).values())
     expected = mltq.Interpreter(mltq.convert(q, encoding=6)).predict(images)
     np.testing.assert_array_equal(mltq.Interpreter(bits).predict(images), expected)

@@ -16,6 +16,7 @@ from packed_layers import (
 
 from tfmot_mltq.packing import format as fmt
 from tfmot_mltq.packing import packed_layer, plane_codec
+from tfmot_mltq.packing.encodings import CODED, Planes
 from tfmot_mltq.packing.packed_layer import Geometry
 from tfmot_mltq.reference import ops
 from tfmot_mltq.runtime.operator_library import run_packed_layer
@@ -35,7 +36,7 @@ def test_random_layers(kind, rng):
     distinct = set()
     for _ in range(150):
         layer = random_layer(rng, kind)
-        encodings = [int(e) for e in rng.choice(fmt.ENCODINGS, layer.levels)]
+        encodings = [int(e) for e in rng.choice(CODED, layer.levels)]
         x = random_input(rng, layer.geometry)
         distinct.update(np.unique(check_same(layer, x, encodings)).tolist())
     assert len(distinct) > 200  # the outputs do use the int8 range
@@ -73,7 +74,7 @@ def test_a_band_that_is_too_large_runs_on_the_reference_kernel(rng):
 
 
 @pytest.mark.parametrize("levels", [1, 2, 3, 4])
-@pytest.mark.parametrize("encoding", fmt.ENCODINGS)
+@pytest.mark.parametrize("encoding", CODED)
 @pytest.mark.parametrize("density", [0.0, 0.1, 1.0])
 def test_every_encoding(levels, encoding, density, rng):
     geometry = Geometry(fmt.Kind.CONV_2D, 5, 3, (3, 3), (1, 1), (1, 1), fmt.Padding.SAME)
@@ -89,7 +90,7 @@ def test_both_families_of_kernels(kind, binary, rng):
     for _ in range(60):
         layer = random_bitwise_layer(rng, kind, binary=binary)
         x = random_input(rng, layer.geometry)
-        encodings = [plane_codec.bitwise_encoding(plane) for plane in layer.planes]
+        encodings = plane_codec.best_encodings(layer.planes, [Planes.BITS])
         check_same(layer, x, encodings)
         distinct.update(np.unique(check_same(layer, x)).tolist())
     assert len(distinct) > 100
@@ -125,7 +126,7 @@ def test_words_of_long_rows(binary, rng):
                     np.array([1], np.int8), np.full((1, 256), sign, np.int8)
                 )
                 layer = dataclasses.replace(layer, planes=planes, activation=activation)
-            encodings = [plane_codec.bitwise_encoding(plane) for plane in layer.planes]
+            encodings = plane_codec.best_encodings(layer.planes, [Planes.BITS])
             check_same(layer, random_input(rng, geometry), encodings)
 
 

@@ -8,10 +8,11 @@ from packed_layers import random_geometry, random_planes
 
 from tfmot_mltq.cost_model import predict
 from tfmot_mltq.cost_model.choose_encodings import OPTIMIZE, check_optimize, choose_encodings
-from tfmot_mltq.cost_model.kernel_plan import Call
-from tfmot_mltq.cost_model.kernel_work import count_planes
-from tfmot_mltq.packing import format as fmt
+from tfmot_mltq.kernels import Call
+from tfmot_mltq.kernels.plane_counts import count_planes
 from tfmot_mltq.packing import plane_codec
+from tfmot_mltq.packing.encodings import CODED
+from tfmot_mltq.packing.encodings.bits import BIT_PLANES, SIGN_BITS
 from tfmot_mltq.packing.format import Kind, Padding
 from tfmot_mltq.packing.packed_layer import Geometry
 
@@ -23,7 +24,7 @@ CONV = Call(
 def cost(call, planes, encodings, target):
     counts = count_planes(planes, encodings)
     size = sum(map(plane_codec.plane_bytes, planes, encodings))
-    return predict.instructions(call, len(planes), counts, target), size
+    return predict.instructions(call, counts, target), size
 
 
 @pytest.mark.parametrize("target", ["cortex-m0", "cortex-m4", "cortex-m55", "rv32imc", "xtensa"])
@@ -89,28 +90,28 @@ def test_the_family_of_kernels_is_chosen_by_cost(rng):
     sparse = random_planes(rng, (2, 64, 576), 0.05)
     for target in ("cortex-m0", "cortex-m4", "rv32imc", "xtensa"):
         chosen = choose_encodings(binary, dense, "speed", target)
-        assert chosen == [fmt.ENCODING_SIGN_BITS]
+        assert chosen == [SIGN_BITS.code]
         adding = choose_encodings(CONV, dense, "speed", target)
         assert cost(binary, dense, chosen, target)[0] < cost(binary, dense, adding, target)[0]
         for optimize in OPTIMIZE:
-            assert set(choose_encodings(ternary, sparse, optimize, target)) <= set(fmt.ENCODINGS)
+            assert set(choose_encodings(ternary, sparse, optimize, target)) <= set(CODED)
     # Three levels on both sides are nine products of planes, but three planes to add up: vectors
     # of eight positions do that faster.
     three = dataclasses.replace(binary, activation_levels=3)
     planes = random_planes(rng, (3, 64, 576), 1.0)
-    assert set(choose_encodings(three, planes, "speed", "cortex-m55")) <= set(fmt.ENCODINGS)
-    assert choose_encodings(three, planes, "speed", "cortex-m0") == [fmt.ENCODING_SIGN_BITS] * 3
+    assert set(choose_encodings(three, planes, "speed", "cortex-m55")) <= set(CODED)
+    assert choose_encodings(three, planes, "speed", "cortex-m0") == [SIGN_BITS.code] * 3
     # An int8 input has no bits.
-    assert choose_encodings(CONV, dense, "size") != [fmt.ENCODING_SIGN_BITS]
+    assert choose_encodings(CONV, dense, "size") != [SIGN_BITS.code]
 
 
 def test_less_scratch_may_decide_the_family(rng):
     geometry = Geometry(Kind.CONV_2D, 64, 64, (3, 3))
     call = Call(geometry, (16, 16), (14, 14), activation_levels=1)
     planes = random_planes(rng, (2, 64, 576), 0.05)
-    assert set(choose_encodings(call, planes)) <= set(fmt.ENCODINGS)
+    assert set(choose_encodings(call, planes)) <= set(CODED)
     chosen = choose_encodings(call, planes, max_scratch_bytes=8000)
-    assert chosen == [fmt.ENCODING_BIT_PLANES] * 2
+    assert chosen == [BIT_PLANES.code] * 2
     with pytest.raises(ValueError, match=r"needs [\d,]+ bytes of scratch .*=10\."):
         choose_encodings(call, planes, max_scratch_bytes=10)
 

@@ -9,7 +9,6 @@ from device_benchmark import MLPERF_TINY, MODELS
 
 import tfmot_mltq as mltq
 from tfmot_mltq.cost_model import predict
-from tfmot_mltq.cost_model.kernel_work import scratch_bytes
 from tfmot_mltq.emulation.targets import DEVICE
 
 ENTRIES = [
@@ -37,16 +36,14 @@ def measured(entry, tmp_path_factory):
 
 def predicted(target, entry):
     return [
-        predict.instructions(call, layer.levels, counts, target)
-        for call, layer, counts in zip(entry.calls, entry.layers, entry.counts, strict=True)
+        predict.instructions(call, counts, target)
+        for call, counts in zip(entry.calls, entry.counts, strict=True)
     ]
 
 
 def check_scratch(target, entry, result):
-    for call, layer, counts, figures in zip(
-        entry.calls, entry.layers, entry.counts, result["layers"], strict=True
-    ):
-        expected = scratch_bytes(call, layer.levels, counts, predict.kernel(target))
+    for call, counts, figures in zip(entry.calls, entry.counts, result["layers"], strict=True):
+        expected = predict.scratch_bytes(call, counts, target)
         assert figures["scratch_bytes"] == expected, figures["name"]
 
 

@@ -7,7 +7,9 @@ import struct
 import pytest
 
 from tfmot_mltq import decomposition
+from tfmot_mltq.packing import encodings
 from tfmot_mltq.packing import format as fmt
+from tfmot_mltq.packing.encodings import bits, trits
 
 ROOT = pathlib.Path(__file__).parent.parent
 HEADER = (ROOT / "tflite_ops/core/mltq_format.h").read_text()
@@ -48,11 +50,7 @@ def test_enumerations():
         "FORMAT_VERSION",
         "MAX_LEVELS",
         "MAX_SHIFT",
-        "TRITS_PER_BYTE",
         "WORD_BYTES",
-        "ENCODING_TRITS",
-        "ENCODING_SIGN_BITS",
-        "ENCODING_BIT_PLANES",
         "ENCODING_MASK",
         "ACTIVATION_LEVELS_MASK",
         "OUTPUT_LEVELS_SHIFT",
@@ -67,7 +65,27 @@ def test_known_encodings():
     source = (ROOT / "tflite_ops/core/mltq_plane_reader.c").read_text()
     mask = int(re.search(r"#define KNOWN_CODES_PER_WORD (0x\w+)u", source).group(1), 0)
     in_c = [0, *(codes for codes in range(32) if mask >> codes & 1), 32]
-    assert tuple(in_c) == fmt.ENCODINGS
+    assert tuple(in_c) == encodings.CODED
+    assert DEFINES["TRITS_PER_BYTE"] == trits.TRITS_PER_BYTE
+    for name, encoding in (
+        ("TRITS", trits.TRITS),
+        ("SIGN_BITS", bits.SIGN_BITS),
+        ("BIT_PLANES", bits.BIT_PLANES),
+    ):
+        assert DEFINES[f"ENCODING_{name}"] == encoding.code
+
+
+def test_ways_to_store_planes():
+    header = (ROOT / "tflite_ops/core/mltq_layer.h").read_text()
+    in_c = dict(re.findall(r"#define MLTQ_PLANES_(\w+) (\d+)u", header))
+    assert in_c == {way.name: str(way.value) for way in encodings.Planes}
+
+
+@pytest.mark.parametrize("description", encodings.DESCRIPTIONS)
+def test_encodings_are_documented(description):
+    """The page has the words of the modules."""
+    page = (ROOT / "docs/packed_format.md").read_text()
+    assert " ".join(description.split()) in " ".join(page.split())
 
 
 def test_magic():

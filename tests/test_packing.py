@@ -10,20 +10,23 @@ from tfmot_mltq.config import MultiLevelConfig
 from tfmot_mltq.decomposition import decompose
 from tfmot_mltq.packing import fixed_point, packed_layer, plane_codec
 from tfmot_mltq.packing import format as fmt
+from tfmot_mltq.packing.encodings import CODED, Planes
+from tfmot_mltq.packing.encodings.bits import BIT_PLANES, SIGN_BITS
+from tfmot_mltq.packing.encodings.words import count_bits
 
 
 @given(
     rows=st.integers(1, 6),
     size=st.integers(1, 400),
     density=st.floats(0, 1),
-    encoding=st.sampled_from(fmt.ENCODINGS),
+    encoding=st.sampled_from(CODED),
     seed=st.integers(0, 2**32 - 1),
 )
 def test_decode_inverts_encode_at_every_density(rows, size, density, encoding, seed):
     plane = random_planes(np.random.default_rng(seed), (rows, size), density)
-    bits = plane_codec.count_bits(plane)
     data = b"word" + plane_codec.encode_plane(plane, encoding) + b"tail"
-    decoded, end = plane_codec.decode_plane(data, 4, rows, size, encoding, bits)
+    byte = plane_codec.encoding_byte(plane, encoding)
+    decoded, end = plane_codec.decode_plane(data, 4, rows, size, byte)
     np.testing.assert_array_equal(decoded, plane)
     assert end == len(data) - 4
 
@@ -37,34 +40,34 @@ def test_decode_inverts_encode_at_every_density(rows, size, density, encoding, s
 )
 def test_bits_at_every_density(rows, size, density, dense, seed):
     plane = random_planes(np.random.default_rng(seed), (rows, size), 1.0 if dense else density)
-    encoding = plane_codec.bitwise_encoding(plane)
-    assert encoding == (fmt.ENCODING_SIGN_BITS if plane.all() else fmt.ENCODING_BIT_PLANES)
+    encoding = plane_codec.best_encoding(plane, Planes.BITS)
+    assert encoding == (SIGN_BITS.code if plane.all() else BIT_PLANES.code)
     packed = plane_codec.encode_plane(plane, encoding)
     assert plane_codec.plane_bytes(plane, encoding) == len(packed)
-    decoded, end = plane_codec.decode_plane(b"word" + packed + b"tail", 4, rows, size, encoding, 4)
+    decoded, end = plane_codec.decode_plane(b"word" + packed + b"tail", 4, rows, size, encoding)
     np.testing.assert_array_equal(decoded, plane)
     assert end == len(packed) + 4
     with pytest.raises(ValueError, match="truncated"):
-        plane_codec.decode_plane(packed[:-4], 0, rows, size, encoding, 4)
+        plane_codec.decode_plane(packed[:-4], 0, rows, size, encoding)
 
 
 def test_bits_that_are_no_plane():
     def decode(words, encoding, size):
         data = np.array(words, "<u4").tobytes()
-        return plane_codec.decode_plane(data, 0, 1, size, encoding, 4)
+        return plane_codec.decode_plane(data, 0, 1, size, encoding)
 
     np.testing.assert_array_equal(
-        decode([0b1, 0b101, 0b100], fmt.ENCODING_BIT_PLANES, 4)[0], [[1, 0, -1, 0]]
+        decode([0b1, 0b101, 0b100], BIT_PLANES.code, 4)[0], [[1, 0, -1, 0]]
     )
     for words in ([0b10, 1, 0], [0b1, 0b10000, 0], [0b1, 0b1, 0b10]):
         with pytest.raises(ValueError, match="outside its row"):
-            decode(words, fmt.ENCODING_BIT_PLANES, 4)
+            decode(words, BIT_PLANES.code, 4)
     with pytest.raises(ValueError, match="not left out"):
-        decode([0b1, 0, 0], fmt.ENCODING_BIT_PLANES, 4)
+        decode([0b1, 0, 0], BIT_PLANES.code, 4)
     with pytest.raises(ValueError, match="outside its row"):
-        decode([0b10000], fmt.ENCODING_SIGN_BITS, 4)
+        decode([0b10000], SIGN_BITS.code, 4)
     with pytest.raises(ValueError, match="zeros"):
-        plane_codec.encode_plane(np.array([[1, 0]]), fmt.ENCODING_SIGN_BITS)
+        plane_codec.encode_plane(np.array([[1, 0]]), SIGN_BITS.code)
 
 
 def test_bits_need_activation_levels(rng):
@@ -73,20 +76,22 @@ def test_bits_need_activation_levels(rng):
         if levels:
             layer = with_activation(rng, layer, levels)
         with pytest.raises(ValueError, match="activation levels that is not depthwise"):
-            packed_layer.encode(layer, [fmt.ENCODING_BIT_PLANES])
+            packed_layer.encode(layer, [BIT_PLANES.code])
     layer = with_activation(rng, random_layer(rng, fmt.Kind.CONV_2D, levels=2, density=0.5), 1)
-    with pytest.raises(ValueError, match="must be those of all levels"):
-        packed_layer.encode(layer, [fmt.ENCODING_BIT_PLANES, 5])
+    with pytest.raises(ValueError, match="must be those of all levels or of none"):
+        packed_layer.encode(layer, [BIT_PLANES.code, 5])
 
 
-@pytest.mark.parametrize("encoding", fmt.ENCODINGS)
+@pytest.mark.parametrize("encoding", CODED)
 def test_long_rows(encoding, rng):
     for density in (0.0, 0.001, 0.5, 1.0):
         plane = random_planes(rng, (2, 40_000), density)
-        bits = plane_codec.count_bits(plane)
+        bits = count_bits(plane)
         assert bits == (4 if density == 0 else 16 if density >= 0.5 else 8)
         data = plane_codec.encode_plane(plane, encoding)
-        decoded, end = plane_codec.decode_plane(data, 0, 2, 40_000, encoding, bits)
+        decoded, end = plane_codec.decode_plane(
+            data, 0, 2, 40_000, plane_codec.encoding_byte(plane, encoding)
+        )
         np.testing.assert_array_equal(decoded, plane)
         assert end == len(data)
 
@@ -95,7 +100,7 @@ def test_long_rows(encoding, rng):
     rows=st.integers(1, 6),
     size=st.integers(1, 700),
     density=st.floats(0, 1),
-    encoding=st.sampled_from(fmt.ENCODINGS),
+    encoding=st.sampled_from(CODED),
     seed=st.integers(0, 2**32 - 1),
 )
 def test_predicted_bytes_are_the_packed_bytes(rows, size, density, encoding, seed):

@@ -14,9 +14,9 @@ from absl import app, flags
 from device_benchmark import MLPERF_TINY, layer_call, random_layer
 
 from tfmot_mltq.cost_model import predict
-from tfmot_mltq.cost_model.kernel_plan import Call
-from tfmot_mltq.cost_model.kernel_work import PlaneCounts, count_planes
 from tfmot_mltq.files import replaced_file
+from tfmot_mltq.kernels import Call, PlaneCounts
+from tfmot_mltq.kernels.plane_counts import count_planes
 from tfmot_mltq.packing import plane_codec
 
 LEVELS = 2
@@ -53,7 +53,7 @@ def counted(call: Call, shapes: dict) -> list[PlaneCounts]:
 def break_even(call: Call, counts: list[PlaneCounts], target: str) -> str:
     """The density at which both take as many instructions."""
     int8 = predict.int8_instructions(call, target)
-    ratios = [predict.instructions(call, LEVELS, count, target) / int8 for count in counts]
+    ratios = [predict.instructions(call, count, target) / int8 for count in counts]
     if ratios[0] > 1:
         return "never"
     if max(ratios) <= 1:

@@ -32,11 +32,12 @@ from rich.progress import track
 from rich.table import Table
 
 from tfmot_mltq.activation_levels import ActivationLevels
-from tfmot_mltq.cost_model.kernel_plan import Call
-from tfmot_mltq.cost_model.kernel_work import count_planes
 from tfmot_mltq.emulation.targets import CORE_SOURCES, DEVICE, TARGETS, DeviceError
 from tfmot_mltq.files import replaced_file
+from tfmot_mltq.kernels import Call
+from tfmot_mltq.kernels.plane_counts import count_planes
 from tfmot_mltq.packing import fixed_point, packed_layer, plane_codec
+from tfmot_mltq.packing.encodings import Planes, ways_to_store
 from tfmot_mltq.packing.format import Kind, Padding
 from tfmot_mltq.packing.packed_layer import Geometry, PackedLayer
 from tfmot_mltq.reference import ops
@@ -222,9 +223,9 @@ def synthetic_entry(name: str) -> Entry:
         layer = random_layer(shapes, entry.config["levels"], entry.config["density"], rng)
         if activation_levels:
             layer = with_activation_levels(layer, activation_levels, kind)
-        bits = bitwise and layer.geometry.kind != Kind.DEPTHWISE_CONV_2D
-        choose = plane_codec.bitwise_encoding if bits else plane_codec.best_encoding
-        encodings = [choose(plane) for plane in layer.planes]
+        ways = ways_to_store(layer.geometry.kind, layer.activation_levels if bitwise else 0)
+        way = Planes.BITS if Planes.BITS in ways else Planes.CODED
+        encodings = [plane_codec.best_encoding(plane, way) for plane in layer.planes]
         entry.add(shapes, layer_call(shapes), layer, encodings)
     return entry
 

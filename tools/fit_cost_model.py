@@ -17,12 +17,12 @@ from rich.console import Console
 from rich.table import Table
 from scipy.optimize import nnls
 
-from tfmot_mltq.cost_model.kernel_work import kernel_work
-from tfmot_mltq.cost_model.predict import COEFFICIENTS_PATH, int8_work, operator, work_cost
+from tfmot_mltq.cost_model.predict import COEFFICIENTS_PATH, int8_work, work_cost
 from tfmot_mltq.files import replaced_file
+from tfmot_mltq.kernels import kernel_of
 
-# Which of the C kernels a target has.
-KERNELS = {
+# Which C code of the kernels a target has.
+VARIANTS = {
     "cortex-m0": "portable",
     "cortex-m3": "portable",
     "cortex-m4": "dsp",
@@ -66,14 +66,15 @@ def left_out_errors(samples: list) -> np.ndarray:
 
 
 def samples_of(results: dict, entries: dict, target: str) -> dict[str, list]:
-    """Work and instructions of the layers of a target, by operator."""
+    """Work and instructions of the layers of a target, by the name of the costs of their kernel."""
     samples: dict[str, list] = {}
     for name, result in results[target].items():
         entry = entries[name]
         for index, figures in enumerate(result["layers"]):
             call, counts = entry.calls[index], entry.counts[index]
-            work = kernel_work(call, entry.config["levels"], counts, KERNELS[target])
-            samples.setdefault(operator(call, counts), []).append((work, figures["instructions"]))
+            kernel = kernel_of(call, counts, VARIANTS[target])
+            work = kernel.work(call, counts, VARIANTS[target])
+            samples.setdefault(kernel.costs, []).append((work, figures["instructions"]))
     return samples
 
 
@@ -104,7 +105,7 @@ def main(_):
 
     model = {}
     for target in results:
-        model[target] = {"kernel": KERNELS[target], "costs": {}, "int8_costs": {}}
+        model[target] = {"variant": VARIANTS[target], "costs": {}, "int8_costs": {}}
         int8 = int8_samples(target)
         for name, samples in samples_of(results, entries, target).items():
             costs = model[target]["costs"][name] = fit(samples)

@@ -22,12 +22,9 @@ sys.path.insert(0, str(ROOT / "tests"))
 from packed_layers import random_bitwise_layer, random_layer, with_activation  # noqa: E402
 
 from tfmot_mltq.packing import packed_layer  # noqa: E402
-from tfmot_mltq.packing.format import (  # noqa: E402
-    ENCODING_BIT_PLANES,
-    ENCODING_SIGN_BITS,
-    ENCODINGS,
-    Kind,
-)
+from tfmot_mltq.packing.encodings import CODED  # noqa: E402
+from tfmot_mltq.packing.encodings.bits import BIT_PLANES, SIGN_BITS  # noqa: E402
+from tfmot_mltq.packing.format import Kind  # noqa: E402
 from tfmot_mltq.packing.packed_layer import PackedLayer  # noqa: E402
 
 SOURCES = [
@@ -54,7 +51,7 @@ def write_seeds(folder: pathlib.Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     rng = np.random.default_rng(1)
     for kind in Kind:
-        for encoding in ENCODINGS:
+        for encoding in CODED:
             for density in DENSITIES:
                 layer = random_layer(rng, kind, density=density)
                 if density == DENSITIES[0]:
@@ -65,7 +62,7 @@ def write_seeds(folder: pathlib.Path) -> None:
     for kind in (Kind.CONV_2D, Kind.FULLY_CONNECTED):
         for binary in itertools.product((False, True), repeat=2):
             layer = random_bitwise_layer(rng, kind, binary=binary)
-            encoding = ENCODING_SIGN_BITS if layer.planes.all() else ENCODING_BIT_PLANES
+            encoding = (SIGN_BITS if SIGN_BITS.holds(layer.planes) else BIT_PLANES).code
             write_seed(folder, f"{kind.name.lower()}_{encoding}_{binary}", layer, encoding, rng)
 
 

@@ -23,7 +23,8 @@ from packed_layers import (  # noqa: E402
 )
 
 from tfmot_mltq.packing import packed_layer, plane_codec  # noqa: E402
-from tfmot_mltq.packing.format import ENCODINGS, Kind, Padding  # noqa: E402
+from tfmot_mltq.packing.encodings import CODED, Planes  # noqa: E402
+from tfmot_mltq.packing.format import Kind, Padding  # noqa: E402
 from tfmot_mltq.packing.packed_layer import Geometry  # noqa: E402
 from tfmot_mltq.reference import ops  # noqa: E402
 
@@ -47,9 +48,7 @@ def layers(rng):
         for index in range(LAYERS_PER_KIND):
             density = (0.05, 0.3, 1.0)[index % 3]
             layer = random_layer(rng, kind, levels=1 + index % 4, density=density)
-            encodings = [
-                ENCODINGS[(index + level) % len(ENCODINGS)] for level in range(layer.levels)
-            ]
+            encodings = [CODED[(index + level) % len(CODED)] for level in range(layer.levels)]
             yield (
                 f"{kind.name.lower()}_{index}",
                 layer,
@@ -109,7 +108,7 @@ def bitwise_layers(rng):
                 rng, geometry.kind, binary=binary, geometry=geometry, levels=2
             )
             sides = "_".join("binary" if side else "ternary" for side in binary)
-            encodings = [plane_codec.bitwise_encoding(plane) for plane in layer.planes]
+            encodings = plane_codec.best_encodings(layer.planes, [Planes.BITS])
             yield f"{name}_{sides}", layer, encodings, random_input(rng, geometry)
 
 

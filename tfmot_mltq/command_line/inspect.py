@@ -22,7 +22,7 @@ from rich.table import Table
 
 from tfmot_mltq.command_line.console import stdout_console
 from tfmot_mltq.cost_model.predict import check_target
-from tfmot_mltq.packing.format import BITWISE_ENCODINGS
+from tfmot_mltq.kernels import family_of
 from tfmot_mltq.report.tflite_operators import TfliteOperator, read_operators
 
 FILES = "inspect takes one .tflite file"
@@ -58,18 +58,17 @@ def _row(operator: TfliteOperator, targets: list[str]) -> dict[str, Any]:
         "constant_bytes": operator.constant_bytes,
         "instructions": {target: operator.instructions(target) for target in targets},
     }
-    layer = operator.layer
-    if layer is None:
+    layer, call, counts = operator.layer, operator.call, operator.counts
+    if layer is None or call is None or counts is None:
         return row
-    bitwise = bool(set(operator.encodings) & set(BITWISE_ENCODINGS))
     return row | {
         "levels": layer.levels,
-        "activation_levels": 0 if layer.activation is None else len(layer.activation.scales),
+        "activation_levels": layer.activation_levels,
         "nonzero_bits": int(np.count_nonzero(layer.planes)),
         "bit_density": float(np.mean(layer.planes != 0)),
         "word_density": float(np.mean((layer.planes != 0).any(axis=0))),
         "encodings": operator.encodings,
-        "kernel": "bitwise" if bitwise else "gather-add",
+        "kernel": family_of(call, counts).title,
     }
 
 

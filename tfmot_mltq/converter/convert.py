@@ -26,10 +26,10 @@ from tfmot_mltq.cost_model.choose_encodings import (
     check_optimize,
     choose_encodings,
 )
-from tfmot_mltq.cost_model.kernel_plan import Call
 from tfmot_mltq.errors import ConversionError
 from tfmot_mltq.frameworks import adapter_of, import_with_extra
-from tfmot_mltq.packing.format import BITWISE_ENCODINGS, ENCODINGS
+from tfmot_mltq.kernels import Call
+from tfmot_mltq.packing.encodings import check_code
 from tfmot_mltq.pruning.missed_sparsity import warn_of_missed_sparsity
 from tfmot_mltq.quantize import check_quantized
 from tfmot_mltq.verification.verify import verify as verify_conversion
@@ -99,9 +99,8 @@ def convert(
     check_quantized(model)
     if runtime not in ("tflm", "litert"):
         raise ValueError(f"runtime must be 'tflm' or 'litert', got {runtime!r}.")
-    known = ENCODINGS + BITWISE_ENCODINGS
-    if encoding is not None and encoding not in known:
-        raise ValueError(f"encoding must be one of {known}, got {encoding!r}.")
+    if encoding is not None:
+        check_code(encoding)
     check_optimize(optimize, target)
     warn_of_missed_sparsity(model)
     adapter = adapter_of(model)

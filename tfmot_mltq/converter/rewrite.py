@@ -14,11 +14,12 @@ from tfmot_mltq.converter.activation_range import activation_range
 from tfmot_mltq.converter.edit import operator_code, quantization_of
 from tfmot_mltq.converter.export_layer import ExportLayer
 from tfmot_mltq.converter.match import FilterOperator
-from tfmot_mltq.cost_model.kernel_plan import Call
 from tfmot_mltq.cost_model.tflite_call import stock_call
 from tfmot_mltq.errors import ConversionError
+from tfmot_mltq.kernels import Call
 from tfmot_mltq.packing import fixed_point, packed_layer
-from tfmot_mltq.packing.format import BITWISE_ENCODINGS, CUSTOM_OP_NAMES
+from tfmot_mltq.packing.encodings import BITS
+from tfmot_mltq.packing.format import CUSTOM_OP_NAMES
 from tfmot_mltq.packing.packed_layer import ActivationTable
 
 _OPERATOR_VERSION = 1
@@ -110,7 +111,7 @@ def _cut_at_the_source(
     """Lets the operator that makes the input of ``reader`` cut it into levels, where nothing else
     reads it and the kernel of ``reader`` adds their sums.
     """
-    if reader.activation is None or set(reader.encodings) & set(BITWISE_ENCODINGS):
+    if reader.activation is None or set(reader.encodings) & set(BITS):
         return
     subgraph = reader.subgraph
     by_output = {operator.outputs[0]: operator for operator in subgraph.operators}

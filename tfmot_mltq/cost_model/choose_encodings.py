@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 
-from tfmot_mltq.cost_model.kernel_plan import Call
-from tfmot_mltq.cost_model.kernel_work import count_planes, scratch_bytes
-from tfmot_mltq.cost_model.predict import check_target, instructions, kernel
-from tfmot_mltq.packing import format as fmt
+from tfmot_mltq.cost_model.predict import check_target, instructions, scratch_bytes
+from tfmot_mltq.kernels import Call
+from tfmot_mltq.kernels.plane_counts import count_planes
 from tfmot_mltq.packing import plane_codec
+from tfmot_mltq.packing.encodings import CODED, Planes, ways_to_store
 
 OPTIMIZE = ("size", "speed", "balanced")
 DEFAULT_TARGET = "cortex-m4"
@@ -48,7 +48,7 @@ def choose_encodings(
 
     def cost(candidate: list[int], optimize: str) -> tuple[float, float]:
         size = sum(map(plane_codec.plane_bytes, planes, candidate))
-        count = instructions(call, len(planes), count_planes(planes, candidate), target)
+        count = instructions(call, count_planes(planes, candidate), target)
         if count is None:
             count = np.inf
         if optimize == "size":
@@ -59,22 +59,28 @@ def choose_encodings(
         """Changes one level after the other."""
         best = start
         for level in range(len(planes)):
-            options = [[*best[:level], e, *best[level + 1 :]] for e in fmt.ENCODINGS]
+            options = [[*best[:level], code, *best[level + 1 :]] for code in CODED]
             best = min([best, *options], key=lambda option: cost(option, optimize))
         return best
 
-    candidates = [[plane_codec.best_encoding(plane) for plane in planes]]
+    def stored(way: Planes) -> list[list[int]]:
+        """The choices worth a look that store the planes in a way."""
+        smallest = [plane_codec.best_encoding(plane, way) for plane in planes]
+        # Which bits a plane is stored as follows from whether it has zeros.
+        if way != Planes.CODED or optimize == "size":
+            return [smallest]
+        if not np.isfinite(cost(smallest, "speed")[0]):
+            return [smallest]
+        # What a level costs does not depend on the others, so this is the fastest choice; the
+        # smallest product is looked for from both ends.
+        ends = [smallest, improve(smallest, "speed")]
+        return ends if optimize == "speed" else [improve(end, "balanced") for end in ends]
+
     if encoding is not None:
         candidates = [[encoding] * len(planes)]
     else:
-        if optimize != "size" and np.isfinite(cost(candidates[0], "speed")[0]):
-            # What a level costs does not depend on the others, so this is the fastest choice; the
-            # smallest product is looked for from both ends.
-            candidates.append(improve(candidates[0], "speed"))
-            if optimize == "balanced":
-                candidates = [improve(end, "balanced") for end in candidates]
-        if call.activation_levels and call.geometry.kind != fmt.Kind.DEPTHWISE_CONV_2D:
-            candidates.append([plane_codec.bitwise_encoding(plane) for plane in planes])
+        ways = ways_to_store(call.geometry.kind, call.activation_levels)
+        candidates = [candidate for way in ways for candidate in stored(way)]
     if max_scratch_bytes is not None:
         candidates = _fitting(call, planes, candidates, target, max_scratch_bytes)
     return min(candidates, key=lambda candidate: cost(candidate, optimize))
@@ -85,8 +91,7 @@ def _fitting(
 ) -> list[list[int]]:
     """The choices that need at most so much scratch. The reference kernels need hardly any."""
     needed = [
-        scratch_bytes(call, len(planes), count_planes(planes, candidate), kernel(target)) or 0
-        for candidate in candidates
+        scratch_bytes(call, count_planes(planes, candidate), target) for candidate in candidates
     ]
     if min(needed) > limit:
         raise ValueError(

@@ -8,8 +8,7 @@ import pathlib
 from collections.abc import Mapping
 from typing import Any
 
-from tfmot_mltq.cost_model.kernel_plan import Call
-from tfmot_mltq.cost_model.kernel_work import PlaneCounts, kernel_work
+from tfmot_mltq.kernels import Call, PlaneCounts, kernel_of
 
 # Written by tools/fit_cost_model.py from counted instructions.
 COEFFICIENTS_PATH = pathlib.Path(__file__).with_name("coefficients.json")
@@ -31,32 +30,31 @@ def check_target(target: str) -> None:
         raise ValueError(f"target must be one of {targets()}, got {target!r}.")
 
 
-def kernel(target: str) -> str:
-    """Which of the C kernels a target has: "portable", "dsp" or "helium"."""
-    return _coefficients()[target]["kernel"]
+def variant(target: str) -> str:
+    """Which C code of the kernels a target has; one of ``kernels.kernel.VARIANTS``."""
+    return _coefficients()[target]["variant"]
 
 
-# Costs of the bitwise kernel, whatever the operator.
-BITWISE = "BITWISE"
-
-
-def operator(call: Call, counts: PlaneCounts) -> str:
-    """Whose costs a layer has."""
-    return BITWISE if counts.bitwise else call.geometry.kind.name
-
-
-def instructions(call: Call, levels: int, counts: PlaneCounts, target: str) -> float | None:
+def instructions(call: Call, counts: PlaneCounts, target: str) -> float | None:
     """Instructions of a layer; None where it would run on the reference kernel.
 
     Args:
       call: Layer and sizes.
-      levels: Planes M.
       counts: What its planes hold.
       target: One of ``targets()``.
     """
     model = _coefficients()[target]
-    work = kernel_work(call, levels, counts, kernel(target))
-    return None if work is None else work_cost(model["costs"][operator(call, counts)], work)
+    kernel = kernel_of(call, counts, model["variant"])
+    work = kernel.work(call, counts, model["variant"])
+    return None if work is None else work_cost(model["costs"][kernel.costs], work)
+
+
+def scratch_bytes(call: Call, counts: PlaneCounts, target: str) -> int:
+    """Scratch of a layer on a target."""
+    kernel = kernel_of(call, counts, variant(target))
+    found = kernel.scratch_bytes(call, counts, variant(target))
+    assert found is not None
+    return found
 
 
 def int8_instructions(call: Call, target: str) -> float:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
-from tfmot_mltq.cost_model.kernel_plan import Call
+from tfmot_mltq.kernels import Call
 from tfmot_mltq.packing.format import Kind, Padding
 from tfmot_mltq.packing.packed_layer import Geometry
 

@@ -7,17 +7,15 @@ from collections.abc import Mapping
 from typing import Any
 
 from tfmot_mltq.c_sources import c_sources
-from tfmot_mltq.cost_model.kernel_work import count_planes, scratch_bytes
 from tfmot_mltq.export.c_code import Code, Layer, Place, Scratch, State, array_body
 from tfmot_mltq.export.memory_plan import ALIGNMENT, Buffer, plan_memory
-from tfmot_mltq.export.needed_sources import kernel_table, needed_core, needed_stock
+from tfmot_mltq.export.needed_sources import kernel_table, kernels_of, needed_core, needed_stock
 from tfmot_mltq.export.project import Project, check_name
 from tfmot_mltq.export.reader import Step, Tensor
 from tfmot_mltq.export.step import Steps, read_steps
+from tfmot_mltq.kernels.kernel import VARIANTS
 from tfmot_mltq.report.tflite_operators import TfliteOperator, read_operators
 
-# A file runs on all targets, so its scratch is the most that any of the kernels needs.
-_KERNELS = ("portable", "dsp", "helium")
 _C_TYPES = {"int8": "int8_t", "float32": "float", "int32": "int32_t", "int16": "int16_t"}
 
 _MEANINGS = {
@@ -181,15 +179,14 @@ def _states(steps: Steps, offsets: Mapping[int, int]) -> list[dict[str, int]]:
 
 
 def _scratch(operator: TfliteOperator) -> int:
-    """Most bytes that a kernel needs; those of the reference kernel where no other runs."""
-    if operator.layer is None or operator.call is None:
+    """A file runs on all targets, so its scratch is the most that any of their kernels needs."""
+    if operator.call is None or operator.counts is None:
         return 0
-    counts = count_planes(operator.layer.planes, operator.encodings)
-    reference = 2 * 4 * operator.call.output_size[1]
-    needed = [
-        scratch_bytes(operator.call, operator.layer.levels, counts, kernel) for kernel in _KERNELS
+    found = [
+        kernel.scratch_bytes(operator.call, operator.counts, variant) or 0
+        for variant, kernel in zip(VARIANTS, kernels_of(operator), strict=True)
     ]
-    return max(reference if size is None else size for size in needed)
+    return max(found)
 
 
 def _plan(steps: Steps, scratch: list[int]) -> tuple[dict[int, int], list[int], int]:

@@ -6,17 +6,13 @@ import pathlib
 from collections.abc import Iterable
 
 from tfmot_mltq.c_sources import c_sources
-from tfmot_mltq.packing.format import BITWISE_ENCODINGS, Kind
+from tfmot_mltq.kernels import KERNELS, Kernel, kernel_of
+from tfmot_mltq.kernels.kernel import VARIANTS
 from tfmot_mltq.report.tflite_operators import TfliteOperator
 
-_BITWISE_KERNEL = "mltq_bit_planes_s8.c"
-_KERNELS = {kind: f"mltq_{kind.name.lower()}_s8.c" for kind in Kind}
-# The convolution of Cortex-M with Helium defines the same functions.
-_HELIUM_KERNEL = "mltq_conv_2d_s8_helium.c"
-# Operators without planes: a kernel, and checks that only the adapters of interpreters make.
-_WITHOUT_PLANES = ("mltq_lookup", "mltq_normalization")
 _TABLE = "mltq_kernels.c"
-_REFERENCE_KERNELS = ("mltq_conv_2d_reference", "mltq_fully_connected_reference")
+# Operators without planes: a kernel, and checks that only the adapters of interpreters make.
+_WITHOUT_PLANES = ("mltq_lookup", "mltq_normalization", "mltq_tensor")
 # Functions that share a file with others; all else is in the file of its name.
 _STOCK_FILES = {
     "mltq_stock_average_pool_2d_s8": "mltq_stock_pool_2d_s8",
@@ -33,18 +29,32 @@ _STOCK_FILES = {
 }
 
 
+def kernels_of(operator: TfliteOperator) -> list[Kernel]:
+    """The kernel that one of our operators runs on, with each variant of the C code."""
+    call, counts = operator.call, operator.counts
+    if call is None or counts is None:
+        return []
+    return [kernel_of(call, counts, variant) for variant in VARIANTS]
+
+
+def needed_kernels(operators: Iterable[TfliteOperator]) -> list[Kernel]:
+    """The kernels that a model runs on, on any target, in their order."""
+    used = {kernel for operator in operators for kernel in kernels_of(operator)}
+    return [kernel for kernel in KERNELS if kernel in used]
+
+
 def needed_core(
     operators: Iterable[TfliteOperator], functions: Iterable[str] | None = None
 ) -> list[pathlib.Path]:
-    """The core, with the kernels that the model's layers run on; without their table.
+    """The core, with the kernels that the model runs on; without their table.
 
     Args:
       operators: Of the model.
       functions: What generated code calls; None where an interpreter calls.
     """
-    without = {_TABLE, *_KERNELS.values(), _BITWISE_KERNEL} - _used(operators)
-    if _KERNELS[Kind.CONV_2D] in without:
-        without.add(_HELIUM_KERNEL)
+    needed = needed_kernels(operators)
+    without = {file for kernel in KERNELS if kernel not in needed for file in kernel.files}
+    without.add(_TABLE)
     if functions is not None:
         called = {*functions}
         without |= {
@@ -58,9 +68,8 @@ def needed_core(
 
 
 def kernel_table(operators: Iterable[TfliteOperator]) -> dict[str, str]:
-    """The table of the kernels that the model's layers run on, as a file of the core."""
-    names = sorted(name.removesuffix(".c") for name in _used(operators))
-    names += _REFERENCE_KERNELS
+    """The table of the kernels that the model runs on, as a file of the core."""
+    names = [kernel.name for kernel in needed_kernels(operators)]
     lines = [
         '#include "mltq_kernels.h"\n\n#include <stddef.h>\n\n',
         "/* The kernels that the layers of this model run on. */\n\n",
@@ -70,17 +79,6 @@ def kernel_table(operators: Iterable[TfliteOperator]) -> dict[str, str]:
         "    NULL,\n};\n",
     ]
     return {f"core/{_TABLE}": "".join(lines)}
-
-
-def _used(operators: Iterable[TfliteOperator]) -> set[str]:
-    return {_kernel(operator) for operator in operators if operator.layer is not None}
-
-
-def _kernel(operator: TfliteOperator) -> str:
-    assert operator.layer is not None
-    if set(operator.encodings) & set(BITWISE_ENCODINGS):
-        return _BITWISE_KERNEL
-    return _KERNELS[operator.layer.geometry.kind]
 
 
 def needed_stock(functions: Iterable[str]) -> list[pathlib.Path]:

@@ -11,7 +11,6 @@ MAGIC = b"MLTQ"
 FORMAT_VERSION = 2
 MAX_LEVELS = 4
 MAX_SHIFT = 24
-TRITS_PER_BYTE = 5
 WORD_BYTES = 4
 
 # Little-endian struct layout of the header, in the order of the fields of C's MLTQ_OFFSET_*.
@@ -62,15 +61,8 @@ OUTPUT_LEVELS_SHIFT = 4
 # from -128 on, whose digits in base 3 are the entries of the levels plus 1, lowest first.
 ACTIVATION_TABLE_BYTES = MAX_LEVELS + 256
 
-# Encoding byte of one level, low bits: dense trits, or gap codes, so many to a 32-bit word.
-ENCODING_TRITS = 0
-ENCODINGS = (ENCODING_TRITS, 2, 3, 4, 5, 6, 7, 8, 10, 12, 16, 32)
+# Encoding byte of one level, low bits: one of packing.encodings.
 ENCODING_MASK = 0x3F
-# Or bits, for the bitwise kernel: the signs of a plane without zeros, or planes of what is not zero
-# and of what is negative. A layer has such encodings in all levels or in none.
-ENCODING_SIGN_BITS = 62
-ENCODING_BIT_PLANES = 63
-BITWISE_ENCODINGS = (ENCODING_SIGN_BITS, ENCODING_BIT_PLANES)
 # High bits: how many bits the counts of a row take.
 COUNT_BITS = (4, 8, 16)
 COUNT_BITS_SHIFT = 6

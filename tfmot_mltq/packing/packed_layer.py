@@ -11,6 +11,7 @@ import numpy as np
 
 from tfmot_mltq.packing import format as fmt
 from tfmot_mltq.packing import plane_codec
+from tfmot_mltq.packing.encodings import ENCODINGS
 
 
 @dataclasses.dataclass(frozen=True)
@@ -114,11 +115,19 @@ class PackedLayer:
         """Number of planes."""
         return int(self.planes.shape[0])
 
+    @property
+    def activation_levels(self) -> int:
+        """Levels of the input; 0 if it is int8."""
+        return 0 if self.activation is None else len(self.activation.scales)
+
+
+_HEADER_BYTES = struct.calcsize(fmt.HEADER_STRUCT)
+
 
 def table_bytes(output_channels: int, levels: int, activation_tables: int = 0) -> int:
     """Bytes of the header, the channel tables and so many activation tables."""
     activations = activation_tables * fmt.ACTIVATION_TABLE_BYTES
-    return struct.calcsize(fmt.HEADER_STRUCT) + output_channels * (4 + 2 * levels + 1) + activations
+    return _HEADER_BYTES + output_channels * (4 + 2 * levels + 1) + activations
 
 
 def _planes_offset(output_channels: int, levels: int, activation_tables: int) -> int:
@@ -134,7 +143,7 @@ def packed_bytes(
     level in its encoding; by default in the smallest of those that every layer can have.
     """
     if encodings is None:
-        encodings = plane_codec.smallest_encodings(planes)
+        encodings = plane_codec.best_encodings(planes)
     streams = map(plane_codec.plane_bytes, planes, encodings)
     start = _planes_offset(planes.shape[1], planes.shape[0], activation_tables)
     return start + sum(streams)
@@ -150,87 +159,78 @@ def encode(layer: PackedLayer, encodings: Sequence[int] | None = None) -> bytes:
     Raises:
       ValueError: A field does not fit the format.
     """
+    if encodings is None:
+        encodings = plane_codec.best_encodings(layer.planes)
+    _check(layer, encodings)
+    tables = _encode_tables(layer)
+    streams = list(map(plane_codec.encode_plane, layer.planes, encodings))
+    offsets = np.cumsum([_HEADER_BYTES + len(tables), *map(len, streams)])
+    return _encode_header(layer, encodings, offsets) + tables + b"".join(streams)
+
+
+def _check(layer: PackedLayer, encodings: Sequence[int]) -> None:
     geometry = layer.geometry
     expected = (layer.levels, geometry.output_channels, geometry.row_size)
     if layer.planes.shape != expected or not 1 <= layer.levels <= fmt.MAX_LEVELS:
         raise ValueError(f"planes have shape {layer.planes.shape}, the geometry wants {expected}.")
-    if encodings is None:
-        encodings = plane_codec.smallest_encodings(layer.planes)
-    known = fmt.ENCODINGS + fmt.BITWISE_ENCODINGS
-    if len(encodings) != layer.levels or not set(encodings) <= set(known):
+    if len(encodings) != layer.levels or not set(encodings) <= set(ENCODINGS):
+        known = tuple(ENCODINGS)
         raise ValueError(f"encodings must be {layer.levels} of {known}, got {encodings}.")
-    bitwise = set(encodings) & set(fmt.BITWISE_ENCODINGS)
-    if bitwise and (
-        bitwise != set(encodings)
-        or layer.activation is None
-        or geometry.kind == fmt.Kind.DEPTHWISE_CONV_2D
-    ):
+    found = [ENCODINGS[code] for code in encodings]
+    if not all(e.fits(geometry.kind, layer.activation_levels) for e in found):
         raise ValueError(
-            f"Encodings {sorted(bitwise)} must be those of all levels, of a layer with activation "
-            "levels that is not depthwise."
+            f"Encodings {sorted(set(encodings))} are for a layer with activation levels that is "
+            "not depthwise."
         )
-    streams = [
-        plane_codec.encode_plane(plane, encoding)
-        for plane, encoding in zip(layer.planes, encodings, strict=True)
-    ]
+    if len({encoding.planes for encoding in found}) > 1:
+        raise ValueError(f"Bits must be those of all levels or of none, got {encodings}.")
     if layer.activation is not None and layer.input_zero_point != 0:
         raise ValueError("A layer with activation levels has the input zero point 0.")
+
+
+def _encode_tables(layer: PackedLayer) -> bytes:
+    """What is between the header and the planes."""
     activations = [a for a in (layer.activation, layer.output_activation) if a is not None]
-    start = _planes_offset(geometry.output_channels, layer.levels, len(activations))
-    offsets = np.cumsum([start, *map(len, streams)])
-    tables = (
-        layer.biases.astype("<i4").tobytes()
-        + layer.multipliers.astype("<i2").tobytes()
-        + layer.shifts.astype("u1").tobytes()
-        + b"".join(activation.to_bytes() for activation in activations)
-    ).ljust(start - struct.calcsize(fmt.HEADER_STRUCT), b"\0")
-    codes = [
-        encoding | fmt.COUNT_BITS.index(plane_codec.count_bits(plane)) << fmt.COUNT_BITS_SHIFT
-        for plane, encoding in zip(layer.planes, encodings, strict=True)
-    ]
+    size = _planes_offset(layer.geometry.output_channels, layer.levels, len(activations))
+    return b"".join(
+        [
+            layer.biases.astype("<i4").tobytes(),
+            layer.multipliers.astype("<i2").tobytes(),
+            layer.shifts.astype("u1").tobytes(),
+            *(activation.to_bytes() for activation in activations),
+        ]
+    ).ljust(size - _HEADER_BYTES, b"\0")
+
+
+def _encode_header(layer: PackedLayer, encodings: Sequence[int], offsets: np.ndarray) -> bytes:
+    """The header; ``offsets`` are those of the levels and of the end."""
+    geometry, output = layer.geometry, layer.output_activation
+    output_levels = 0 if output is None else len(output.scales)
+    fields = {
+        "magic": fmt.MAGIC,
+        "version": fmt.FORMAT_VERSION,
+        "kind": geometry.kind,
+        "levels": layer.levels,
+        "activation_levels": layer.activation_levels | output_levels << fmt.OUTPUT_LEVELS_SHIFT,
+        "encoding": bytes(map(plane_codec.encoding_byte, layer.planes, encodings)),
+        "total_bytes": int(offsets[-1]),
+        "input_channels": geometry.input_channels,
+        "output_channels": geometry.output_channels,
+        **dict(zip(("filter_h", "filter_w"), geometry.filter_size, strict=True)),
+        **dict(zip(("stride_h", "stride_w"), geometry.stride, strict=True)),
+        **dict(zip(("dilation_h", "dilation_w"), geometry.dilation, strict=True)),
+        "padding": geometry.padding,
+        "input_zero_point": layer.input_zero_point,
+        "activation_min": layer.activation_min,
+        "activation_max": layer.activation_max,
+        "level_offsets": offsets[:-1].astype("<u4").tobytes(),
+    }
     try:
-        header = struct.pack(
-            fmt.HEADER_STRUCT,
-            fmt.MAGIC,
-            fmt.FORMAT_VERSION,
-            geometry.kind,
-            layer.levels,
-            _table_levels(layer.activation)
-            | _table_levels(layer.output_activation) << fmt.OUTPUT_LEVELS_SHIFT,
-            bytes(codes),
-            int(offsets[-1]),
-            geometry.input_channels,
-            geometry.output_channels,
-            *geometry.filter_size,
-            *geometry.stride,
-            *geometry.dilation,
-            geometry.padding,
-            layer.input_zero_point,
-            layer.activation_min,
-            layer.activation_max,
-            offsets[:-1].astype("<u4").tobytes(),
-        )
+        return struct.pack(fmt.HEADER_STRUCT, *(fields[name] for name, _ in fmt.HEADER_FIELDS))
     except struct.error as error:
         raise ValueError(
             f"The layer does not fit the packed format: {error}. {geometry}"
         ) from error
-    return header + tables + b"".join(streams)
-
-
-def _table_levels(activation: ActivationTable | None) -> int:
-    return 0 if activation is None else len(activation.scales)
-
-
-def _read_header(data: bytes) -> dict[str, Any]:
-    if len(data) < struct.calcsize(fmt.HEADER_STRUCT):
-        raise ValueError("A packed layer is shorter than its header.")
-    values = iter(struct.unpack_from(fmt.HEADER_STRUCT, data))
-    header = {name: next(values) for name, _ in fmt.HEADER_FIELDS}
-    if header["magic"] != fmt.MAGIC or header["version"] != fmt.FORMAT_VERSION:
-        raise ValueError(
-            f"No packed layer of version {fmt.FORMAT_VERSION}: the magic or the version is another."
-        )
-    return header
 
 
 def encodings(data: bytes) -> list[int]:
@@ -249,66 +249,82 @@ def decode(data: bytes) -> PackedLayer:
     Raises:
       ValueError: The bytes are no packed layer of this version.
     """
-    header_bytes = struct.calcsize(fmt.HEADER_STRUCT)
     header = _read_header(data)
-    levels, channels = header["levels"], header["output_channels"]
-    if not 1 <= levels <= fmt.MAX_LEVELS or header["total_bytes"] != len(data):
+    if not 1 <= header["levels"] <= fmt.MAX_LEVELS or header["total_bytes"] != len(data):
         raise ValueError("A packed layer has a wrong number of levels or of bytes.")
     geometry = Geometry(
         kind=fmt.Kind(header["kind"]),
         input_channels=header["input_channels"],
-        output_channels=channels,
+        output_channels=header["output_channels"],
         filter_size=(header["filter_h"], header["filter_w"]),
         stride=(header["stride_h"], header["stride_w"]),
         dilation=(header["dilation_h"], header["dilation_w"]),
         padding=fmt.Padding(header["padding"]),
     )
+    tables, offset = _read_tables(data, header)
+    return PackedLayer(
+        geometry=geometry,
+        planes=_read_planes(data, header, geometry, offset),
+        **tables,
+        input_zero_point=header["input_zero_point"],
+        activation_min=header["activation_min"],
+        activation_max=header["activation_max"],
+    )
+
+
+def _read_header(data: bytes) -> dict[str, Any]:
+    if len(data) < _HEADER_BYTES:
+        raise ValueError("A packed layer is shorter than its header.")
+    values = struct.unpack_from(fmt.HEADER_STRUCT, data)
+    names = [name for name, _ in fmt.HEADER_FIELDS]
+    header = dict(zip(names, values, strict=True))
+    if header["magic"] != fmt.MAGIC or header["version"] != fmt.FORMAT_VERSION:
+        raise ValueError(
+            f"No packed layer of version {fmt.FORMAT_VERSION}: the magic or the version is another."
+        )
+    return header
+
+
+def _read_tables(data: bytes, header: dict[str, Any]) -> tuple[dict[str, Any], int]:
+    """The fields of ``PackedLayer`` between the header and the planes, and where these begin."""
+    levels, channels = header["levels"], header["output_channels"]
     table_levels = (
         header["activation_levels"] & fmt.ACTIVATION_LEVELS_MASK,
         header["activation_levels"] >> fmt.OUTPUT_LEVELS_SHIFT,
     )
     if max(table_levels) > fmt.MAX_LEVELS:
         raise ValueError("A packed layer has a wrong number of activation levels.")
-    offset = _planes_offset(channels, levels, np.count_nonzero(table_levels))
-    if offset > len(data):
+    end = _planes_offset(channels, levels, np.count_nonzero(table_levels))
+    if end > len(data):
         raise ValueError("A packed layer is shorter than its channel tables.")
-    multipliers_at = header_bytes + 4 * channels
+    multipliers_at = _HEADER_BYTES + 4 * channels
     shifts_at = multipliers_at + 2 * channels * levels
-    activations: list[ActivationTable | None] = []
+    multipliers = np.frombuffer(data, "<i2", channels * levels, multipliers_at)
+    tables: dict[str, Any] = {
+        "multipliers": multipliers.reshape(channels, levels).astype(np.int16),
+        "biases": np.frombuffer(data, "<i4", channels, _HEADER_BYTES).astype(np.int32),
+        "shifts": np.frombuffer(data, "u1", channels, shifts_at).copy(),
+    }
     table_at = shifts_at + channels
-    for count in table_levels:
-        table = data[table_at : table_at + fmt.ACTIVATION_TABLE_BYTES]
-        activations.append(ActivationTable.from_bytes(table, count) if count else None)
-        table_at += fmt.ACTIVATION_TABLE_BYTES * (count > 0)
+    for name, count in zip(("activation", "output_activation"), table_levels, strict=True):
+        if count:
+            table = data[table_at : table_at + fmt.ACTIVATION_TABLE_BYTES]
+            tables[name] = ActivationTable.from_bytes(table, count)
+            table_at += fmt.ACTIVATION_TABLE_BYTES
+    return tables, end
+
+
+def _read_planes(
+    data: bytes, header: dict[str, Any], geometry: Geometry, offset: int
+) -> np.ndarray:
+    levels, channels = header["levels"], geometry.output_channels
     planes = np.zeros((levels, channels, geometry.row_size), np.int8)
     for level, start in enumerate(np.frombuffer(header["level_offsets"], "<u4")[:levels]):
         if start != offset:
             raise ValueError("The levels of a packed layer do not follow each other.")
-        code = header["encoding"][level]
-        count_bits = code >> fmt.COUNT_BITS_SHIFT
-        if count_bits >= len(fmt.COUNT_BITS):
-            raise ValueError("The encoding of a level is unknown.")
         planes[level], offset = plane_codec.decode_plane(
-            data,
-            offset,
-            channels,
-            geometry.row_size,
-            code & fmt.ENCODING_MASK,
-            fmt.COUNT_BITS[count_bits],
+            data, offset, channels, geometry.row_size, header["encoding"][level]
         )
     if offset != len(data):
         raise ValueError("A packed layer has bytes behind its planes.")
-    return PackedLayer(
-        geometry=geometry,
-        planes=planes,
-        multipliers=np.frombuffer(data, "<i2", channels * levels, multipliers_at)
-        .reshape(channels, levels)
-        .astype(np.int16),
-        biases=np.frombuffer(data, "<i4", channels, header_bytes).astype(np.int32),
-        shifts=np.frombuffer(data, "u1", channels, shifts_at).copy(),
-        input_zero_point=header["input_zero_point"],
-        activation_min=header["activation_min"],
-        activation_max=header["activation_max"],
-        activation=activations[0],
-        output_activation=activations[1],
-    )
+    return planes

@@ -8,8 +8,8 @@ from typing import Any
 
 from tfmot_mltq.cost_model import predict
 from tfmot_mltq.cost_model.choose_encodings import choose_encodings
-from tfmot_mltq.cost_model.kernel_plan import Call
-from tfmot_mltq.cost_model.kernel_work import count_planes, scratch_bytes
+from tfmot_mltq.kernels import Call
+from tfmot_mltq.kernels.plane_counts import count_planes
 from tfmot_mltq.layout.multi_level_layer import MultiLevelLayer
 from tfmot_mltq.packing import packed_layer
 from tfmot_mltq.report.layer_calls import layer_calls
@@ -60,15 +60,16 @@ def add_predictions(predictions: list[dict[str, Any]]) -> dict[str, Any]:
 def _predict_call(call: Call, planes: Any, optimize: str, target: str) -> dict[str, Any]:
     encodings = choose_encodings(call, planes, optimize, target)
     counts = count_planes(planes, encodings)
-    kernel = predict.kernel(target)
-    instructions = predict.instructions(call, len(planes), counts, target)
+    instructions = predict.instructions(call, counts, target)
     return {
         "flash_bytes": packed_layer.packed_bytes(
             planes, encodings, int(call.activation_levels > 0)
         ),
         "instructions": None if instructions is None else round(instructions),
         "int8_instructions": round(predict.int8_instructions(call, target)),
-        "scratch_bytes": scratch_bytes(call, len(planes), counts, kernel),
+        "scratch_bytes": None
+        if instructions is None
+        else predict.scratch_bytes(call, counts, target),
     }
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from tfmot_mltq.cost_model.kernel_plan import Call
+from tfmot_mltq.kernels import Call
 from tfmot_mltq.layout.graph import Node
 from tfmot_mltq.layout.multi_level_layer import MultiLevelLayer
 from tfmot_mltq.packing.format import Kind, Padding

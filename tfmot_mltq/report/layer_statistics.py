@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from tfmot_mltq.packing import packed_layer, plane_codec
+from tfmot_mltq.packing.encodings import ways_to_store
 from tfmot_mltq.packing.format import Kind
 from tfmot_mltq.report.zero_activations import UsedActivations
 
@@ -97,8 +98,7 @@ def layer_statistics(
       used: What data met; None without data.
       activation_levels: Levels K of the input; 0 if it is int8.
     """
-    can_be_bitwise = activation_levels > 0 and operator != Kind.DEPTHWISE_CONV_2D
-    encodings = plane_codec.smallest_encodings(planes, can_be_bitwise)
+    encodings = plane_codec.best_encodings(planes, ways_to_store(operator, activation_levels))
     return LayerStatistics(
         name=name,
         layer_class=layer_class,

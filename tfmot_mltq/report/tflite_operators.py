@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 from typing import Any
 
 import numpy as np
@@ -10,9 +11,9 @@ from ai_edge_litert import schema_py_generated as schema
 
 from tfmot_mltq import flatbuffer
 from tfmot_mltq.cost_model import predict
-from tfmot_mltq.cost_model.kernel_plan import Call
-from tfmot_mltq.cost_model.kernel_work import count_planes
 from tfmot_mltq.cost_model.tflite_call import sized_call, stock_call
+from tfmot_mltq.kernels import Call, PlaneCounts
+from tfmot_mltq.kernels.plane_counts import count_planes
 from tfmot_mltq.packing import packed_layer
 from tfmot_mltq.packing.format import CUSTOM_OP_NAMES, Kind
 from tfmot_mltq.packing.packed_layer import PackedLayer
@@ -55,16 +56,20 @@ class TfliteOperator:
         """Of the planes of one of our operators."""
         return packed_layer.encodings(self.packed) if self.layer is not None else []
 
+    @functools.cached_property
+    def counts(self) -> PlaneCounts | None:
+        """What the planes of one of our operators hold."""
+        return None if self.layer is None else count_planes(self.layer.planes, self.encodings)
+
     def instructions(self, target: str) -> int | None:
         """Predicted instructions of one call: of the optimised kernel of ours, or of the int8
         kernel that users of the target would take. None where there is no prediction.
         """
         if self.call is None:
             return None
-        if self.layer is None:
+        if self.counts is None:
             return round(predict.int8_instructions(self.call, target))
-        counts = count_planes(self.layer.planes, self.encodings)
-        found = predict.instructions(self.call, self.layer.levels, counts, target)
+        found = predict.instructions(self.call, self.counts, target)
         return None if found is None else round(found)
 
 

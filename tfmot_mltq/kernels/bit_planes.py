@@ -1,0 +1,116 @@
+"""The bitwise kernel: logic and population counts on planes of both sides."""
+
+from __future__ import annotations
+
+import dataclasses
+
+from tfmot_mltq.kernels.call import Call
+from tfmot_mltq.kernels.kernel import INDEX, WORD, Kernel
+from tfmot_mltq.kernels.plane_counts import PlaneCounts
+from tfmot_mltq.packing.encodings import Planes
+from tfmot_mltq.packing.format import Kind, Padding
+
+_TILE = 8
+_WORD_BITS = 32
+_MAX_ROW_WORDS = 65536
+_MAX_BAND_WORDS = 1 << 24
+
+
+@dataclasses.dataclass(frozen=True)
+class _Plan:
+    """Work that does not depend on which bits are set.
+
+    Attributes:
+      streams: Words for 32 entries of a level of the input: 1 where no entry is zero.
+      tiles: Groups of windows that the planes are read for.
+      windows: Windows of all levels.
+      gathered: Words of pixels that are gathered into them.
+      appended: Times that those of a pixel are appended to a window.
+      cut: Inputs that are cut into levels, once for each.
+      scratch_bytes: Scratch.
+    """
+
+    streams: int
+    tiles: int
+    windows: int
+    gathered: int
+    appended: int
+    cut: int
+    scratch_bytes: int
+
+
+class BitPlanes(Kernel):
+    """Products of 32 entries at once. ``Encoding.fits`` says which layers may have bits."""
+
+    name = "mltq_bit_planes_s8"
+    files = ("mltq_bit_planes_s8.c",)
+    kinds = frozenset(Kind)
+    planes = Planes.BITS
+    title = "bitwise"
+    costs = "BITWISE"
+
+    def scratch_bytes(self, call: Call, counts: PlaneCounts, variant: str) -> int | None:
+        """See ``Kernel``."""
+        plan = _plan(call, counts)
+        return None if plan is None else plan.scratch_bytes
+
+    def work(self, call: Call, counts: PlaneCounts, variant: str) -> dict[str, float] | None:
+        """See ``Kernel``."""
+        plan = _plan(call, counts)
+        if plan is None:
+            return None
+        channels = call.geometry.output_channels
+        rows = counts.levels * channels
+        signs = counts.sign_words * plan.windows
+        return {
+            "sign_words": signs * (plan.streams == 1),
+            "sign_and_plane_words": signs * (plan.streams == 2),
+            "plane_words": counts.plane_words * plan.windows,
+            "dots": rows * plan.windows,
+            "rests": counts.rest_rows * plan.windows,
+            "listed_words": counts.listed_words * plan.tiles,
+            "rows": rows * plan.tiles,
+            "channels": channels * plan.tiles,
+            "outputs": channels * call.positions,
+            "cut": plan.cut,
+            "gathered": plan.gathered,
+            "appended": plan.appended,
+            "layers": 1,
+        }
+
+
+BIT_PLANES = BitPlanes()
+
+
+def _plan(call: Call, counts: PlaneCounts) -> _Plan | None:
+    """None where the layer is too large."""
+    geometry = call.geometry
+    pixels = geometry.filter_size[0] * geometry.filter_size[1]
+    can_pad = geometry.padding == Padding.SAME and pixels > 1
+    signs_only = counts.listed_words == 0
+    streams = 1 if signs_only and call.binary_activations and not can_pad else 2
+    channel_words = -(-geometry.input_channels // _WORD_BITS)
+    row_words = -(-geometry.row_size // _WORD_BITS)
+    # A fully connected layer is a convolution of images with one pixel.
+    is_dense = geometry.kind == Kind.FULLY_CONNECTED
+    (rows, width), (height, columns) = ((1, 1), (1, 1)) if is_dense else (
+        call.input_size, call.output_size
+    )  # fmt: skip
+    images = call.positions if is_dense else 1
+    span = (geometry.filter_size[0] - 1) * geometry.dilation[0] + 1
+    tile = min(_TILE, columns)
+    pixel_words = channel_words * call.activation_levels * streams
+    band_pixels = min(span, rows) * width
+    if row_words > _MAX_ROW_WORDS or band_pixels > _MAX_BAND_WORDS // pixel_words:
+        return None
+    window_words = tile * row_words * call.activation_levels * streams
+    appended = call.positions * pixels * call.activation_levels * streams
+    return _Plan(
+        streams=streams,
+        tiles=images * height * -(-columns // tile),
+        windows=call.positions * call.activation_levels,
+        gathered=appended * channel_words,
+        appended=appended,
+        cut=images * rows * width * geometry.input_channels * call.activation_levels,
+        scratch_bytes=WORD * (band_pixels * pixel_words + window_words) + INDEX * row_words,
+    )

@@ -1,0 +1,95 @@
+"""Depthwise convolution: the levels are added up, tap by tap."""
+
+from __future__ import annotations
+
+import dataclasses
+
+from tfmot_mltq.kernels.call import Call
+from tfmot_mltq.kernels.kernel import INDEX, Kernel, mapping
+from tfmot_mltq.kernels.plane_counts import MAX_LANE_ENTRIES, PlaneCounts
+from tfmot_mltq.packing.encodings import Planes
+from tfmot_mltq.packing.format import Kind
+
+_STEP_BYTES = 4096
+_MAX_BAND_BYTES = 1 << 24
+_MAX_TAPS = 65535
+_TAP_BYTES = 8 + 4 + 2
+
+
+@dataclasses.dataclass(frozen=True)
+class _Plan:
+    """Steps, the rows of input that all of them copy, and scratch."""
+
+    steps: int
+    input_rows: int
+    scratch_bytes: int
+
+
+class DepthwiseConv2D(Kernel):
+    """One multiplication for every tap that is not zero in all levels."""
+
+    name = "mltq_depthwise_conv_2d_s8"
+    files = ("mltq_depthwise_conv_2d_s8.c",)
+    kinds = frozenset({Kind.DEPTHWISE_CONV_2D})
+    planes = Planes.CODED
+    title = "gather-add"
+    costs = "DEPTHWISE_CONV_2D"
+
+    def scratch_bytes(self, call: Call, counts: PlaneCounts, variant: str) -> int | None:
+        """See ``Kernel``."""
+        plan = _plan(call)
+        return None if plan is None else plan.scratch_bytes
+
+    def work(self, call: Call, counts: PlaneCounts, variant: str) -> dict[str, float] | None:
+        """See ``Kernel``."""
+        plan = _plan(call)
+        if plan is None:
+            return None
+        height, width = call.output_size
+        channels = call.geometry.output_channels
+        tiles, single = divmod(width, 4)
+        if variant == "helium":
+            tiles, single = tiles + (single > 0), 0
+        rows = plan.input_rows * call.geometry.input_channels
+        inputs = rows * call.input_size[1]
+        return {
+            **counts.decoding(plan.steps),
+            "taps": counts.words * height * tiles,
+            "single_taps": counts.words * height * single,
+            "tiles": channels * height * tiles,
+            "singles": channels * height * single,
+            "output_rows": channels * height,
+            "channels": channels * plan.steps,
+            "rows": channels * counts.levels * plan.steps,
+            "inputs": inputs,
+            "input_rows": rows,
+            "table": call.geometry.row_size * channels * plan.steps,
+            **mapping(call, inputs),
+        }
+
+
+DEPTHWISE_CONV_2D = DepthwiseConv2D()
+
+
+def _plan(call: Call) -> _Plan | None:
+    """None where the layer is too large."""
+    geometry = call.geometry
+    stride = geometry.stride[0]
+    _, pitch = call.reach(1)
+    span = (geometry.filter_size[0] - 1) * geometry.dilation[0] + 1
+    if geometry.row_size > _MAX_TAPS or pitch * span > _MAX_BAND_BYTES:
+        return None
+    height = call.output_size[0]
+    rows = 1
+    while rows < height and pitch * (rows * stride + span) <= _STEP_BYTES:
+        rows += 1
+    rows = -(-height // -(-height // rows))
+    steps = -(-height // rows)
+    input_rows = (rows - 1) * stride + span
+    return _Plan(
+        steps=steps,
+        input_rows=steps * input_rows,
+        scratch_bytes=geometry.row_size * _TAP_BYTES
+        + 2 * MAX_LANE_ENTRIES * INDEX
+        + input_rows * pitch,
+    )

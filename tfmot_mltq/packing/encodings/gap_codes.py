@@ -1,0 +1,176 @@
+"""Gap codes. The C twin is tflite_ops/core/mltq_gap_codes.h."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from tfmot_mltq.packing.encodings.encoding import Encoding, Planes
+from tfmot_mltq.packing.encodings.words import (
+    WORD_BITS,
+    count_bits,
+    entry_counts,
+    padded,
+    round_up,
+)
+from tfmot_mltq.packing.format import WORD_BYTES
+
+DESCRIPTION = """\
+**Gap codes**, for sparse planes:
+
+1. for every row, the number of its positive and of its negative entries. Counts of 8 or 16 bits
+   follow each other; of 4 bits, the positive one is the low half of a byte. Then zeros up to a
+   multiple of 4 bytes;
+2. 32-bit words of k codes each, where k is the encoding: 2, 3, 4, 5, 6, 7, 8, 10, 12, 16 or 32.
+   Code j is bits floor(32 j / k) up to floor(32 (j + 1) / k) of the word: all bits are used, and
+   the widths w of the codes of a word differ by at most one bit.
+
+The codes of all rows follow each other without a gap, row by row: the positive entries of a row
+from its first to its last, then its negative ones, each list counted from the start of the row. A
+code v > 0 passes v - 1 entries and then gives one; 0 passes 2^w - 1 entries and gives none. The
+counts end a list, so that zeros behind its last entry are not coded.
+
+Why so: positive and negative entries apart need no sign bit and no branch per entry in the kernels.
+A word is loaded at once, and the place of each code in it is a constant of the unrolled decoder.
+And widths that fill the word, such as 5.33 bits, come closer to the entropy than whole ones.
+"""
+
+CODES_PER_WORD = (2, 3, 4, 5, 6, 7, 8, 10, 12, 16, 32)
+# Of these, the loops over the codes of a word are unrolled in C.
+_UNROLLED = (4, 5, 6, 8)
+
+
+class GapCodes(Encoding):
+    """Gaps between entries, so many codes to a 32-bit word."""
+
+    planes = Planes.CODED
+
+    def __init__(self, codes_per_word: int) -> None:
+        self.code = codes_per_word
+
+    def encode(self, plane: np.ndarray) -> bytes:
+        """See ``Encoding``."""
+        table = _count_table(entry_counts(plane), count_bits(plane))
+        return padded(table) + _pack(_codes(_gaps(plane), self.code), self.code)
+
+    def decode(
+        self, data: bytes, offset: int, rows: int, size: int, count_bits: int
+    ) -> tuple[np.ndarray, int]:
+        """See ``Encoding``."""
+        stream = offset + round_up(rows * count_bits // 4)
+        if stream > len(data):
+            raise ValueError("Planes are truncated.")
+        counts = _read_count_table(data, offset, rows, count_bits)
+        entries = int(counts.sum())
+        words = np.frombuffer(data, "<u4", (len(data) - stream) // WORD_BYTES, stream)
+        starts = code_starts(self.code)
+        # An entry takes one code at least, and escapes are at most size + 1 codes for each list.
+        words = words[: (entries + counts.size * (size + 1)) // self.code + 1].astype(np.int64)
+        escapes = (1 << np.diff(starts)) - 1
+        codes = (words[:, None] >> starts[:-1]) & escapes
+        where = np.flatnonzero(codes.reshape(-1))[:entries]
+        if where.size < entries:
+            raise ValueError("Planes are truncated.")
+        passed = np.concatenate([[0], np.cumsum(np.where(codes != 0, codes, escapes))[where]])
+        lists = np.repeat(np.arange(counts.size), counts)
+        before = np.concatenate([[0], np.cumsum(counts)])[:-1]
+        position = passed[1:] - 1 - passed[before[lists]]
+        if entries and position.max() >= size:
+            raise ValueError("An entry lies outside its row.")
+        plane = np.zeros((rows, size), np.int8)
+        plane[lists // 2, position] = 1 - 2 * (lists % 2)
+        if np.count_nonzero(plane) != entries:
+            raise ValueError("An entry is positive and negative.")
+        used = int(where[-1]) + 1 if entries else 0
+        return plane, stream + WORD_BYTES * -(-used // self.code)
+
+    def size(self, plane: np.ndarray) -> int:
+        """See ``Encoding``."""
+        table = plane.shape[0] * count_bits(plane) // 4
+        return round_up(table) + WORD_BYTES * -(-self.code_count(plane) // self.code)
+
+    def counts(self, plane: np.ndarray) -> dict[str, int]:
+        """See ``Encoding``."""
+        return {"codes" if self.code in _UNROLLED else "other_codes": self.code_count(plane)}
+
+    def code_count(self, plane: np.ndarray) -> int:
+        """Codes, escapes among them, that a plane takes."""
+        return _code_count(_gaps(plane), self.code)
+
+
+GAP_CODES = tuple(map(GapCodes, CODES_PER_WORD))
+
+
+def code_starts(codes_per_word: int) -> np.ndarray:
+    """First bit of every code of a word, and 32 behind the last: floor(32 j / codes_per_word)."""
+    return WORD_BITS * np.arange(codes_per_word + 1) // codes_per_word
+
+
+def _count_table(counts: np.ndarray, bits: int) -> bytes:
+    if bits == 4:
+        return (counts[:, 0] | counts[:, 1] << 4).astype(np.uint8).tobytes()
+    return counts.astype(f"<u{bits // 8}").tobytes()
+
+
+def _read_count_table(data: bytes, offset: int, rows: int, bits: int) -> np.ndarray:
+    if bits == 4:
+        table = np.frombuffer(data, np.uint8, rows, offset).astype(np.int64)
+        return np.stack([table & 0xF, table >> 4], axis=1).reshape(-1)
+    return np.frombuffer(data, f"<u{bits // 8}", 2 * rows, offset).astype(np.int64)
+
+
+def _gaps(plane: np.ndarray) -> list[int]:
+    """Zeros before every entry, in the order of the format: the positive entries of a row, then
+    its negative ones, each counted from the start of the row or from the entry before.
+    """
+    signs = np.stack([plane > 0, plane < 0], axis=1)
+    lists, position = np.nonzero(signs.reshape(-1, plane.shape[1]))
+    gaps = np.diff(position, prepend=-1) - 1
+    first = np.diff(lists, prepend=-1) != 0
+    gaps[first] = position[first]
+    return gaps.tolist()
+
+
+def _escapes(codes_per_word: int) -> list[int]:
+    """Zeros that every code of a word passes when it gives no entry."""
+    return ((1 << np.diff(code_starts(codes_per_word))) - 1).tolist()
+
+
+def _code_count(gaps: list[int], codes_per_word: int) -> int:
+    """Codes that the gaps take. The widths of the codes of a word differ, so the number of codes
+    of a gap depends on where in a word it starts.
+    """
+    escapes = _escapes(codes_per_word)
+    if len(set(escapes)) == 1:
+        return len(gaps) + int(np.sum(np.asarray(gaps, np.int64) // escapes[0]))
+    known: dict[tuple[int, int], int] = {}
+    total = 0
+    for gap in gaps:
+        key = gap, total % codes_per_word
+        taken = known.get(key)
+        if taken is None:
+            taken, slot = 1, key[1]
+            while gap >= escapes[slot]:
+                gap -= escapes[slot]
+                slot = (slot + 1) % codes_per_word
+                taken += 1
+            known[key] = taken
+        total += taken
+    return total
+
+
+def _codes(gaps: list[int], codes_per_word: int) -> np.ndarray:
+    escapes = _escapes(codes_per_word)
+    codes: list[int] = []
+    for gap in gaps:
+        while gap >= (escape := escapes[len(codes) % codes_per_word]):
+            codes.append(0)
+            gap -= escape
+        codes.append(gap + 1)
+    return np.array(codes, np.uint64)
+
+
+def _pack(codes: np.ndarray, codes_per_word: int) -> bytes:
+    words = np.zeros((-(-codes.size // codes_per_word), codes_per_word), np.uint64)
+    words.reshape(-1)[: codes.size] = codes
+    starts = code_starts(codes_per_word)[:-1].astype(np.uint64)
+    return np.bitwise_or.reduce(words << starts, axis=1).astype("<u4").tobytes()
