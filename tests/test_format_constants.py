@@ -12,10 +12,13 @@ from tfmot_mltq.packing import format as fmt
 from tfmot_mltq.packing.encodings import bits, trits
 
 ROOT = pathlib.Path(__file__).parent.parent
-HEADER = (ROOT / "tflite_ops/core/mltq_format.h").read_text()
+HEADERS = "\n".join(
+    (ROOT / "tflite_ops/core" / f"mltq_{name}.h").read_text()
+    for name in ("format", "trits", "gap_codes", "bits")
+)
 DEFINES = {
     name: int(value, 0)
-    for name, value in re.findall(r"#define MLTQ_(\w+) (0x[0-9A-Fa-f]+|\d+)\b", HEADER)
+    for name, value in re.findall(r"#define MLTQ_(\w+) (0x[0-9A-Fa-f]+|\d+)u?\b", HEADERS)
 }
 
 
@@ -62,8 +65,7 @@ def test_single_constants(name):
 
 
 def test_known_encodings():
-    source = (ROOT / "tflite_ops/core/mltq_plane_reader.c").read_text()
-    mask = int(re.search(r"#define KNOWN_CODES_PER_WORD (0x\w+)u", source).group(1), 0)
+    mask = DEFINES["GAP_CODES_PER_WORD"]
     in_c = [0, *(codes for codes in range(32) if mask >> codes & 1), 32]
     assert tuple(in_c) == encodings.CODED
     assert DEFINES["TRITS_PER_BYTE"] == trits.TRITS_PER_BYTE

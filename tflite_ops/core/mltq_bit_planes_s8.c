@@ -2,6 +2,7 @@
 
 #include "mltq_activation.h"
 #include "mltq_bit_count.h"
+#include "mltq_bits.h"
 #include "mltq_kernel.h"
 #include "mltq_word.h"
 
@@ -246,33 +247,15 @@ ADD_DOTS(add_dots_of_signs, SIGNS)
 ADD_DOTS(add_dots_of_signs_and_planes, SIGNS_AND_PLANES)
 ADD_DOTS(add_dots_of_planes, PLANES)
 
-/* Numbers of the words of a row that are not left out; returns how many they are. */
-static uint32_t list_words(const uint8_t* present, uint32_t words, uint16_t* places) {
-  uint32_t count = 0;
-  uint32_t bits = 0;
-  for (uint32_t i = 0; i < words; i++, bits >>= 1) {
-    if (i % 32u == 0u) {
-      bits = mltq_load_word(present);
-      present += MLTQ_WORD_BYTES;
-    }
-    if ((bits & 1u) != 0u) places[count++] = (uint16_t)i;
-  }
-  return count;
-}
-
 /* Reads the next row of a level and returns what follows it. `places` has room for all words. */
 static const uint8_t* read_row(const uint8_t* from, bool pairs, uint32_t words, uint16_t* places,
                                Row* row) {
-  uint32_t count = words;
-  if (pairs) {
-    count = list_words(from, words, places);
-    from += MLTQ_WORD_BYTES * mltq_words_of(words);
-  }
-  row->words = from;
+  uint32_t count;
+  from = mltq_bits_read_row(from, pairs, words, places, &row->words, &count);
   row->places = places;
   row->groups = count / MLTQ_BIT_COUNT_WORDS;
   row->rest = count - MLTQ_BIT_COUNT_WORDS * row->groups;
-  return from + MLTQ_WORD_BYTES * (pairs ? 2u * count : count);
+  return from;
 }
 
 /* Adds the levels of the activations for one row. */

@@ -14,31 +14,11 @@
 #include <stdint.h>
 
 #include "mltq_layer.h"
+#include "mltq_reading.h"
 
 #ifdef __cplusplus
 extern "C" {
 #endif
-
-typedef struct {
-  const uint8_t* counts; /* of the next row */
-  const uint8_t* cursor; /* next word, or next row of trits */
-  uint32_t word;         /* word that is being read */
-  uint32_t slot;         /* codes of it already read, or their bits where these are not unrolled */
-  uint32_t spare;        /* 32 * slot modulo codes_per_word */
-  uint32_t row_size;
-  uint32_t positive; /* entries of this row that are not yet read */
-  uint32_t negative;
-  uint32_t position;    /* elements of the table that have been passed */
-  const uint8_t* row;   /* trits: first byte of this row */
-  const uint8_t* trits; /* trits: next byte of it for the sign that is read */
-  uint8_t trit_bits;    /* trits: the byte that is being read */
-  uint8_t trits_left;   /* trits: of it */
-  uint8_t codes_per_word;
-  uint8_t code_bits;  /* 32 / codes_per_word, rounded down */
-  uint8_t spare_bits; /* and the remainder */
-  uint8_t count_bits;
-  bool reading_negative;
-} MltqCodeStream;
 
 /* Starts a stream for every level, at its first row. */
 void mltq_code_streams_init(const MltqLayer* layer, MltqCodeStream streams[MLTQ_MAX_LEVELS]);

@@ -9,7 +9,6 @@
 #define MLTQ_FORMAT_VERSION 2
 #define MLTQ_MAX_LEVELS 4
 #define MLTQ_MAX_SHIFT 24
-#define MLTQ_TRITS_PER_BYTE 5
 #define MLTQ_WORD_BYTES 4
 
 #define MLTQ_MAGIC_0 0x4D /* M */
@@ -57,13 +56,8 @@
  * plus 1, lowest first. */
 #define MLTQ_ACTIVATION_TABLE_BYTES 260
 
-/* Encoding byte of one level. Low bits: dense trits; or how many gap codes share a word, where code
- * j of k is bits 32 * j / k and up, rounded down; or bits, which the bitwise kernel takes: the
- * signs of a plane without zeros, or planes of what is not zero and of what is negative. High bits:
- * the counts of a row take 4, 8 or 16 bits each. */
-#define MLTQ_ENCODING_TRITS 0
-#define MLTQ_ENCODING_SIGN_BITS 62
-#define MLTQ_ENCODING_BIT_PLANES 63
+/* Encoding byte of one level. Low bits: one of mltq_encodings.h. High bits: the counts of a row
+ * take 4, 8 or 16 bits each. */
 #define MLTQ_ENCODING_MASK 0x3F
 #define MLTQ_COUNT_BITS_SHIFT 6
 

@@ -86,18 +86,9 @@ typedef struct {
   int32_t pad_left;
 } MltqShape;
 
-/* Whether an encoding stores bits, for the bitwise kernel. */
-static inline bool mltq_encoding_is_bitwise(uint8_t encoding) {
-  return (encoding & MLTQ_ENCODING_MASK) >= MLTQ_ENCODING_SIGN_BITS;
-}
-
 /* How the planes of a layer are stored, all of them or none. */
 #define MLTQ_PLANES_CODED 1u /* entry after entry: trits and gap codes */
 #define MLTQ_PLANES_BITS 2u  /* for logic on words: sign bits and bit planes */
-
-static inline uint32_t mltq_layer_planes(const MltqLayer* layer) {
-  return mltq_encoding_is_bitwise(layer->encoding[0]) ? MLTQ_PLANES_BITS : MLTQ_PLANES_CODED;
-}
 
 static inline int32_t mltq_layer_bias(const MltqLayer* layer, uint32_t channel) {
   const uint8_t* bytes = layer->biases + 4u * (size_t)channel;

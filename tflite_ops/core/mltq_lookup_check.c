@@ -1,4 +1,5 @@
 #include "mltq.h"
+#include "mltq_status_text.h"
 
 MltqStatus mltq_lookup_check(MltqTensorShape input, MltqTensorShape table, MltqTensorShape output) {
   const int32_t size = mltq_tensor_size(input);
@@ -8,29 +9,15 @@ MltqStatus mltq_lookup_check(MltqTensorShape input, MltqTensorShape table, MltqT
   return MLTQ_OK;
 }
 
+static const MltqStatusText kTexts[] = {
+    {MLTQ_ERROR_TENSOR_COUNT, "tensors: the operator takes an input and a table, and one output"},
+    {MLTQ_ERROR_TENSOR_TYPE, "tensors: input, table and output must be int8"},
+    {MLTQ_ERROR_NOT_CONSTANT, "table tensor: must be constant"},
+    {MLTQ_ERROR_TABLE_SIZE, "table tensor: must have 256 values"},
+    {MLTQ_ERROR_INPUT_SHAPE, "input tensor: shape is out of range"},
+    {MLTQ_ERROR_OUTPUT_SHAPE, "output tensor: must have as many values as the input"},
+};
+
 const char* mltq_lookup_message(MltqStatus status) {
-  const char* text = NULL;
-  switch (status) {
-    case MLTQ_ERROR_TENSOR_COUNT:
-      text = "tensors: the operator takes an input and a table, and one output";
-      break;
-    case MLTQ_ERROR_TENSOR_TYPE:
-      text = "tensors: input, table and output must be int8";
-      break;
-    case MLTQ_ERROR_NOT_CONSTANT:
-      text = "table tensor: must be constant";
-      break;
-    case MLTQ_ERROR_TABLE_SIZE:
-      text = "table tensor: must have 256 values";
-      break;
-    case MLTQ_ERROR_INPUT_SHAPE:
-      text = "input tensor: shape is out of range";
-      break;
-    case MLTQ_ERROR_OUTPUT_SHAPE:
-      text = "output tensor: must have as many values as the input";
-      break;
-    default:
-      break;
-  }
-  return text != NULL ? text : mltq_status_message(status);
+  return mltq_status_text(kTexts, sizeof kTexts / sizeof kTexts[0], status);
 }

@@ -1,5 +1,6 @@
 #include "mltq.h"
 #include "mltq_normalization_format.h"
+#include "mltq_status_text.h"
 #include "mltq_word.h"
 
 #define FIELD(name) MLTQ_NORMALIZATION_OFFSET_##name
@@ -66,56 +67,29 @@ MltqStatus mltq_normalization_check(const uint8_t* packed, size_t packed_bytes,
   return MLTQ_OK;
 }
 
+static const MltqStatusText kTexts[] = {
+    {MLTQ_ERROR_TENSOR_COUNT,
+     "tensors: the operator takes an input and a packed tensor, and one output"},
+    {MLTQ_ERROR_TENSOR_TYPE, "tensors: input and output must be int8 and the packed tensor uint8"},
+    {MLTQ_ERROR_TRUNCATED, "packed tensor: shorter than its header"},
+    {MLTQ_ERROR_MAGIC, "packed tensor: magic is not 'MLTN'"},
+    {MLTQ_ERROR_VERSION,
+     "packed tensor: version is not 1; use the library that matches the converter"},
+    {MLTQ_ERROR_SUBTRACT_MEAN, "packed tensor: subtract_mean is not 0 or 1"},
+    {MLTQ_ERROR_SHIFT, "packed tensor: shift is above 30"},
+    {MLTQ_ERROR_RESERVED, "packed tensor: reserved is not 0"},
+    {MLTQ_ERROR_EPSILON, "packed tensor: epsilon is 2^62 or above"},
+    {MLTQ_ERROR_GROUP_SIZE, "packed tensor: members times channels is not 1 to 262143"},
+    {MLTQ_ERROR_GROUPS, "packed tensor: groups or outer is out of range"},
+    {MLTQ_ERROR_TABLE_SIZE,
+     "packed tensor: table_size is no multiple of channels that divides all values"},
+    {MLTQ_ERROR_TOTAL_BYTES,
+     "packed tensor: total_bytes differs from the tensor size or from the tables"},
+    {MLTQ_ERROR_INPUT_SHAPE,
+     "input tensor: its size is not outer times members times groups times channels"},
+    {MLTQ_ERROR_OUTPUT_SHAPE, "output tensor: must have as many values as the input"},
+};
+
 const char* mltq_normalization_message(MltqStatus status) {
-  const char* text = NULL;
-  switch (status) {
-    case MLTQ_ERROR_TENSOR_COUNT:
-      text = "tensors: the operator takes an input and a packed tensor, and one output";
-      break;
-    case MLTQ_ERROR_TENSOR_TYPE:
-      text = "tensors: input and output must be int8 and the packed tensor uint8";
-      break;
-    case MLTQ_ERROR_TRUNCATED:
-      text = "packed tensor: shorter than its header";
-      break;
-    case MLTQ_ERROR_MAGIC:
-      text = "packed tensor: magic is not 'MLTN'";
-      break;
-    case MLTQ_ERROR_VERSION:
-      text = "packed tensor: version is not 1; use the library that matches the converter";
-      break;
-    case MLTQ_ERROR_SUBTRACT_MEAN:
-      text = "packed tensor: subtract_mean is not 0 or 1";
-      break;
-    case MLTQ_ERROR_SHIFT:
-      text = "packed tensor: shift is above 30";
-      break;
-    case MLTQ_ERROR_RESERVED:
-      text = "packed tensor: reserved is not 0";
-      break;
-    case MLTQ_ERROR_EPSILON:
-      text = "packed tensor: epsilon is 2^62 or above";
-      break;
-    case MLTQ_ERROR_GROUP_SIZE:
-      text = "packed tensor: members times channels is not 1 to 262143";
-      break;
-    case MLTQ_ERROR_GROUPS:
-      text = "packed tensor: groups or outer is out of range";
-      break;
-    case MLTQ_ERROR_TABLE_SIZE:
-      text = "packed tensor: table_size is no multiple of channels that divides all values";
-      break;
-    case MLTQ_ERROR_TOTAL_BYTES:
-      text = "packed tensor: total_bytes differs from the tensor size or from the tables";
-      break;
-    case MLTQ_ERROR_INPUT_SHAPE:
-      text = "input tensor: its size is not outer times members times groups times channels";
-      break;
-    case MLTQ_ERROR_OUTPUT_SHAPE:
-      text = "output tensor: must have as many values as the input";
-      break;
-    default:
-      break;
-  }
-  return text != NULL ? text : mltq_status_message(status);
+  return mltq_status_text(kTexts, sizeof kTexts / sizeof kTexts[0], status);
 }

@@ -2,6 +2,7 @@
 
 #include "mltq.h"
 #include "mltq_activation.h"
+#include "mltq_encodings.h"
 #include "mltq_plane_reader.h"
 
 static uint32_t load_u16(const uint8_t* bytes) {
@@ -54,14 +55,15 @@ static MltqStatus parse_header(const uint8_t* packed, size_t packed_bytes, uint8
   }
   for (uint32_t level = 0; level < MLTQ_MAX_LEVELS; level++) {
     layer->encoding[level] = packed[MLTQ_OFFSET_ENCODING + level];
-    if (!mltq_plane_reader_knows(layer->encoding[level])) return MLTQ_ERROR_ENCODING;
+    if (!mltq_encoding_is_known(layer->encoding[level])) return MLTQ_ERROR_ENCODING;
   }
-  const bool bitwise = mltq_layer_planes(layer) == MLTQ_PLANES_BITS;
-  if (bitwise && (layer->activation_levels == 0 || kind == MLTQ_KIND_DEPTHWISE_CONV_2D)) {
+  const uint32_t planes = mltq_encoding_planes(layer->encoding[0]);
+  if (planes == MLTQ_PLANES_BITS &&
+      (layer->activation_levels == 0 || kind == MLTQ_KIND_DEPTHWISE_CONV_2D)) {
     return MLTQ_ERROR_BITWISE;
   }
   for (uint32_t level = 0; level < layer->levels; level++) {
-    if (mltq_encoding_is_bitwise(layer->encoding[level]) != bitwise) return MLTQ_ERROR_BITWISE;
+    if (mltq_encoding_planes(layer->encoding[level]) != planes) return MLTQ_ERROR_BITWISE;
   }
   if (layer->input_channels == 0 || layer->input_channels > MAX_CHANNELS ||
       layer->output_channels == 0 || layer->output_channels > MAX_CHANNELS) {

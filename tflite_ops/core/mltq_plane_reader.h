@@ -13,33 +13,11 @@
 #include <stdint.h>
 
 #include "mltq_layer.h"
+#include "mltq_reading.h"
 
 #ifdef __cplusplus
 extern "C" {
 #endif
-
-typedef struct {
-  const uint8_t* counts;  /* gap codes: counts of the next row */
-  const uint8_t* cursor;  /* next byte to read */
-  const uint8_t* end;     /* one past the last byte of the level */
-  uint32_t row_size;      /* entries in a row */
-  uint32_t position;      /* entries of this row already passed */
-  uint32_t positive;      /* gap codes: positive entries of this row not yet read */
-  uint32_t negative;      /* gap codes: negative entries of this row not yet read */
-  uint32_t bits;          /* gap codes: the word being read; trits: the byte being read; bit
-                             planes: entries of the word being read that are not zero */
-  uint32_t signs;         /* bit planes: its negative entries */
-  uint32_t words;         /* bit planes: words of the row already read */
-  const uint8_t* present; /* bit planes: bits of the words of this row that are not left out */
-  uint8_t left;           /* codes or trits of it not yet read */
-  uint8_t codes_per_word; /* of gap codes; else an encoding */
-  uint8_t count_bits;     /* gap codes: width of a count */
-  bool counting_negative; /* gap codes: the positive entries of this row have been read */
-  bool valid;             /* false once the bytes broke a rule of the format */
-} MltqPlaneReader;
-
-/* Whether an encoding byte is one of the format. */
-bool mltq_plane_reader_knows(uint8_t encoding);
 
 /* Starts a reader for every level, at its first row. */
 void mltq_plane_readers_init(const MltqLayer* layer, MltqPlaneReader readers[MLTQ_MAX_LEVELS]);

@@ -12,7 +12,7 @@ from tfmot_mltq.report.tflite_operators import TfliteOperator
 
 _TABLE = "mltq_kernels.c"
 # Operators without planes: a kernel, and checks that only the adapters of interpreters make.
-_WITHOUT_PLANES = ("mltq_lookup", "mltq_normalization", "mltq_tensor")
+_WITHOUT_PLANES = ("mltq_lookup", "mltq_normalization", "mltq_tensor", "mltq_status_text")
 # Functions that share a file with others; all else is in the file of its name.
 _STOCK_FILES = {
     "mltq_stock_average_pool_2d_s8": "mltq_stock_pool_2d_s8",
