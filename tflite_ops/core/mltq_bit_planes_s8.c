@@ -27,7 +27,7 @@
 #define TILE 8
 /* Words of a row are numbered by uint16_t. */
 #define MAX_ROW_WORDS 65536u
-#define MAX_BAND_WORDS (1u << 24)
+#define MAX_BAND_WORDS (UINT32_C(1) << 24)
 
 /* Where the cut of a value has the two bits of a level: not zero, negative. */
 #define CUT_SHIFT(level) (2u * (level))

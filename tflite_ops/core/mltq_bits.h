@@ -26,7 +26,7 @@ static inline bool mltq_is_bits(uint8_t encoding) { return encoding >= MLTQ_ENCO
 /* Which of the bits from 32 * `word` on are among the first `bits`. */
 static inline uint32_t mltq_bits_inside(uint32_t bits, uint32_t word) {
   const uint32_t left = bits - 32u * word;
-  return left < 32u ? (1u << left) - 1u : UINT32_MAX;
+  return left < 32u ? (UINT32_C(1) << left) - 1u : UINT32_MAX;
 }
 
 static inline void mltq_bits_begin_row(MltqPlaneReader* reader) {

@@ -30,7 +30,7 @@ static inline bool mltq_is_pointwise(const MltqLayer* layer) {
 }
 
 /* Keeps the arithmetic of regrouped positions inside 31 bits. */
-#define MLTQ_MAX_POSITIONS (1u << 30)
+#define MLTQ_MAX_POSITIONS (UINT32_C(1) << 30)
 
 /* Enters the rows of channel `index`, at which the streams stand. The kernels add the int8 values
  * as they are: the input zero point goes into the bias. */

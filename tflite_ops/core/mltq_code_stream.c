@@ -16,7 +16,7 @@ static void init(MltqCodeStream* stream, const uint8_t* begin, uint8_t encoding,
   stream->cursor = begin;
   stream->row = begin;
   stream->trits = begin;
-  if (!mltq_is_trits(stream->encoding)) mltq_gap_codes_stream_init(stream, rows);
+  if (!mltq_is_trits(stream->encoding)) mltq_gap_codes_start_stream(stream, rows);
 }
 
 void mltq_code_streams_init(const MltqLayer* layer, MltqCodeStream streams[MLTQ_MAX_LEVELS]) {

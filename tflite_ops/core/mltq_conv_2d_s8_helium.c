@@ -26,7 +26,7 @@
 #define STEP_BYTES 8192u
 /* Offsets, in bytes, are 16 bits. */
 #define MAX_BAND_BYTES 65535u
-#define MAX_SUM_BYTES (1u << 26)
+#define MAX_SUM_BYTES (UINT32_C(1) << 26)
 /* Positions of a vector. */
 #define LANES 8u
 /* Vectors that are added up at a time: there are eight registers. */

@@ -24,7 +24,7 @@
 
 /* A step should not have a larger band, if one row of output allows it. */
 #define STEP_BYTES 4096u
-#define MAX_BAND_BYTES (1u << 24)
+#define MAX_BAND_BYTES (UINT32_C(1) << 24)
 /* Indices of taps are 16 bits. */
 #define MAX_TAPS 65535u
 

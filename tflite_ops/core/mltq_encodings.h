@@ -1,4 +1,5 @@
-/* The encodings of a level: each has a header of its own, and is listed here. */
+/* The encodings of a level: each has a header of its own, and is listed here; those that
+ * kernels read entry after entry also in mltq_code_stream.c. */
 #ifndef TFLITE_OPS_CORE_MLTQ_ENCODINGS_H_
 #define TFLITE_OPS_CORE_MLTQ_ENCODINGS_H_
 
@@ -25,6 +26,27 @@ static inline bool mltq_encoding_is_known(uint8_t byte) {
 /* How an encoding stores planes: a MLTQ_PLANES_*. */
 static inline uint32_t mltq_encoding_planes(uint8_t byte) {
   return mltq_is_bits(byte & MLTQ_ENCODING_MASK) ? MLTQ_PLANES_BITS : MLTQ_PLANES_CODED;
+}
+
+/* For mltq_plane_reader.h. Returns false where the level is too short for so many rows. */
+static inline bool mltq_encoding_start(MltqPlaneReader* reader, uint32_t rows) {
+  return !mltq_is_gap_codes(reader->encoding) || mltq_gap_codes_start(reader, rows);
+}
+
+static inline void mltq_encoding_begin_row(MltqPlaneReader* reader) {
+  if (mltq_is_trits(reader->encoding)) {
+    mltq_trits_begin_row(reader);
+  } else if (mltq_is_bits(reader->encoding)) {
+    mltq_bits_begin_row(reader);
+  } else {
+    mltq_gap_codes_begin_row(reader);
+  }
+}
+
+static inline bool mltq_encoding_next(MltqPlaneReader* reader, uint32_t* index, int32_t* sign) {
+  if (mltq_is_trits(reader->encoding)) return mltq_trits_next(reader, index, sign);
+  if (mltq_is_bits(reader->encoding)) return mltq_bits_next(reader, index, sign);
+  return mltq_gap_codes_next(reader, index, sign);
 }
 
 #ifdef __cplusplus

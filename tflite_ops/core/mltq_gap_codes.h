@@ -28,7 +28,7 @@ static inline bool mltq_is_gap_codes(uint8_t encoding) {
 /* With checks -------------------------------------------------------------------------------- */
 
 /* Finds the codes behind the counts of all rows. Returns false where the level ends before them. */
-static inline bool mltq_gap_codes_init(MltqPlaneReader* reader, uint32_t rows) {
+static inline bool mltq_gap_codes_start(MltqPlaneReader* reader, uint32_t rows) {
   const uint64_t count_bytes = (uint64_t)rows * reader->count_bits / 4u;
   const uint64_t padded = (count_bytes + MLTQ_WORD_BYTES - 1u) / MLTQ_WORD_BYTES * MLTQ_WORD_BYTES;
   if (padded > (uint64_t)(reader->end - reader->cursor)) return false;
@@ -66,7 +66,7 @@ static inline bool mltq_gap_codes_next_code(MltqPlaneReader* reader, uint32_t* c
   const uint32_t slot = codes - reader->left;
   const uint32_t start = 32u * slot / codes;
   const uint32_t width = 32u * (slot + 1u) / codes - start;
-  *largest = (1u << width) - 1u;
+  *largest = (UINT32_C(1) << width) - 1u;
   *code = (reader->bits >> start) & *largest;
   reader->left--;
   return true;
@@ -99,7 +99,7 @@ static inline bool mltq_gap_codes_next(MltqPlaneReader* reader, uint32_t* index,
 /* Without checks ------------------------------------------------------------------------------ */
 
 /* Finds the codes behind the counts of all rows. */
-static inline void mltq_gap_codes_stream_init(MltqCodeStream* stream, uint32_t rows) {
+static inline void mltq_gap_codes_start_stream(MltqCodeStream* stream, uint32_t rows) {
   stream->code_bits = (uint8_t)(32u / stream->encoding);
   stream->spare_bits = (uint8_t)(32u % stream->encoding);
   const size_t count_bytes = (size_t)rows * stream->count_bits / 4u;
@@ -210,29 +210,29 @@ static inline void mltq_gap_codes_count(MltqCodeStream* stream) {
  * where the spare bits of those before it make a whole one: without a division this is
  * MLTQ_GAP_START(j + 1, k) - MLTQ_GAP_START(j, k). `slot` is the first bit of the next code here.
  */
-#define MLTQ_GAP_READ_ANY_CODES(take, more)     \
-  while (more) {                                \
-    if (stream->slot == 0) {                    \
-      word = mltq_load_word(cursor);            \
-      cursor += MLTQ_WORD_BYTES;                \
-      spare = 0;                                \
-    }                                           \
-    uint32_t bits = stream->code_bits;          \
-    spare += stream->spare_bits;                \
-    if (spare >= stream->encoding) {            \
-      spare -= stream->encoding;                \
-      bits++;                                   \
-    }                                           \
-    const uint32_t largest = (1u << bits) - 1u; \
-    const uint32_t code = word & largest;       \
-    word >>= bits;                              \
-    stream->slot = (stream->slot + bits) & 31u; \
-    if (code != 0) {                            \
-      table += code;                            \
-      take;                                     \
-    } else {                                    \
-      table += largest;                         \
-    }                                           \
+#define MLTQ_GAP_READ_ANY_CODES(take, more)              \
+  while (more) {                                         \
+    if (stream->slot == 0) {                             \
+      word = mltq_load_word(cursor);                     \
+      cursor += MLTQ_WORD_BYTES;                         \
+      spare = 0;                                         \
+    }                                                    \
+    uint32_t bits = stream->code_bits;                   \
+    spare += stream->spare_bits;                         \
+    if (spare >= stream->encoding) {                     \
+      spare -= stream->encoding;                         \
+      bits++;                                            \
+    }                                                    \
+    const uint32_t largest = (UINT32_C(1) << bits) - 1u; \
+    const uint32_t code = word & largest;                \
+    word >>= bits;                                       \
+    stream->slot = (stream->slot + bits) & 31u;          \
+    if (code != 0) {                                     \
+      table += code;                                     \
+      take;                                              \
+    } else {                                             \
+      table += largest;                                  \
+    }                                                    \
   }
 
 #define MLTQ_GAP_READ_4(take, more) MLTQ_GAP_READ_CODES(MLTQ_GAP_CODES_4, take, more)

@@ -19,8 +19,7 @@ static void init(MltqPlaneReader* reader, const uint8_t* begin, const uint8_t* e
   reader->encoding = encoding & MLTQ_ENCODING_MASK;
   reader->count_bits = (uint8_t)(4u << (encoding >> MLTQ_COUNT_BITS_SHIFT));
   reader->counting_negative = false;
-  reader->valid = true;
-  if (mltq_is_gap_codes(reader->encoding)) reader->valid = mltq_gap_codes_init(reader, rows);
+  reader->valid = mltq_encoding_start(reader, rows);
 }
 
 void mltq_plane_readers_init(const MltqLayer* layer, MltqPlaneReader readers[MLTQ_MAX_LEVELS]) {
@@ -32,19 +31,9 @@ void mltq_plane_readers_init(const MltqLayer* layer, MltqPlaneReader readers[MLT
 
 void mltq_plane_reader_begin_row(MltqPlaneReader* reader) {
   reader->position = 0;
-  if (!reader->valid) return;
-  if (mltq_is_trits(reader->encoding)) {
-    mltq_trits_begin_row(reader);
-  } else if (mltq_is_bits(reader->encoding)) {
-    mltq_bits_begin_row(reader);
-  } else {
-    mltq_gap_codes_begin_row(reader);
-  }
+  if (reader->valid) mltq_encoding_begin_row(reader);
 }
 
 bool mltq_plane_reader_next(MltqPlaneReader* reader, uint32_t* index, int32_t* sign) {
-  if (!reader->valid) return false;
-  if (mltq_is_trits(reader->encoding)) return mltq_trits_next(reader, index, sign);
-  if (mltq_is_bits(reader->encoding)) return mltq_bits_next(reader, index, sign);
-  return mltq_gap_codes_next(reader, index, sign);
+  return reader->valid && mltq_encoding_next(reader, index, sign);
 }
