@@ -99,9 +99,8 @@ def _plan(call: Call, counts: PlaneCounts) -> _Plan | None:
     images = call.positions if is_dense else 1
     span = (geometry.filter_size[0] - 1) * geometry.dilation[0] + 1
     tile = min(_TILE, columns)
-    pixel_words = channel_words * call.activation_levels * streams
-    band_pixels = min(span, rows) * width
-    if row_words > _MAX_ROW_WORDS or band_pixels > _MAX_BAND_WORDS // pixel_words:
+    band_words = min(span, rows) * width * channel_words * call.activation_levels * streams
+    if row_words > _MAX_ROW_WORDS or band_words > _MAX_BAND_WORDS:
         return None
     window_words = tile * row_words * call.activation_levels * streams
     appended = call.positions * pixels * call.activation_levels * streams
@@ -112,5 +111,5 @@ def _plan(call: Call, counts: PlaneCounts) -> _Plan | None:
         gathered=appended * channel_words,
         appended=appended,
         cut=images * rows * width * geometry.input_channels * call.activation_levels,
-        scratch_bytes=WORD * (band_pixels * pixel_words + window_words) + INDEX * row_words,
+        scratch_bytes=WORD * (band_words + window_words) + INDEX * row_words,
     )

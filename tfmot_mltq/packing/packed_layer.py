@@ -11,7 +11,7 @@ import numpy as np
 
 from tfmot_mltq.packing import format as fmt
 from tfmot_mltq.packing import plane_codec
-from tfmot_mltq.packing.encodings import ENCODINGS
+from tfmot_mltq.packing.encodings import ENCODINGS, Planes
 
 
 @dataclasses.dataclass(frozen=True)
@@ -177,13 +177,13 @@ def _check(layer: PackedLayer, encodings: Sequence[int]) -> None:
         known = tuple(ENCODINGS)
         raise ValueError(f"encodings must be {layer.levels} of {known}, got {encodings}.")
     found = [ENCODINGS[code] for code in encodings]
-    if not all(e.fits(geometry.kind, layer.activation_levels) for e in found):
+    fits = all(encoding.fits(geometry.kind, layer.activation_levels) for encoding in found)
+    if not fits or len({encoding.planes for encoding in found}) > 1:
+        bits = sorted({e.code for e in found if e.planes == Planes.BITS})
         raise ValueError(
-            f"Encodings {sorted(set(encodings))} are for a layer with activation levels that is "
-            "not depthwise."
+            f"Encodings {bits} must be those of all levels, of a layer with activation levels that "
+            "is not depthwise."
         )
-    if len({encoding.planes for encoding in found}) > 1:
-        raise ValueError(f"Bits must be those of all levels or of none, got {encodings}.")
     if layer.activation is not None and layer.input_zero_point != 0:
         raise ValueError("A layer with activation levels has the input zero point 0.")
 
