@@ -118,7 +118,7 @@ def _read_count_table(data: bytes, offset: int, rows: int, bits: int) -> np.ndar
     return np.frombuffer(data, f"<u{bits // 8}", 2 * rows, offset).astype(np.int64)
 
 
-def _gaps(plane: np.ndarray) -> list[int]:
+def _gaps(plane: np.ndarray) -> np.ndarray:
     """Zeros before every entry, in the order of the format: the positive entries of a row, then
     its negative ones, each counted from the start of the row or from the entry before.
     """
@@ -127,7 +127,7 @@ def _gaps(plane: np.ndarray) -> list[int]:
     gaps = np.diff(position, prepend=-1) - 1
     first = np.diff(lists, prepend=-1) != 0
     gaps[first] = position[first]
-    return gaps.tolist()
+    return gaps
 
 
 def _escapes(codes_per_word: int) -> list[int]:
@@ -135,33 +135,31 @@ def _escapes(codes_per_word: int) -> list[int]:
     return ((1 << np.diff(code_starts(codes_per_word))) - 1).tolist()
 
 
-def _code_count(gaps: list[int], codes_per_word: int) -> int:
+def _code_count(gaps: np.ndarray, codes_per_word: int) -> int:
     """Codes that the gaps take. The widths of the codes of a word differ, so the number of codes
-    of a gap depends on where in a word it starts.
+    of a gap depends on where in a word it starts; one that every code holds takes one.
     """
     escapes = _escapes(codes_per_word)
     if len(set(escapes)) == 1:
-        return len(gaps) + int(np.sum(np.asarray(gaps, np.int64) // escapes[0]))
-    known: dict[tuple[int, int], int] = {}
-    total = 0
-    for gap in gaps:
-        key = gap, total % codes_per_word
-        taken = known.get(key)
-        if taken is None:
-            taken, slot = 1, key[1]
-            while gap >= escapes[slot]:
-                gap -= escapes[slot]
-                slot = (slot + 1) % codes_per_word
-                taken += 1
-            known[key] = taken
-        total += taken
-    return total
+        return gaps.size + int(np.sum(gaps // escapes[0]))
+    wide = np.flatnonzero(gaps >= min(escapes))
+    total, done = 0, 0
+    for index, gap in zip(wide.tolist(), gaps[wide].tolist(), strict=True):
+        total += index - done
+        slot = total % codes_per_word
+        total += 1
+        while gap >= escapes[slot]:
+            gap -= escapes[slot]
+            slot = (slot + 1) % codes_per_word
+            total += 1
+        done = index + 1
+    return total + gaps.size - done
 
 
-def _codes(gaps: list[int], codes_per_word: int) -> np.ndarray:
+def _codes(gaps: np.ndarray, codes_per_word: int) -> np.ndarray:
     escapes = _escapes(codes_per_word)
     codes: list[int] = []
-    for gap in gaps:
+    for gap in gaps.tolist():
         while gap >= (escape := escapes[len(codes) % codes_per_word]):
             codes.append(0)
             gap -= escape
