@@ -82,7 +82,7 @@ CASES = [(f, body) for f in FRAMEWORKS for body in BODIES if (f, body) != ("tf_k
 @pytest.mark.filterwarnings("ignore:.*does not change its scale")
 def test_written_out_attention_computes_the_same(framework, body):
     model = build(importlib.import_module(framework), body)
-    expanded, dense = expand_attention(model, adapter_of(model).GRAPHS)
+    expanded, dense = expand_attention(model, adapter_of(model).graphs)
     assert not any(type(layer).__name__ in KINDS for layer in expanded.layers)
     assert dense <= {layer.name for layer in expanded.layers}
     x = samples(6)
@@ -124,7 +124,7 @@ def of_images(keras, x, y):
 @pytest.mark.parametrize("body", [causal, with_scores, of_images])
 def test_other_attention_stays(framework, body):
     model = build(importlib.import_module(framework), body)
-    expanded, dense = expand_attention(model, adapter_of(model).GRAPHS)
+    expanded, dense = expand_attention(model, adapter_of(model).graphs)
     assert expanded is model
     assert not dense
 

@@ -1,5 +1,7 @@
 """Models of one framework that hold layers of the other are refused with the way out."""
 
+import inspect
+
 import keras
 import pytest
 import tf_keras
@@ -46,8 +48,12 @@ def test_annotating_one_and_applying_the_other():
         tf_keras.Sequential([tf_keras.layers.InputLayer((4,)), annotated])
 
 
-def test_both_adapters_offer_the_same():
-    from tfmot_mltq.keras import adapter as keras_adapter
-    from tfmot_mltq.tfmot import adapter as tfmot_adapter
+def test_both_adapters_take_the_same_arguments():
+    from tfmot_mltq.keras.adapter import ADAPTER as KERAS
+    from tfmot_mltq.layout.adapter import Adapter
+    from tfmot_mltq.tfmot.adapter import ADAPTER as TF_KERAS
 
-    assert keras_adapter.__all__ == tfmot_adapter.__all__
+    for name in Adapter.__abstractmethods__:
+        asked = list(inspect.signature(getattr(Adapter, name)).parameters)
+        for adapter in (KERAS, TF_KERAS):
+            assert list(inspect.signature(getattr(adapter, name)).parameters) == asked, name

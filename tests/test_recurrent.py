@@ -207,7 +207,7 @@ def one_layer_called_twice(keras, x):
 )
 def test_written_out_layers_compute_the_same(framework, body):
     model = build(importlib.import_module(framework), body, SHORT)
-    expanded, dense = expand_recurrent(model, adapter_of(model).GRAPHS)
+    expanded, dense = expand_recurrent(model, adapter_of(model).graphs)
     assert not any("RNN" in type(layer).__name__ for layer in expanded.layers)
     assert dense == {layer.name for layer in expanded.layers if layer.name in dense}
     x = samples(SHORT, 6)

@@ -60,5 +60,5 @@ def batches(model: Any, representative_dataset: Any) -> Iterator[list[np.ndarray
     Raises:
       TypeError, ValueError: The dataset has a wrong form, shape or content.
     """
-    names = adapter_of(model).GRAPHS.input_names(model)
+    names = adapter_of(model).graphs.input_names(model)
     return representative.batches(representative_dataset, representative.input_specs(model, names))

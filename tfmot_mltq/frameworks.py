@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import importlib
 from types import ModuleType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tfmot_mltq.errors import UnsupportedModelError
+
+if TYPE_CHECKING:
+    from tfmot_mltq.layout.adapter import Adapter
 
 # Top-level package of each framework: (adapter, packages it needs, extra that installs them).
 FRAMEWORKS = {
@@ -28,7 +31,7 @@ def framework_of(value: Any) -> str | None:
     return None
 
 
-def adapter_of(value: Any, expected: str = "model") -> ModuleType:
+def adapter_of(value: Any, expected: str = "model") -> Adapter:
     """The adapter for a model or layer; the framework of ``value`` is the only one it imports.
 
     Raises:
@@ -41,7 +44,7 @@ def adapter_of(value: Any, expected: str = "model") -> ModuleType:
             f"Expected a Keras or tf_keras {expected}, got {type(value).__name__}."
         )
     module, packages, extra = FRAMEWORKS[framework]
-    return import_with_extra(module, packages, extra, f"A {framework} {expected}")
+    return import_with_extra(module, packages, extra, f"A {framework} {expected}").ADAPTER
 
 
 def import_with_extra(

@@ -73,33 +73,33 @@ def quantize_model(
     """
     chosen = config_of_arguments("quantize_model", levels, config, fields)
     adapter = adapter_of(model)
-    adapter.GRAPHS.check_model(model)
+    adapter.graphs.check_model(model)
     if any(adapter.is_quantized(layer) or adapter.is_annotated(layer) for layer in model.layers):
         raise UnsupportedModelError(
             f"'{model.name}' is already quantized or annotated. Pass the float model, or use "
             "quantize_apply for an annotated one."
         )
-    flat = adapter.GRAPHS.inline_nested_models(model)
+    flat = adapter.graphs.inline_nested_models(model)
     pruned = pruned_by_inner_name(flat, adapter)
     if pruned:
         flat = strip(flat)
     check_weights(flat)
-    flat = unwrapped(flat, adapter.GRAPHS)
+    flat = unwrapped(flat, adapter.graphs)
     reasons = {layer.name: unsupported_reason(layer) for layer in flat.layers}
     of_layers = configs_by_name(per_layer or {}, reasons)
     supported = {name for name, reason in reasons.items() if reason is None}
-    first, last = first_and_last(adapter.GRAPHS.nodes_in_order(flat), supported)
+    first, last = first_and_last(adapter.graphs.nodes_in_order(flat), supported)
     by_default = supported - (set() if include_first_layer else first)
     by_default -= set() if include_last_layer else last
     configs = {**dict.fromkeys(by_default, chosen), **of_layers}
     configs = {name: found for name, found in configs.items() if found is not None}
     _warn_of_unsupported(flat, nothing_left=not configs)
-    flat, _ = expand_recurrent(flat, adapter.GRAPHS)
-    flat, _ = expand_attention(flat, adapter.GRAPHS)
+    flat, _ = expand_recurrent(flat, adapter.graphs)
+    flat, _ = expand_attention(flat, adapter.graphs)
     quantized = adapter.quantize(flat, configs)
     if pruned:
         quantized = with_zeros_of(pruned, quantized, adapter)
-    return with_class_of(model, quantized, adapter.GRAPHS)
+    return with_class_of(model, quantized, adapter.graphs)
 
 
 def quantize_annotate_layer(
@@ -145,17 +145,17 @@ def quantize_apply(model: Any) -> Any:
       UnsupportedModelError: As ``quantize_model``.
     """
     adapter = adapter_of(model)
-    adapter.GRAPHS.check_model(model)
-    flat = adapter.GRAPHS.inline_nested_models(model)
+    adapter.graphs.check_model(model)
+    flat = adapter.graphs.inline_nested_models(model)
     if not any(adapter.is_annotated(layer) for layer in flat.layers):
         raise ValueError(
             "No layer of the model is annotated. Wrap layers in mltq.quantize_annotate_layer, or "
             "call mltq.quantize_model to quantize them all."
         )
     check_weights(flat)
-    flat, _ = expand_recurrent(unwrapped(flat, adapter.GRAPHS), adapter.GRAPHS)
-    flat, _ = expand_attention(flat, adapter.GRAPHS)
-    return with_class_of(model, adapter.quantize(flat, {}), adapter.GRAPHS)
+    flat, _ = expand_recurrent(unwrapped(flat, adapter.graphs), adapter.graphs)
+    flat, _ = expand_attention(flat, adapter.graphs)
+    return with_class_of(model, adapter.quantize(flat, {}), adapter.graphs)
 
 
 def _warn_of_unsupported(flat: Any, nothing_left: bool) -> None:
@@ -205,7 +205,7 @@ def check_quantized(model: Any) -> None:
       UnsupportedModelError: Says what to call first.
     """
     adapter = adapter_of(model)
-    adapter.GRAPHS.check_model(model)
+    adapter.graphs.check_model(model)
     if not any(adapter.is_quantized(layer) for layer in model.layers):
         raise UnsupportedModelError(
             f"'{model.name}' is not quantized. Call mltq.quantize_model(model) first."
@@ -227,7 +227,7 @@ def strip(model: Any) -> Any:
       UnsupportedModelError: The model is neither quantized nor pruned.
     """
     adapter = adapter_of(model)
-    adapter.GRAPHS.check_model(model)
+    adapter.graphs.check_model(model)
     if not any(adapter.is_pruned(layer) for layer in model.layers):
         check_quantized(model)
     copies: list[tuple[Any, Any]] = []
@@ -239,7 +239,7 @@ def strip(model: Any) -> Any:
         copies.append((layer, copy))
         return [copy]
 
-    stripped = adapter.GRAPHS.rebuild(model, plain)
+    stripped = adapter.graphs.rebuild(model, plain)
     for layer, copy in copies:
         adapter.bake_weights(layer, copy)
-    return with_class_of(model, stripped, adapter.GRAPHS)
+    return with_class_of(model, stripped, adapter.graphs)

@@ -126,7 +126,7 @@ def convert(
 
     check_recurrent(model)
     layers = export_layers(model)
-    simulated = adapter.GRAPHS.as_float32(model)
+    simulated = adapter.graphs.as_float32(model)
     lstms = recurrent_layers(simulated)
     stock = _int8_operators(stock_int8(simulated), lstms, round_inside=True)
     if rewrite.float_operators(stock) and kept.arrays is not None:
@@ -135,7 +135,7 @@ def convert(
     if runtime == "tflm":
         rewrite_for_tflm(stock)
     rewrite.replace_operators(stock, match(layers, filter_operators(stock)), choose)
-    flatbuffer.name_interface(stock, adapter.GRAPHS.input_names(model))
+    flatbuffer.name_interface(stock, adapter.graphs.input_names(model))
     flatbuffer.drop_unused(stock)
     flatbuffer.shorten_names(stock)
     if runtime == "tflm":

@@ -42,10 +42,10 @@ class ExportLayer:
 def export_layers(model: Any) -> list[ExportLayer]:
     """Every call of a layer with multi-level weights, in graph order."""
     adapter = adapter_of(model)
-    consumers = adapter.GRAPHS.consumers(model)
+    consumers = adapter.graphs.consumers(model)
     exported = []
     producers: dict[int, Any] = {}
-    for node in adapter.GRAPHS.nodes_in_order(model):
+    for node in adapter.graphs.nodes_in_order(model):
         producers.update({id(tensor): node.layer for tensor in node.outputs})
         layer = adapter.multi_level_layer(node.layer)
         if layer is None:

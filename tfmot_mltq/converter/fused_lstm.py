@@ -30,7 +30,7 @@ _ALMOST_ONE = 1 + 2.0**-20
 def call_to_trace(model: Any) -> Callable[[Iterable[Any]], list[Any]]:
     """Inference for conversion: from a flat list of tensors to a flat list of tensors."""
     adapter = adapter_of(model)
-    graphs = adapter.GRAPHS
+    graphs = adapter.graphs
     nodes = [node for node in graphs.nodes_in_order(model) if not node.is_input]
     distributed = {id(node) for node in nodes if kind_of(node.layer) == "TimeDistributed"}
     if not distributed and not recurrent_layers(model):

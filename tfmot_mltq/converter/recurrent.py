@@ -29,7 +29,7 @@ def check_recurrent(model: Any) -> None:
         return
     adapter = adapter_of(model)
     calls: dict[int, list[Any]] = {}
-    for node in adapter.GRAPHS.nodes_in_order(model):
+    for node in adapter.graphs.nodes_in_order(model):
         calls.setdefault(id(adapter.inner_layer(node.layer)), []).append(node)
     for layer in layers:
         reason = refusal(layer, calls.get(id(layer), []), model.layers)

@@ -35,7 +35,7 @@ def stock_int8(model: Any, samples: Sequence[np.ndarray] | None = None) -> bytes
       ConversionError: An input has no fixed shape, or TensorFlow's converter failed.
     """
     adapter = adapter_of(model)
-    names = adapter.GRAPHS.input_names(model)
+    names = adapter.graphs.input_names(model)
     specs = []
     for index, (tensor, name) in enumerate(zip(model.inputs, names, strict=True)):
         if None in tensor.shape[1:]:

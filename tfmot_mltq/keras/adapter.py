@@ -1,48 +1,33 @@
-"""What the rest of the package calls for Keras 3 models; `tfmot/adapter.py` is its twin."""
+"""What the package asks of Keras 3; ``tfmot/adapter.py`` is its twin."""
 
-from tfmot_mltq.keras.distiller import Distiller
-from tfmot_mltq.keras.inference import inference
-from tfmot_mltq.keras.model_graph import GRAPHS
-from tfmot_mltq.keras.prune import prune
-from tfmot_mltq.keras.quantize import annotate, quantize
-from tfmot_mltq.keras.quantized_layers import (
-    activation_levels,
-    as_inputs,
-    bake_weights,
-    check_convertible,
-    fused_batch_norm,
-    inner_layer,
-    is_annotated,
-    is_pruned,
-    is_quantized,
-    multi_level_layer,
-    output_quantization,
-    plain_layer,
-    pruned_layers,
-    range_flags,
-    to_numpy,
-)
+from tfmot_mltq.keras import distiller, inference, model_graph, prune, quantize, quantized_layers
+from tfmot_mltq.layout.adapter import Adapter
 
-__all__ = [
-    "GRAPHS",
-    "Distiller",
-    "activation_levels",
-    "annotate",
-    "as_inputs",
-    "bake_weights",
-    "check_convertible",
-    "fused_batch_norm",
-    "inference",
-    "inner_layer",
-    "is_annotated",
-    "is_pruned",
-    "is_quantized",
-    "multi_level_layer",
-    "output_quantization",
-    "plain_layer",
-    "prune",
-    "pruned_layers",
-    "quantize",
-    "range_flags",
-    "to_numpy",
-]
+
+class KerasAdapter(Adapter):
+    """Keras 3."""
+
+    graphs = model_graph.GRAPHS
+    Distiller = distiller.Distiller
+    annotate = staticmethod(quantize.annotate)
+    quantize = staticmethod(quantize.quantize)
+    prune = staticmethod(prune.prune)
+    is_annotated = staticmethod(quantized_layers.is_annotated)
+    is_quantized = staticmethod(quantized_layers.is_quantized)
+    is_pruned = staticmethod(quantized_layers.is_pruned)
+    inner_layer = staticmethod(quantized_layers.inner_layer)
+    multi_level_layer = staticmethod(quantized_layers.multi_level_layer)
+    activation_levels = staticmethod(quantized_layers.activation_levels)
+    output_quantization = staticmethod(quantized_layers.output_quantization)
+    fused_batch_norm = staticmethod(quantized_layers.fused_batch_norm)
+    pruned_layers = staticmethod(quantized_layers.pruned_layers)
+    range_flags = staticmethod(quantized_layers.range_flags)
+    inference = staticmethod(inference.inference)
+    as_inputs = staticmethod(quantized_layers.as_inputs)
+    to_numpy = staticmethod(quantized_layers.to_numpy)
+    check_convertible = staticmethod(quantized_layers.check_convertible)
+    plain_layer = staticmethod(quantized_layers.plain_layer)
+    bake_weights = staticmethod(quantized_layers.bake_weights)
+
+
+ADAPTER = KerasAdapter()

@@ -25,7 +25,7 @@ def warn_of_missed_sparsity(model: Any) -> None:
     layers = adapter.pruned_layers(model)
     if not layers:
         return
-    positions = output_positions(adapter.GRAPHS, model)
+    positions = output_positions(adapter.graphs, model)
     missed = []
     for group in ranked_together(layers):
         kernels = [layer.prunable_kernel(positions) for layer in group]

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from types import ModuleType
 from typing import Any
 
 from tfmot_mltq.errors import UnsupportedModelError
 from tfmot_mltq.frameworks import adapter_of, framework_of
+from tfmot_mltq.layout.adapter import Adapter
 from tfmot_mltq.layout.clone_layer import clone_layer
 from tfmot_mltq.layout.graph import Graphs, check_weights, first_and_last
 from tfmot_mltq.layout.layer_kinds import unsupported_reason
@@ -98,16 +98,16 @@ def prune_low_magnitude(
         as_schedule(pruning_schedule), granularity, scope, criterion, block_size, sparsity_of
     )
     adapter = adapter_of(model)
-    adapter.GRAPHS.check_model(model)
+    adapter.graphs.check_model(model)
     check_weights(model)
-    flat = split_separable_layers(adapter.GRAPHS, adapter.GRAPHS.inline_nested_models(model))
+    flat = split_separable_layers(adapter.graphs, adapter.graphs.inline_nested_models(model))
     # What an earlier run set to zero does not come back in this one.
     for layer in adapter.pruned_layers(flat):
         layer.zero_pruned_words()
     chosen = _chosen_layers(flat, adapter, pruning, layers)
     pruned = adapter.prune(flat, dict.fromkeys(chosen, pruning))
     _check_schedule(pruned, adapter)
-    return with_class_of(model, pruned, adapter.GRAPHS)
+    return with_class_of(model, pruned, adapter.graphs)
 
 
 def _only_model(model: Any, to_prune: Any) -> Any:
@@ -142,7 +142,7 @@ def split_separable_layers(graphs: Graphs, model: Any) -> Any:
 
 
 def _chosen_layers(
-    flat: Any, adapter: ModuleType, pruning: PruningSpec, layers: Collection[str] | None
+    flat: Any, adapter: Adapter, pruning: PruningSpec, layers: Collection[str] | None
 ) -> Collection[str]:
     """Names of the layers to prune."""
     if any(adapter.is_quantized(layer) for layer in flat.layers):
@@ -164,7 +164,7 @@ def _chosen_layers(
     return chosen
 
 
-def _ternary_layers(flat: Any, adapter: ModuleType) -> list[str]:
+def _ternary_layers(flat: Any, adapter: Adapter) -> list[str]:
     levels = [
         found for layer in flat.layers if (found := adapter.multi_level_layer(layer)) is not None
     ]
@@ -181,9 +181,7 @@ def _ternary_layers(flat: Any, adapter: ModuleType) -> list[str]:
     return ternary
 
 
-def _float_layers(
-    flat: Any, adapter: ModuleType, pruning: PruningSpec
-) -> tuple[list[str], list[str]]:
+def _float_layers(flat: Any, adapter: Adapter, pruning: PruningSpec) -> tuple[list[str], list[str]]:
     """The layers that can be pruned, and those between the first and the last of them."""
     if pruning.granularity == "bit":
         raise UnsupportedModelError(
@@ -195,13 +193,13 @@ def _float_layers(
         for layer in flat.layers
         if unsupported_reason(adapter.inner_layer(layer)) is None
     ]
-    first, last = first_and_last(adapter.GRAPHS.nodes_in_order(flat), set(names))
+    first, last = first_and_last(adapter.graphs.nodes_in_order(flat), set(names))
     return names, [name for name in names if name not in first | last]
 
 
-def _check_schedule(pruned: Any, adapter: ModuleType) -> None:
+def _check_schedule(pruned: Any, adapter: Adapter) -> None:
     """Refuses blocks that do not fit, and schedules that would add bits."""
-    positions = output_positions(adapter.GRAPHS, pruned)
+    positions = output_positions(adapter.graphs, pruned)
     for group in ranked_together(adapter.pruned_layers(pruned)):
         pruning = group[0].pruning
         kernels = [layer.prunable_kernel(positions) for layer in group]

@@ -79,7 +79,7 @@ class UpdatePruningStep:
                 f"'{model.name}' has no pruned layers. Train what mltq.prune_low_magnitude(model, "
                 "...) returns, or leave UpdatePruningStep out."
             )
-        self._positions = output_positions(adapter.GRAPHS, model)
+        self._positions = output_positions(adapter.graphs, model)
         self._begun = 0
         self._step = max(0, *(int(layer.pruning_step.numpy()) for layer in self._layers))
         self._write_step()

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
-from types import ModuleType
 from typing import Any
 
 from tfmot_mltq.cost_model import predict
 from tfmot_mltq.cost_model.choose_encodings import choose_encodings
 from tfmot_mltq.kernels import Call
 from tfmot_mltq.kernels.plane_counts import count_planes
+from tfmot_mltq.layout.adapter import Adapter
 from tfmot_mltq.layout.multi_level_layer import MultiLevelLayer
 from tfmot_mltq.packing import packed_layer
 from tfmot_mltq.report.layer_calls import layer_calls
@@ -17,7 +17,7 @@ from tfmot_mltq.report.layer_calls import layer_calls
 
 def predict_layers(
     model: Any,
-    adapter: ModuleType,
+    adapter: Adapter,
     layers: dict[str, MultiLevelLayer],
     optimize: str,
     target: str,

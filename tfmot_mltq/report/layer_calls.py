@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from types import ModuleType
 from typing import Any
 
 import numpy as np
 
 from tfmot_mltq.kernels import Call
+from tfmot_mltq.layout.adapter import Adapter
 from tfmot_mltq.layout.graph import Node
 from tfmot_mltq.layout.multi_level_layer import MultiLevelLayer
 from tfmot_mltq.packing.format import Kind, Padding
@@ -16,11 +16,11 @@ from tfmot_mltq.packing.packed_layer import Geometry
 
 
 def layer_calls(
-    model: Any, adapter: ModuleType, layers: dict[str, MultiLevelLayer]
+    model: Any, adapter: Adapter, layers: dict[str, MultiLevelLayer]
 ) -> dict[str, list[Call]]:
     """The calls of each layer by name. Free sizes count as 1."""
     calls: dict[str, list[Call]] = {name: [] for name in layers}
-    for node in adapter.GRAPHS.nodes_in_order(model):
+    for node in adapter.graphs.nodes_in_order(model):
         layer = layers.get(node.layer.name)
         if layer is not None:
             calls[layer.name].append(_call(node, layer, adapter.inner_layer(node.layer)))

@@ -25,7 +25,7 @@ def multi_level_layers(model: Any) -> dict[str, MultiLevelLayer]:
     """
     check_quantized(model)
     adapter = adapter_of(model)
-    nodes = adapter.GRAPHS.nodes_in_order(model)
+    nodes = adapter.graphs.nodes_in_order(model)
     found = [adapter.multi_level_layer(node.layer) for node in nodes]
     return {layer.name: layer for layer in found if layer is not None}
 
@@ -45,7 +45,7 @@ def model_statistics(
       TypeError: The dataset has none of the forms.
     """
     adapter = adapter_of(model)
-    positions = output_positions(adapter.GRAPHS, model)
+    positions = output_positions(adapter.graphs, model)
     used = {} if dataset is None else used_activations(model, dataset, adapter, layers)
     return [
         layer_statistics(
@@ -87,7 +87,7 @@ def int8_layers(model: Any) -> list[Int8Layer]:
     """
     check_quantized(model)
     adapter = adapter_of(model)
-    nodes = adapter.GRAPHS.nodes_in_order(model)
+    nodes = adapter.graphs.nodes_in_order(model)
     layers = {node.layer.name: node.layer for node in nodes}
     reasons = {
         name: unsupported_reason(adapter.inner_layer(layer)) for name, layer in layers.items()

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable
-from types import ModuleType
 from typing import Any
 
 import numpy as np
 
 from tfmot_mltq.activation_levels import ActivationLevels
+from tfmot_mltq.layout.adapter import Adapter
 from tfmot_mltq.layout.graph import Node
 from tfmot_mltq.layout.multi_level_layer import MultiLevelLayer
 from tfmot_mltq.representative_dataset import batches, input_specs
@@ -43,7 +43,7 @@ class UsedActivations:
 
 
 def used_activations(
-    model: Any, dataset: Any, adapter: ModuleType, layers: dict[str, MultiLevelLayer]
+    model: Any, dataset: Any, adapter: Adapter, layers: dict[str, MultiLevelLayer]
 ) -> dict[str, UsedActivations]:
     """Counts of each multi-level layer, by name.
 
@@ -53,7 +53,7 @@ def used_activations(
       adapter: Of the model's framework.
       layers: The layers to count, by name.
     """
-    graphs = adapter.GRAPHS
+    graphs = adapter.graphs
     nodes = [node for node in graphs.nodes_in_order(model) if node.layer.name in layers]
     makers = {id(out): node for node in graphs.nodes_in_order(model) for out in node.outputs}
     levels, tensors = [], []
@@ -79,7 +79,7 @@ def used_activations(
 
 
 def _counter(
-    node: Node, layer: MultiLevelLayer, adapter: ModuleType, levels: ActivationLevels | None
+    node: Node, layer: MultiLevelLayer, adapter: Adapter, levels: ActivationLevels | None
 ) -> Callable[[np.ndarray], UsedActivations]:
     planes = layer.decompose()[0].reshape(layer.spec.levels, *layer.kernel.shape) != 0
     bits = np.count_nonzero(planes, axis=0)

@@ -121,7 +121,7 @@ def sparsify(
             "reference_accuracy": reference_accuracy,
             **pruning,
         }
-        store = TrialStore(directory, adapter_of(model).GRAPHS, model, search)
+        store = TrialStore(directory, adapter_of(model).graphs, model, search)
     progress = _Progress(console or Console(), granularity, reference_accuracy)
     progress.start(len(candidates), max_accuracy_drop, store.trials)
 
@@ -149,7 +149,7 @@ def _sparsity_now(model: Any, pruning: dict[str, Any]) -> float:
     almost_all = ConstantSparsity(1.0 - 1e-9, 0)
     pruned = prune_low_magnitude(model, almost_all, **pruning)
     adapter = adapter_of(pruned)
-    positions = output_positions(adapter.GRAPHS, pruned)
+    positions = output_positions(adapter.graphs, pruned)
     layers = adapter.pruned_layers(pruned)
     kernels = [layer.prunable_kernel(positions) for layer in layers]
     if pruning["scope"] == "global":

@@ -111,7 +111,7 @@ class _KerasTensor:
 
 def _keras_tensors(model: Any, samples: Sequence[np.ndarray]) -> list[_KerasTensor]:
     adapter = adapter_of(model)
-    graphs = adapter.GRAPHS
+    graphs = adapter.graphs
     nodes = [node for node in graphs.nodes_in_order(model) if len(node.outputs) == 1]
     aliases = _aliases(nodes)
     taps = graphs.keras.Model(model.inputs, [node.outputs[0] for node in nodes])

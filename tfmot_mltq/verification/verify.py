@@ -132,7 +132,7 @@ def _random_inputs(inputs: Sequence[TensorDetails]) -> list[np.ndarray]:
 
 def _keras_outputs(model: Any, samples: Sequence[np.ndarray]) -> list[np.ndarray]:
     adapter = adapter_of(model)
-    outputs = adapter.GRAPHS.flat_call(model, adapter.as_inputs(model, samples))
+    outputs = adapter.graphs.flat_call(model, adapter.as_inputs(model, samples))
     return [np.asarray(adapter.to_numpy(output), np.float32) for output in outputs]
 
 

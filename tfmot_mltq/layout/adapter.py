@@ -1,0 +1,138 @@
+"""What the package asks of a Keras: ``keras.adapter`` and ``tfmot.adapter`` are its two answers."""
+
+from __future__ import annotations
+
+import abc
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from tfmot_mltq.activation_levels import ActivationLevels
+from tfmot_mltq.config import MultiLevelConfig
+from tfmot_mltq.layout.graph import Graphs
+from tfmot_mltq.layout.multi_level_layer import BatchNorm, MultiLevelLayer
+
+if TYPE_CHECKING:
+    from tfmot_mltq.distillation import DistillerMixin
+    from tfmot_mltq.pruning.pruned_layer import PrunedLayer
+    from tfmot_mltq.pruning.pruning_spec import PruningSpec
+
+
+class Adapter(abc.ABC):
+    """A framework. Layers, models and tensors are its own.
+
+    Attributes:
+      graphs: Its functional models.
+      Distiller: Its model that trains a student by a teacher.
+    """
+
+    graphs: Graphs
+    Distiller: type[DistillerMixin]
+
+    # Quantizing and pruning: the flat models have no models inside.
+
+    @staticmethod
+    @abc.abstractmethod
+    def annotate(layer: Any, spec: MultiLevelConfig) -> Any:
+        """A layer marked for ``quantize_apply``."""
+
+    @staticmethod
+    @abc.abstractmethod
+    def quantize(flat: Any, configs: Mapping[str, MultiLevelConfig]) -> Any:
+        """The quantized form of a flat model; ``configs`` of the layers that get levels, by name.
+        Annotated layers take their own, all others stay int8.
+        """
+
+    @staticmethod
+    @abc.abstractmethod
+    def prune(model: Any, prunings: Mapping[str, PruningSpec]) -> Any:
+        """A copy of a flat model, the named layers of which are pruned as it trains."""
+
+    # What a layer is.
+
+    @staticmethod
+    @abc.abstractmethod
+    def is_annotated(layer: Any) -> bool:
+        """Whether ``quantize_annotate_layer`` made the layer."""
+
+    @staticmethod
+    @abc.abstractmethod
+    def is_quantized(layer: Any) -> bool:
+        """Whether the layer is part of a quantized model."""
+
+    @staticmethod
+    @abc.abstractmethod
+    def is_pruned(layer: Any) -> bool:
+        """Whether the layer has a mask."""
+
+    @staticmethod
+    @abc.abstractmethod
+    def inner_layer(layer: Any) -> Any:
+        """The layer that a wrapper of this package holds; any other layer itself."""
+
+    @staticmethod
+    @abc.abstractmethod
+    def multi_level_layer(layer: Any) -> MultiLevelLayer | None:
+        """What is known of a layer with multi-level weights; None for any other layer."""
+
+    @staticmethod
+    @abc.abstractmethod
+    def activation_levels(layer: Any) -> ActivationLevels | None:
+        """The levels that a layer cuts activations into; None if it does something else."""
+
+    @staticmethod
+    @abc.abstractmethod
+    def output_quantization(layer: Any) -> tuple[float, int] | None:
+        """Scale and zero point of what a layer stores; None if it does not quantize its output."""
+
+    @staticmethod
+    @abc.abstractmethod
+    def fused_batch_norm(layer: Any, reader: Any) -> BatchNorm | None:
+        """The batch normalisation that TFLite folds into ``layer``, which ``reader`` alone reads;
+        None if it is none.
+        """
+
+    # Models.
+
+    @staticmethod
+    @abc.abstractmethod
+    def pruned_layers(model: Any) -> list[PrunedLayer]:
+        """The layers of a model that are pruned, float ones and those with levels."""
+
+    @staticmethod
+    @abc.abstractmethod
+    def range_flags(model: Any) -> Iterator[Any]:
+        """The weights that tell which activation ranges are set."""
+
+    @staticmethod
+    @abc.abstractmethod
+    def inference(model: Any, compiled: bool) -> Callable[[list[np.ndarray]], None]:
+        """A model as a function of a list of arrays, run for what it assigns to its weights."""
+
+    @staticmethod
+    @abc.abstractmethod
+    def as_inputs(model: Any, arrays: Iterable[np.ndarray]) -> list[Any]:
+        """Arrays as tensors of the types that a model takes."""
+
+    @staticmethod
+    @abc.abstractmethod
+    def to_numpy(tensor: Any) -> np.ndarray:
+        """The values of a tensor."""
+
+    @staticmethod
+    @abc.abstractmethod
+    def check_convertible(model: Any) -> None:
+        """Raises ConversionError where TensorFlow cannot trace the model."""
+
+    # Back to plain layers.
+
+    @staticmethod
+    @abc.abstractmethod
+    def plain_layer(layer: Any) -> Any | None:
+        """An unbuilt layer of the plain model for a layer of a quantized one; None if it goes."""
+
+    @staticmethod
+    @abc.abstractmethod
+    def bake_weights(layer: Any, plain: Any) -> None:
+        """Copies the weights of a quantized layer to its plain form, kernels quantized."""
