@@ -6,7 +6,7 @@ import struct
 
 import pytest
 
-from tfmot_mltq import decomposition
+from tfmot_mltq import config
 from tfmot_mltq.packing import encodings
 from tfmot_mltq.packing import format as fmt
 from tfmot_mltq.packing.encodings import bits, trits
@@ -95,7 +95,7 @@ def test_magic():
 
 
 def test_levels_of_the_mathematics_fit_the_format():
-    assert decomposition.MAX_LEVELS == fmt.MAX_LEVELS
+    assert config.MAX_LEVELS == fmt.MAX_LEVELS
 
 
 def test_operator_names():
