@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+
 import numpy as np
 
 from tfmot_mltq.packing.encodings.encoding import Encoding, Planes
@@ -122,11 +124,19 @@ def _gaps(plane: np.ndarray) -> np.ndarray:
     """Zeros before every entry, in the order of the format: the positive entries of a row, then
     its negative ones, each counted from the start of the row or from the entry before.
     """
+    return _gaps_of(np.asarray(plane, np.int8).tobytes(), plane.shape)
+
+
+@functools.lru_cache(maxsize=2)
+def _gaps_of(values: bytes, shape: tuple[int, int]) -> np.ndarray:
+    """They are asked for once for each number of codes per word; the values are int8."""
+    plane = np.frombuffer(values, np.int8).reshape(shape)
     signs = np.stack([plane > 0, plane < 0], axis=1)
     lists, position = np.nonzero(signs.reshape(-1, plane.shape[1]))
     gaps = np.diff(position, prepend=-1) - 1
     first = np.diff(lists, prepend=-1) != 0
     gaps[first] = position[first]
+    gaps.flags.writeable = False
     return gaps
 
 
