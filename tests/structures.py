@@ -564,3 +564,40 @@ def buckets(keras, x):
     layers = keras.layers
     x = layers.Embedding(4, 3)(layers.Discretization([-1.0, 0.0, 1.0])(x))
     return layers.Dense(3)(layers.Dense(6)(layers.Flatten()(x)))
+
+
+@structure(SERIES)
+def wavenet(keras, x):
+    layers = keras.layers
+    skips = []
+    x = layers.Conv1D(6, 2, padding="causal")(x)
+    for rate in (1, 2):
+        gate = [
+            layers.Conv1D(6, 2, dilation_rate=rate, padding="causal", activation=activation)(x)
+            for activation in ("tanh", "sigmoid")
+        ]
+        y = layers.Conv1D(6, 1)(layers.Multiply()(gate))
+        skips.append(y)
+        x = layers.Add()([x, y])
+    return layers.Conv1D(5, 1)(layers.ReLU()(layers.Add()(skips)))
+
+
+@structure(IMAGE)
+def dilated_siblings(keras, x):
+    layers = keras.layers
+    x = stem(keras, x, 4)
+    branches = [conv(keras, x, 4, dilation_rate=2, activation="relu") for _ in range(2)]
+    for padding in ("same", "valid"):
+        y = layers.DepthwiseConv2D(3, dilation_rate=2, padding=padding)(x)
+        branches.append(layers.ZeroPadding2D(2)(y) if padding == "valid" else y)
+        branches.append(layers.DepthwiseConv2D(3, dilation_rate=2, padding="same")(x))
+    return conv(keras, layers.Concatenate()(branches), 3)
+
+
+@structure(SERIES)
+def dilated_depthwise1d(keras, x):
+    layers = keras.layers
+    x = layers.Conv1D(4, 1)(x)
+    return layers.Add()(
+        [layers.DepthwiseConv1D(3, padding="same", dilation_rate=2)(x) for _ in "ab"]
+    )

@@ -313,6 +313,9 @@ class Int8Kernel(QuantizedKernel):
 class _ConvolutionCall:
     def call(self, inputs: Any, training: bool | None = None) -> Any:
         kernel = self.call_kernel(training)
+        exported = _exported_dilation(self, inputs, kernel, is_depthwise=False)
+        if exported is not None:
+            return exported
         padding = self.padding
         if padding == "causal":  # of Conv1D
             inputs = ops.pad(inputs, self._compute_causal_padding())
@@ -330,9 +333,13 @@ class _ConvolutionCall:
 
 class _DepthwiseConvolutionCall:
     def call(self, inputs: Any, training: bool | None = None) -> Any:
+        kernel = self.call_kernel(training)
+        exported = _exported_dilation(self, inputs, kernel, is_depthwise=True)
+        if exported is not None:
+            return exported
         outputs = ops.depthwise_conv(
             inputs,
-            self.call_kernel(training),
+            kernel,
             strides=self.strides,
             padding=self.padding,
             dilation_rate=self.dilation_rate,
@@ -368,6 +375,18 @@ class _EinsumCall:
         if self.bias is not None:
             outputs = ops.add(outputs, self.bias)
         return outputs if self.activation is None else self.activation(outputs)
+
+
+def _exported_dilation(layer: Any, inputs: Any, kernel: Any, is_depthwise: bool) -> Any | None:
+    """What a dilated layer gives, as the converter is to find it; None for any other call."""
+    if current_mode() is not SimulationMode.EXPORT:
+        return None
+    from tfmot_mltq.converter.dilated_convolution import dilated_convolution, is_dilated
+
+    if not is_dilated(layer):
+        return None
+    outputs = dilated_convolution(inputs, kernel, layer, is_depthwise)
+    return _with_bias_and_activation(layer, outputs)
 
 
 def _with_bias_and_activation(layer: Any, outputs: Any) -> Any:

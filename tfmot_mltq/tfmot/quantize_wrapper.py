@@ -12,6 +12,7 @@ from tensorflow_model_optimization.python.core.quantization.keras import (
 )
 
 from tfmot_mltq import decomposition, int8_simulation
+from tfmot_mltq.converter.dilated_convolution import dilated_convolution, is_dilated
 from tfmot_mltq.layout.int8_sums import Int8Sum, SumNotes
 from tfmot_mltq.simulation_mode import SimulationMode, current_mode
 from tfmot_mltq.tfmot.int8_sums import note_sum, sum_step
@@ -42,6 +43,8 @@ class MltqQuantizeWrapper(SavedWrapper, tfmot_quantize_wrapper.QuantizeWrapperV2
 
     def call(self, inputs: Any, training: Any = None, **kwargs: Any) -> Any:
         """The layer with quantized weights, its output quantized as far as it is stored."""
+        if current_mode() is SimulationMode.EXPORT and is_dilated(self.layer):
+            return self._exported_dilation(inputs, training, **kwargs)
         step = sum_step(self.known_sum())
         bias = getattr(self.layer, "bias", None)
         if step is None or bias is None or current_mode() is not SimulationMode.SIMULATE:
@@ -56,6 +59,22 @@ class MltqQuantizeWrapper(SavedWrapper, tfmot_quantize_wrapper.QuantizeWrapperV2
             return super().call(inputs, training=training, **kwargs)
         finally:
             self.layer.__dict__["bias"] = bias
+
+    def _exported_dilation(self, inputs: Any, training: Any, **kwargs: Any) -> Any:
+        layer = self.layer
+
+        def call(x: Any) -> Any:
+            is_depthwise = hasattr(layer, "depthwise_kernel")
+            kernel = layer.depthwise_kernel if is_depthwise else layer.kernel
+            outputs = dilated_convolution(x, kernel, layer, is_depthwise)
+            outputs = tf.nn.bias_add(outputs, layer.bias) if layer.use_bias else outputs
+            return outputs if layer.activation is None else layer.activation(outputs)
+
+        layer.__dict__["call"] = call
+        try:
+            return super().call(inputs, training=training, **kwargs)
+        finally:
+            del layer.__dict__["call"]
 
     def _make_quantizer_fn(
         self, quantizer: Any, x: Any, training: Any, quantizer_vars: Any
