@@ -23,6 +23,18 @@ class _AligningBuilder(flatbuffers.Builder):
         return super().CreateNumpyVector(x)
 
 
+# Of tensors that hold plain numbers.
+DTYPES: dict[int, np.dtype[Any]] = {
+    schema.TensorType.FLOAT32: np.dtype(np.float32),
+    schema.TensorType.INT8: np.dtype(np.int8),
+    schema.TensorType.UINT8: np.dtype(np.uint8),
+    schema.TensorType.INT16: np.dtype(np.int16),
+    schema.TensorType.INT32: np.dtype(np.int32),
+    schema.TensorType.INT64: np.dtype(np.int64),
+    schema.TensorType.BOOL: np.dtype(np.bool_),
+}
+
+
 def load(tflite: bytes) -> Any:
     """Parses a model to schema objects (``ModelT``).
 
@@ -80,16 +92,9 @@ def constant(model: Any, tensor: Any) -> np.ndarray | None:
     data = model.buffers[tensor.buffer].data
     if data is None or len(data) == 0:
         return None
-    dtypes = {
-        schema.TensorType.FLOAT32: np.float32,
-        schema.TensorType.INT8: np.int8,
-        schema.TensorType.UINT8: np.uint8,
-        schema.TensorType.INT32: np.int32,
-        schema.TensorType.INT64: np.int64,
-    }
-    if tensor.type not in dtypes:
+    if tensor.type not in DTYPES:
         raise ValueError(f"Tensor '{tensor_name(tensor)}' has the unsupported type {tensor.type}.")
-    values = np.frombuffer(np.asarray(data, np.uint8).tobytes(), dtypes[tensor.type])
+    values = np.frombuffer(np.asarray(data, np.uint8).tobytes(), DTYPES[tensor.type])
     return values.reshape([] if tensor.shape is None else tensor.shape)
 
 

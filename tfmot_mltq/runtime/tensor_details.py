@@ -6,19 +6,8 @@ import dataclasses
 from typing import Any
 
 import numpy as np
-from ai_edge_litert import schema_py_generated as schema
 
 from tfmot_mltq import flatbuffer
-
-_DTYPES = {
-    schema.TensorType.FLOAT32: np.dtype(np.float32),
-    schema.TensorType.INT8: np.dtype(np.int8),
-    schema.TensorType.UINT8: np.dtype(np.uint8),
-    schema.TensorType.INT16: np.dtype(np.int16),
-    schema.TensorType.INT32: np.dtype(np.int32),
-    schema.TensorType.INT64: np.dtype(np.int64),
-    schema.TensorType.BOOL: np.dtype(np.bool_),
-}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -88,14 +77,14 @@ def read_details(tflite: bytes) -> ModelDetails:
 
 def _details(tensor: Any) -> TensorDetails:
     name = flatbuffer.tensor_name(tensor)
-    if tensor.type not in _DTYPES:
+    if tensor.type not in flatbuffer.DTYPES:
         raise ValueError(f"Tensor '{name}' has the unsupported type {tensor.type}.")
     scale, zero_point = 0.0, 0
     quantization = tensor.quantization
     if quantization is not None and quantization.scale is not None and len(quantization.scale) == 1:
         scale, zero_point = float(quantization.scale[0]), int(quantization.zeroPoint[0])
     return TensorDetails(
-        name, tuple(map(int, tensor.shape)), _DTYPES[tensor.type], scale, zero_point
+        name, tuple(map(int, tensor.shape)), flatbuffer.DTYPES[tensor.type], scale, zero_point
     )
 
 
@@ -105,7 +94,7 @@ def _arena_bound(model: Any) -> int:
     operators = sum(len(subgraph.operators) for subgraph in model.subgraphs)
     sizes = sum(
         int(np.prod([] if tensor.shape is None else tensor.shape))
-        * _DTYPES.get(tensor.type, np.dtype(np.float64)).itemsize
+        * flatbuffer.DTYPES.get(tensor.type, np.dtype(np.float64)).itemsize
         for tensor in tensors
     )
     return 2 * sizes + 1024 * (len(tensors) + operators) + (1 << 18)
