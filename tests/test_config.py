@@ -164,3 +164,22 @@ def test_command_line_takes_a_configuration(tmp_path, capsys):
     assert "config.json: MultiLevelConfig has no field 'level'" in capsys.readouterr().err
     assert main(["convert", *files, f"--config={config}", "--levels=2", "--overwrite"]) == 1
     assert "--levels and --config were passed" in capsys.readouterr().err
+
+
+@FRAMEWORKS
+def test_a_dense_layer_over_time_gets_levels(framework):
+    keras = importlib.import_module(framework)
+    layers = keras.layers
+    inputs = keras.Input((6, 4))
+    x = layers.TimeDistributed(layers.Dense(5), name="first")(inputs)
+    x = layers.TimeDistributed(layers.Dense(7, activation="gelu"), name="middle")(x)
+    model = keras.Model(inputs, layers.TimeDistributed(layers.Dense(3), name="head")(x))
+    q = mltq.quantize_model(model)
+    assert levels(q) == {"middle": 2}
+    x = np.random.default_rng(0).normal(size=(20, 6, 4)).astype(np.float32)
+    mltq.calibrate(q, x)
+    stripped = mltq.strip(q)
+    kernel = stripped.get_layer("head").get_weights()[0]
+    np.testing.assert_allclose(kernel, model.get_layer("head").get_weights()[0], atol=0.01)
+    have = mltq.Interpreter(mltq.convert(q)).predict(x)
+    np.testing.assert_allclose(have, q.predict(x, verbose=0), atol=0.1)

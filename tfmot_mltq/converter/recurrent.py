@@ -6,6 +6,7 @@ from typing import Any
 
 from tfmot_mltq.errors import ConversionError
 from tfmot_mltq.frameworks import adapter_of
+from tfmot_mltq.layout.layer_kinds import kind_of
 from tfmot_mltq.layout.recurrent import is_fused_lstm, is_recurrent, refusal
 
 
@@ -36,6 +37,5 @@ def check_recurrent(model: Any) -> None:
         if reason is None and not (is_fused_lstm(layer) and adapter.is_quantized(layer)):
             reason = "the model was quantized by an older version: quantize the float model again"
         if reason is not None:
-            raise ConversionError(
-                f"Layer '{layer.name}' ({type(layer).__name__}) cannot be converted: {reason}."
-            )
+            kind = kind_of(layer) or type(layer).__name__
+            raise ConversionError(f"Layer '{layer.name}' ({kind}) cannot be converted: {reason}.")

@@ -34,11 +34,6 @@ def tflite_layers(layer: Any, keras: ModuleType) -> tuple[list[Any], list[Any]]:
         )
         return without_separable(clone_layer(layer, activation="linear"), keras), [activation]
     kind = kind_of(layer)
-    if kind == "TimeDistributed" and kind_of(layer.layer) == "Dense":
-        # A dense layer takes any number of axes before the last one.
-        dense = clone_layer(layer.layer, name=layer.name)
-        if not activation_is_separate(dense):
-            return [dense], []
     if kind in _ADAPTIVE_POOLINGS:
         pooling = _without_adaption(layer, keras)
         if pooling is not None:
@@ -49,7 +44,8 @@ def tflite_layers(layer: Any, keras: ModuleType) -> tuple[list[Any], list[Any]]:
 
 
 def unwrapped(model: Any, graphs: Graphs) -> Any:
-    """A model without the layers that only matter in training.
+    """A model without wrappers that do not matter once it is trained: those of training, and
+    TimeDistributed around a dense layer, which takes any number of axes before the last one.
 
     Raises:
       UnsupportedModelError: A layer makes masks.
@@ -61,7 +57,7 @@ def unwrapped(model: Any, graphs: Graphs) -> Any:
                 f"Layer '{layer.name}' (Masking) marks steps that later layers leave out, and "
                 "TFLite has no masks. Cut or pad the sequences to one length without a mask."
             )
-    if not any(kind_of(layer) == "SpectralNormalization" for layer in layers):
+    if not any(map(_is_wrapper, layers)):
         return model
     copies: list[tuple[Any, Any]] = []
 
@@ -72,6 +68,7 @@ def unwrapped(model: Any, graphs: Graphs) -> Any:
                 "its weights are normalized as they are now, and training does not do it again.",
                 stacklevel=4,
             )
+        if _is_wrapper(layer):
             copies.append((layer.layer, clone_layer(layer.layer, name=layer.name)))
         else:
             copies.append((layer, clone_layer(layer)))
@@ -80,6 +77,12 @@ def unwrapped(model: Any, graphs: Graphs) -> Any:
     rebuilt = graphs.rebuild(model, replace)
     copy_weights(copies)
     return rebuilt
+
+
+def _is_wrapper(layer: Any) -> bool:
+    if kind_of(layer) == "TimeDistributed":
+        return kind_of(layer.layer) == "Dense"
+    return kind_of(layer) == "SpectralNormalization"
 
 
 # Keras 3 makes each of a loop of poolings and GATHER, which rounds twice.
