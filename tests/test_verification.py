@@ -71,8 +71,14 @@ def test_convert_refuses_what_is_wrong(q, images, monkeypatch):
 
 
 def test_a_tolerance_that_cannot_be_met(q, images):
+    # The fast kernels of LiteRT round once, where TensorFlow's reference kernels round twice.
+    x = inputs = keras.Input((8, 8, 2))
+    for _ in range(3):
+        x = layers.Conv2D(8, 3, padding="same", activation="relu")(x)
+    wide = mltq.quantize_model(keras.Model(inputs, layers.Conv2D(32, 3)(x)))
     with pytest.raises(mltq.ConversionError, match="tolerance 0%"):
-        mltq.convert(q, images, tolerance=0.0)
+        mltq.convert(wide, images, tolerance=0.0)
+    mltq.convert(q, images, tolerance=0.02)
 
 
 def test_a_constant_output_is_refused(images):
@@ -212,3 +218,20 @@ def test_elementwise_functions_are_one_operator(rng):
     step = mltq.Interpreter(tflite).output_details[0].scale
     error = np.abs(mltq.Interpreter(tflite).predict(x) - q.predict(x, verbose=0)).max()
     assert error <= 3.01 * step
+
+
+@pytest.mark.parametrize("tolerance", ["a", -1, float("nan"), float("inf"), True])
+def test_a_tolerance_is_a_share(q, images, tolerance):
+    with pytest.raises(ValueError, match="tolerance must be a number from 0 on"):
+        mltq.convert(q, images, tolerance=tolerance)
+
+
+def test_steps_of_a_shared_layer_are_not_mixed_up():
+    layers = keras.layers
+    keras.utils.set_random_seed(4)
+    inputs = keras.Input((5, 4))
+    model = keras.Model(inputs, layers.Dense(2)(layers.GRU(6)(layers.Dense(4)(inputs))))
+    x = np.random.default_rng(0).normal(size=(40, 5, 4)).astype(np.float32)
+    q = mltq.quantize_model(model)
+    errors = mltq.debug(q, mltq.convert(q, x), x[:8], print_table=False)
+    assert max(error["largest"] or 0 for error in errors) <= 3

@@ -32,6 +32,7 @@ from tfmot_mltq.kernels import Call
 from tfmot_mltq.packing.encodings import check_code
 from tfmot_mltq.pruning.missed_sparsity import warn_of_missed_sparsity
 from tfmot_mltq.quantize import check_quantized
+from tfmot_mltq.verification.verify import check_tolerance
 from tfmot_mltq.verification.verify import verify as verify_conversion
 
 # Of the representative dataset: for ranges that only TensorFlow's converter finds, and to verify.
@@ -97,6 +98,7 @@ def convert(
     """
     start = time.monotonic()
     check_quantized(model)
+    check_tolerance(tolerance)
     if runtime not in ("tflm", "litert"):
         raise ValueError(f"runtime must be 'tflm' or 'litert', got {runtime!r}.")
     if encoding is not None:

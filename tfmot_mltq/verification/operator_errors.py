@@ -195,8 +195,9 @@ def _counterpart(
     if found is None or not (is_sure or _snr(found.values, values) >= _SAME_SNR):
         return None
     # The output of a layer, not yet rounded, may be nearer than that of the quantizer behind it.
-    stored = (held for held in of_scale if held.layer == found.layer)
-    return next(stored, found)
+    # Of the calls of a shared layer the nearest is the one.
+    stored = [held for held in of_scale if held.layer == found.layer]
+    return min(stored, key=lambda held: _distance(held.values, values), default=found)
 
 
 def _measured(error: OperatorError, held: _KerasTensor, values: np.ndarray) -> OperatorError:
