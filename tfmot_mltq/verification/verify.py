@@ -77,6 +77,7 @@ def verify(
     if runtime == "tflm":
         with contextlib.suppress(RuntimeUnavailableError):  # x86-64 Linux alone has it
             runs.insert(0, ("tflm", Interpreter(tflite, "tflm")))
+    errors: list[OperatorError] = []
     for name, interpreter in runs:
         try:
             found = _run(interpreter, samples, end)
@@ -93,8 +94,10 @@ def verify(
                 DEFAULT_TOLERANCE if tolerance is None else tolerance,
             )
             if problem:
-                few = [array[:_LEAST_SAMPLES] for array in samples]
-                errors = operator_errors(model, tflite, few, name)
+                # They take long; on the second runtime the operators are the same.
+                if not errors:
+                    few = [array[:_LEAST_SAMPLES] for array in samples]
+                    errors = operator_errors(model, tflite, few, name)
                 is_fault = _has_a_fault(errors) and not _cuts_activations(model)
                 if tolerance is None and not is_fault:
                     warnings.warn(
