@@ -6,6 +6,7 @@ from typing import Any
 
 from tfmot_mltq.errors import UnsupportedModelError
 from tfmot_mltq.frameworks import adapter_of, framework_of
+from tfmot_mltq.layout.framework_types import ModelBase
 from tfmot_mltq.layout.user_class import warn_of_unused
 
 _SMALLEST_PROBABILITY = 1e-7
@@ -58,7 +59,7 @@ def distill(
     return adapter.Distiller(student, teacher, temperature, teacher_weight, from_logits)
 
 
-class DistillerMixin:
+class DistillerMixin(ModelBase):
     """What the distillers of both frameworks share; stands before their Model class.
 
     Attributes:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
+from tfmot_mltq.layout.framework_types import LayerBase
 from tfmot_mltq.saved_config import unversioned, versioned
 
 
-class SavedLayer:
+class SavedLayer(LayerBase):
     """Mixin: the version of the configuration travels with it."""
 
     def get_config(self) -> dict[str, Any]:

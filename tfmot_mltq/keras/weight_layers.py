@@ -25,6 +25,7 @@ from tfmot_mltq.keras.int8_lstm import Int8LSTM
 from tfmot_mltq.keras.int8_sums import sum_step
 from tfmot_mltq.keras.saved_layer import SavedLayer
 from tfmot_mltq.layout.clone_layer import copy_weights
+from tfmot_mltq.layout.framework_types import LayerBase
 from tfmot_mltq.layout.int8_sums import Int8Sum
 from tfmot_mltq.layout.layer_kinds import INT8_CHANNEL_AXES, KERNEL_LAYERS
 from tfmot_mltq.pruning.check_started import check_started
@@ -48,8 +49,7 @@ class SimulatedKernel(SavedLayer):
         which bits are non-zero), and ``pruning_step`` (int32, batches done; -1 before training).
     """
 
-    plain_class: type
-    mask_levels = 1
+    plain_class: type[Any]
 
     def __init__(
         self, *args: Any, pruning: PruningSpec | dict[str, Any] | None = None, **kwargs: Any
@@ -61,6 +61,11 @@ class SimulatedKernel(SavedLayer):
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
         cls.plain_class = cls.__bases__[-1]
+
+    @property
+    def mask_levels(self) -> int:
+        """Planes of the mask."""
+        return 1
 
     def plain(self) -> Any:
         """The unbuilt layer that this one was made of."""
@@ -310,7 +315,7 @@ class Int8Kernel(QuantizedKernel):
         return kernel if self.pruning is None else kernel * eager_value(self.mask)[0]
 
 
-class _ConvolutionCall:
+class _ConvolutionCall(LayerBase):
     def call(self, inputs: Any, training: bool | None = None) -> Any:
         kernel = self.call_kernel(training)
         exported = _exported_dilation(self, inputs, kernel, is_depthwise=False)
@@ -331,7 +336,7 @@ class _ConvolutionCall:
         return _with_bias_and_activation(self, outputs)
 
 
-class _DepthwiseConvolutionCall:
+class _DepthwiseConvolutionCall(LayerBase):
     def call(self, inputs: Any, training: bool | None = None) -> Any:
         kernel = self.call_kernel(training)
         exported = _exported_dilation(self, inputs, kernel, is_depthwise=True)
@@ -348,14 +353,14 @@ class _DepthwiseConvolutionCall:
         return _with_bias_and_activation(self, outputs)
 
 
-class _DenseCall:
+class _DenseCall(LayerBase):
     data_format = "channels_last"
 
     def call(self, inputs: Any, training: bool | None = None) -> Any:
         return _with_bias_and_activation(self, ops.matmul(inputs, self.call_kernel(training)))
 
 
-class _TransposedConvolutionCall:
+class _TransposedConvolutionCall(LayerBase):
     def call(self, inputs: Any, training: bool | None = None) -> Any:
         outputs = ops.conv_transpose(
             inputs,
@@ -369,7 +374,7 @@ class _TransposedConvolutionCall:
         return _with_bias_and_activation(self, outputs)
 
 
-class _EinsumCall:
+class _EinsumCall(LayerBase):
     def call(self, inputs: Any, training: bool | None = None) -> Any:
         outputs = ops.einsum(self.equation, inputs, self.call_kernel(training))
         if self.bias is not None:
@@ -474,7 +479,7 @@ class PrunedDepthwiseConv2D(PrunedKernel, _DepthwiseConvolutionCall, keras.layer
     """DepthwiseConv2D with a pruned float kernel."""
 
 
-def _by_plain_class(*classes: type) -> dict[str, type]:
+def _by_plain_class(*classes: type[SimulatedKernel]) -> dict[str, type[SimulatedKernel]]:
     return {cls.plain_class.__name__: cls for cls in classes}
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from tfmot_mltq.layout.framework_types import LayerBase
 from tfmot_mltq.saved_weights import load_named_weights
 
 
@@ -12,7 +13,7 @@ def local_name(weight: Any) -> str:
     return weight.name.partition(":")[0].rpartition("/")[2]
 
 
-class SavedWrapper:
+class SavedWrapper(LayerBase):
     """Mixin of TFMOT's wrappers, so that they can be saved as .keras.
 
     TFMOT's store a kernel twice when the wrapped layer was built before the wrapper and once when
