@@ -114,6 +114,7 @@ def _plane(
     plane = xp.where(above, xp.sign(residual), xp.zeros_like(residual))
     if state.mask is None:
         return plane
+    assert state.pruned is not None  # it comes with the mask
     mask = state.mask[level]
     return mask * xp.where(state.pruned > 0, signs, plane)
 
@@ -355,13 +356,17 @@ def trained_quantize(
 
 def _threshold_slope(xp: Any, level: Level, state: KernelState, index: int) -> Array:
     """Derivative of a level's share of the weights by its threshold factor, shape (n, c)."""
+    assert state.thresholds is not None
     factor = state.thresholds[index : index + 1]
     magnitude = xp.abs(level.residual)
     cut = factor * level.mean
     near = xp.abs(magnitude - cut) < 0.5 * cut
     slope = -_divide_or_zero(xp, level.scale, factor) * _signs(xp, level.residual)
     slope = xp.where(near, slope, xp.zeros_like(slope))
-    return slope if state.mask is None else slope * state.mask[index] * (1.0 - state.pruned)
+    if state.mask is None:
+        return slope
+    assert state.pruned is not None  # it comes with the mask
+    return slope * state.mask[index] * (1.0 - state.pruned)
 
 
 def check_finite(weights: np.ndarray, name: str) -> None:

@@ -38,6 +38,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     values = flags.FlagValues()
     command.define_flags(values)
     if {"-h", "--help", "--helpfull"} & set(rest):
+        assert command.__doc__ is not None
         print(f"{command.__doc__.strip()}\n\nFlags:\n{_flags_help(values)}")
         return 0
     try:

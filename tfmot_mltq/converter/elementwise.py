@@ -121,6 +121,7 @@ def _root(model: Any, operator: Any, roots: dict[int, _Root]) -> _Root | None:
     for index in (int(index) for index in operator.inputs if index >= 0):
         if _is_constant(model, tensors[index]):
             values = flatbuffer.constant(model, tensors[index])
+            assert values is not None
             varies = varies or bool((values != values.flat[0]).any())
             continue
         if list(tensors[index].shape) != list(tensors[output].shape):

@@ -84,11 +84,13 @@ def _plan(model: Any, operator: Any, layer: ExportLayer, choose: Choose) -> _Rep
     if layer.activation is not None:
         activation = layer.activation.table(*quantization)
         quantization = layer.activation.step, 0
-    shapes = [
+    input_shape, filter_shape, output_shape = (
         tuple(map(int, tensor.shape))
         for tensor in (source, subgraph.tensors[operator.inputs[1]], target)
-    ]
-    call = stock_call(layer.kind, *shapes, operator.builtinOptions).reading(activation)
+    )
+    call = stock_call(
+        layer.kind, input_shape, filter_shape, output_shape, operator.builtinOptions
+    ).reading(activation)
     try:
         encodings = choose(call, layer.planes)
     except ValueError as error:

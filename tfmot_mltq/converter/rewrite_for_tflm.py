@@ -65,8 +65,9 @@ def _tile(model: Any, operator: Any) -> None:
     source, target = int(chain[0].inputs[0]), int(chain[-1].outputs[0])
     shape = list(map(int, model.subgraphs[0].tensors[source].shape))
     image = _as_image(shape)
-    factors = image and _upsampling(image, _moved_indices(model, chain, shape))
-    if not factors:
+    moved = _moved_indices(model, chain, shape)
+    factors = None if image is None else _upsampling(image, moved)
+    if image is None or factors is None:
         _join_copies(model, operator)
         return
     edit.replace(model.subgraphs[0], chain, _upsample(model, source, target, image, factors))
@@ -143,7 +144,9 @@ def _moved_indices(model: Any, chain: Sequence[Any], shape: Sequence[int]) -> np
     indices = np.arange(math.prod(shape)).reshape(shape)
     for operator in chain:
         if flatbuffer.operator_name(model, operator) == "TILE":
-            indices = np.tile(indices, flatbuffer.constant(model, tensors[operator.inputs[1]]))
+            multiples = flatbuffer.constant(model, tensors[operator.inputs[1]])
+            assert multiples is not None
+            indices = np.tile(indices, multiples)
         else:
             indices = indices.reshape(list(tensors[operator.outputs[0]].shape))
     return indices.ravel()
@@ -167,6 +170,7 @@ def _join_copies(model: Any, operator: Any) -> None:
     subgraph = model.subgraphs[0]
     source, target = int(operator.inputs[0]), int(operator.outputs[0])
     multiples = flatbuffer.constant(model, subgraph.tensors[operator.inputs[1]])
+    assert multiples is not None
     axes = [axis for axis, multiple in enumerate(multiples) if multiple > 1]
     shape = list(map(int, subgraph.tensors[source].shape))
     operators = []
@@ -236,7 +240,7 @@ def _concatenation(model: Any, operator: Any) -> None:
     axis = operator.builtinOptions.axis
     target = int(operator.outputs[0])
     rank = len(subgraph.tensors[target].shape)
-    operators = []
+    operators: list[Any] = []
     while len(inputs) > _MOST_CONCATENATED:
         groups = [
             inputs[i : i + _MOST_CONCATENATED] for i in range(0, len(inputs), _MOST_CONCATENATED)
@@ -264,7 +268,9 @@ def _write_repetition(model: Any, operator: Any) -> bool:
         return False
     source, target = int(split.inputs[1]), int(operator.outputs[0])
     shape = list(map(int, subgraph.tensors[source].shape))
-    axis = int(flatbuffer.constant(model, subgraph.tensors[split.inputs[0]]))
+    split_axis = flatbuffer.constant(model, subgraph.tensors[split.inputs[0]])
+    assert split_axis is not None
+    axis = int(split_axis)
     parts = dict(
         zip(
             map(int, split.outputs),
@@ -276,8 +282,8 @@ def _write_repetition(model: Any, operator: Any) -> bool:
         [parts[int(i)] for i in operator.inputs], operator.builtinOptions.axis
     ).ravel()
     image = _as_image(shape)
-    factors = image and _upsampling(image, moved)
-    if not factors:
+    factors = None if image is None else _upsampling(image, moved)
+    if image is None or factors is None:
         return False
     edit.replace(subgraph, [operator], _upsample(model, source, target, image, factors))
     return True

@@ -157,7 +157,9 @@ def _int8_source(model: Any, index: int, reader: Any) -> int | None:
     if tensors[index].type == schema.TensorType.INT8:
         return index
     maker = next((o for o in subgraph.operators if index in map(int, o.outputs)), None)
-    name = "" if maker is None else flatbuffer.operator_name(model, maker)
+    if maker is None:
+        return None
+    name = flatbuffer.operator_name(model, maker)
     if name == "DEQUANTIZE":
         return int(maker.inputs[0])
     source = _int8_source(model, int(maker.inputs[0]), maker) if name in _MOVES else None

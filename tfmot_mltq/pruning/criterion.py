@@ -40,6 +40,7 @@ def bit_values(kernel: PrunableKernel, pruning: PruningSpec) -> tuple[np.ndarray
       levels_used: uint8, same shape; bit m of entry b - 1 says whether the best choice of b bits
         has one on level m + 1.
     """
+    assert kernel.spec is not None  # a float kernel has words only
     columns, state = with_columns(kernel.matrix, kernel.spec, np, kernel.state)
     scales = [level.scale for level in residual_levels(columns, kernel.spec, np, state)]
     magnitude = np.abs(columns)

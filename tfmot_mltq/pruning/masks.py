@@ -104,7 +104,7 @@ def _costs(kernels: Sequence[PrunableKernel], pruning: PruningSpec) -> list[np.n
     """What each element counts: the bits or words in it, or how often they are used."""
     costs = []
     for kernel in kernels:
-        elements = _elements(kernel, np.ones(kernel.state.mask.shape, bool), pruning)
+        elements = _elements(kernel, np.ones(kernel.mask.shape, bool), pruning)
         words = kernel.matrix.size // elements.size if pruning.granularity == "word" else 1
         uses = kernel.positions if pruning.sparsity_of == "work" else 1
         costs.append(np.full(elements.shape, words * uses, np.int64))
@@ -142,7 +142,7 @@ def _mask_of_words(kernel: PrunableKernel, kept: np.ndarray, pruning: PruningSpe
     words = from_blocks(kept, pruning.block_shape(kernel.matrix.shape, kernel.name))
     if kernel.spec is None:
         return words[np.newaxis]
-    mask = np.zeros(kernel.state.mask.shape, bool)
+    mask = np.zeros(kernel.mask.shape, bool)
     for level in range(len(mask)):
         state = kernel.pruned_to(mask).state
         columns, state = with_columns(kernel.matrix, kernel.spec, np, state)

@@ -29,10 +29,16 @@ class PrunableKernel:
     state: KernelState
     positions: int
 
+    @property
+    def mask(self) -> np.ndarray:
+        """The mask of the state."""
+        assert self.state.mask is not None
+        return self.state.mask
+
     def support(self) -> np.ndarray:
         """Which bits (of a float kernel: weights) are non-zero: Booleans in the mask's shape."""
         if self.spec is None:
-            return self.state.mask != 0
+            return self.mask != 0
         return decompose(self.matrix, self.spec, np, self.state)[0] != 0
 
     def pruned_to(self, mask: np.ndarray) -> PrunableKernel:

@@ -75,7 +75,7 @@ class PruningSpec:
         Raises:
           ValueError: Blocks do not divide the matrix; names the layer.
         """
-        if self.block_size == CHANNEL:
+        if isinstance(self.block_size, str):  # "channel"
             return matrix_shape[0], 1
         if any(total % size for total, size in zip(matrix_shape, self.block_size, strict=True)):
             raise ValueError(

@@ -6,13 +6,16 @@ import dataclasses
 from typing import Any
 
 
-@dataclasses.dataclass(frozen=True)
 class PruningSchedule:
     """Base of the schedules: at which steps of training masks are updated, and to what sparsity.
 
     A step is the number of batches that are done. Masks are updated at ``begin_step``, every
     ``frequency`` steps from there, and at ``end_step``.
     """
+
+    begin_step: int
+    end_step: int
+    frequency: int
 
     def sparsity(self, step: int) -> float:
         """The sparsity at a step at which masks are updated."""
@@ -32,7 +35,7 @@ class PruningSchedule:
 
     def get_config(self) -> dict[str, Any]:
         """Class name and arguments, in TFMOT's form."""
-        values = dataclasses.asdict(self).items()
+        values = vars(self).items()
         # NumPy scalars, as from np.ceil, do not go into JSON.
         config = {name: value.item() if hasattr(value, "item") else value for name, value in values}
         return {"class_name": type(self).__name__, "config": config}
@@ -115,7 +118,9 @@ class PolynomialDecay(PruningSchedule):
         return self.final_sparsity + change * left**self.power
 
 
-_SCHEDULES = {cls.__name__: cls for cls in (ConstantSparsity, PolynomialDecay)}
+_SCHEDULES: dict[str, type[ConstantSparsity] | type[PolynomialDecay]] = {
+    cls.__name__: cls for cls in (ConstantSparsity, PolynomialDecay)
+}
 
 
 def as_schedule(value: Any) -> PruningSchedule:

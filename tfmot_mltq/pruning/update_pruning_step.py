@@ -33,7 +33,8 @@ class UpdatePruningStep:
     def __new__(cls, *args: Any, **kwargs: Any) -> Any:
         """An object of a class that is a callback of every Keras that is loaded."""
         loaded = tuple(name for name in FRAMEWORKS if hasattr(sys.modules.get(name), "callbacks"))
-        return super().__new__(_callback_class(cls, loaded))
+        own: type = cls  # mypy takes type[Self] for something that a cache cannot hash
+        return super().__new__(_callback_class(own, loaded))
 
     def __init__(self) -> None:
         for name in FRAMEWORKS:

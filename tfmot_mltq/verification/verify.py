@@ -243,7 +243,7 @@ def _where(errors: Sequence[OperatorError]) -> str:
     if not compared:
         return "No operator could be compared with a layer."
     parting = [error for error in compared if _parts(error)]
-    worst = parting[0] if parting else min(compared, key=lambda error: error.snr)
+    worst = parting[0] if parting else min(compared, key=_ratio)
     unit = " steps" if worst.scale else ""
     return (
         f"The first operator where the two part is number {worst.number}, {worst.op} "
@@ -252,5 +252,11 @@ def _where(errors: Sequence[OperatorError]) -> str:
     )
 
 
+def _ratio(error: OperatorError) -> float:
+    assert error.snr is not None
+    return error.snr
+
+
 def _parts(error: OperatorError) -> bool:
-    return error.snr < _PARTING_SNR and (error.largest > _PARTING_STEPS or not error.scale)
+    assert error.largest is not None
+    return _ratio(error) < _PARTING_SNR and (error.largest > _PARTING_STEPS or not error.scale)
