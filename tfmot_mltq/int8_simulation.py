@@ -6,6 +6,7 @@ TFLite stores weights as symmetric int8 and activations as asymmetric int8. As i
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -68,7 +69,7 @@ def _rounded_away(values: Array, xp: Any) -> Array:
 
 
 def batch_range(
-    values: Array, xp: Any, limits: tuple[float, float] | None = None
+    values: Array, xp: Any, limits: Sequence[float] | None = None
 ) -> tuple[Array, Array]:
     """Smallest and largest value of a tensor and 0, which padding and ReLU need to be exact.
 

@@ -91,8 +91,8 @@ def quantize_model(
     first, last = first_and_last(adapter.graphs.nodes_in_order(flat), supported)
     by_default = supported - (set() if include_first_layer else first)
     by_default -= set() if include_last_layer else last
-    configs = {**dict.fromkeys(by_default, chosen), **of_layers}
-    configs = {name: found for name, found in configs.items() if found is not None}
+    wanted = {**dict.fromkeys(by_default, chosen), **of_layers}
+    configs = {name: found for name, found in wanted.items() if found is not None}
     _warn_of_unsupported(flat, nothing_left=not configs)
     flat, _ = expand_recurrent(flat, adapter.graphs)
     flat, _ = expand_attention(flat, adapter.graphs)

@@ -78,7 +78,7 @@ class Scratch:
 
 Place = Source | Target | State | Layer | Scratch
 Constant = Array | Struct | Factor
-Argument = int | float | Constant | Place
+Argument = int | float | np.floating | Constant | Place
 
 
 @dataclasses.dataclass(frozen=True)
@@ -168,7 +168,7 @@ def initializer(value: Any) -> str:
     return str(int(value))
 
 
-def float_literal(value: float) -> str:
+def float_literal(value: float | np.floating) -> str:
     """The shortest literal that gives the same float of 32 bits."""
     text = str(np.float32(value))
     return f"{text}f" if any(c in text for c in ".e") else f"{text}.0f"

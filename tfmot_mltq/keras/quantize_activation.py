@@ -122,7 +122,7 @@ class QuantizeActivation(SavedLayer, keras.layers.Layer):
             ops.stop_gradient(values), array_namespace(), self.range_limits
         )
 
-    def limits(self) -> tuple[np.ndarray, np.ndarray]:
+    def limits(self) -> tuple[float, float]:
         """Smallest and largest value of the range, as far as it is set."""
         weights = (self.range_min, self.range_max, self.initialized)
         low, high, initialized = (np.atleast_1d(eager_value(weight)) for weight in weights)

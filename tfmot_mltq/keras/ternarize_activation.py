@@ -91,8 +91,10 @@ class TernarizeActivation(SavedLayer, keras.layers.Layer):
 
     def activation_levels(self) -> ActivationLevels:
         """The trained levels."""
-        weights = (eager_value(weight) for weight in (self.base, self.factors, self.thresholds))
-        return mathematics.fixed_levels(*weights, self.kind)
+        base, factors, thresholds = (
+            eager_value(weight) for weight in (self.base, self.factors, self.thresholds)
+        )
+        return mathematics.fixed_levels(base, factors, thresholds, self.kind)
 
     def compute_output_spec(self, inputs: Any, training: bool | None = None) -> Any:
         """The shape and dtype of the input."""

@@ -102,6 +102,7 @@ class _ExpandedHeads(ExpandedLayer):
         keys = self._call(f"{name}_key_heads", layers.Permute, keys, (2, 3, 1))
         values = self._call(f"{name}_value_heads", layers.Permute, values, (2, 1, 3))
         heads, groups, depth = queries.shape[1], keys.shape[1], values.shape[-1]
+        shape: tuple[int, ...]
         if groups != heads:
             shape = (groups, heads // groups * positions, size)
             queries = self._call(f"{name}_query_groups", layers.Reshape, queries, shape)

@@ -75,7 +75,7 @@ def _check_functions(layer: Any) -> None:
 
 def lambda_config(layer: Any) -> dict[str, Any]:
     """The arguments of a Lambda layer's constructor, with its functions as they are."""
-    base = next(cls for cls in type(layer).__mro__ if cls.__name__ == "Layer")
+    base: type[Any] = next(cls for cls in type(layer).__mro__ if cls.__name__ == "Layer")
     arguments = {name: getattr(layer, attribute) for name, attribute in _LAMBDA.items()}
     return {**base.get_config(layer), **arguments}
 

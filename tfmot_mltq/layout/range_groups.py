@@ -96,24 +96,24 @@ def plan_ranges(
         # has another one.
         if len(names) > 1 or observed.get(root) or fixed.get(root):
             observed.setdefault(root, []).extend(names)
-    for root, names in fixed.items():
+    for root, ranges in fixed.items():
         members = [node for node in nodes if groups.root(("layer", node.layer.name)) == root]
-        limits = _fixed_for_all(members, observed.get(root, []), set(names.values()))
+        limits = _fixed_for_all(members, observed.get(root, []), set(ranges.values()))
         if limits is not None:
-            names.update(dict.fromkeys(observed.pop(root, []), limits))
+            ranges.update(dict.fromkeys(observed.pop(root, []), limits))
         else:
-            observed.setdefault(root, []).extend(names)
-            names.clear()
+            observed.setdefault(root, []).extend(ranges)
+            ranges.clear()
     order = {name: at for at, name in enumerate(node.layer.name for node in reversed(nodes))}
     needed = _needed_ranges(nodes, {id(tensor) for tensor in outputs})
     away = {node.layer.name for node in nodes if rounds_ties_away(node.layer)}
     sites: dict[str, RangeSite] = {}
-    for names in observed.values():
-        ordered = sorted(names, key=lambda name: -order[name])
+    for joined in observed.values():
+        ordered = sorted(joined, key=lambda name: -order[name])
         limits = needed.get(ordered[0]) if len(ordered) == 1 else None
         for site, name in enumerate(ordered):
             sites[name] = RangeSite(ordered[0], site, len(ordered), limits, name in away)
-    return RangePlan(sites, {name: r for names in fixed.values() for name, r in names.items()})
+    return RangePlan(sites, {name: r for ranges in fixed.values() for name, r in ranges.items()})
 
 
 def _groups_of(nodes: Iterable[Node], is_float: Callable[[Any], bool]) -> _Groups:

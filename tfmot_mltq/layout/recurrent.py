@@ -10,7 +10,7 @@ compute.
 from __future__ import annotations
 
 import warnings
-from collections.abc import Collection, Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -313,7 +313,7 @@ def _weights(cell: Any, gates: int) -> tuple[list[np.ndarray], list[np.ndarray],
     )
 
 
-def _simple_steps(to: _Expanded, cell: Any, x: Any, name: str, order: Collection[int]) -> list[Any]:
+def _simple_steps(to: _Expanded, cell: Any, x: Any, name: str, order: Sequence[int]) -> list[Any]:
     (kernel,), (recurrent,), (bias,) = _weights(cell, 1)
     of_input = to.dense(f"{name}_input", x, cell, kernel, bias)
     outputs: list[Any] = []
@@ -326,7 +326,7 @@ def _simple_steps(to: _Expanded, cell: Any, x: Any, name: str, order: Collection
     return outputs
 
 
-def _lstm_steps(to: _Expanded, cell: Any, x: Any, name: str, order: Collection[int]) -> list[Any]:
+def _lstm_steps(to: _Expanded, cell: Any, x: Any, name: str, order: Sequence[int]) -> list[Any]:
     kernels, recurrents, biases = _weights(cell, 4)
     names = [f"{name}_{gate}" for gate in ("i", "f", "c", "o")]
     functions = [cell.recurrent_activation] * 4
@@ -359,7 +359,7 @@ def _lstm_steps(to: _Expanded, cell: Any, x: Any, name: str, order: Collection[i
     return outputs
 
 
-def _gru_steps(to: _Expanded, cell: Any, x: Any, name: str, order: Collection[int]) -> list[Any]:
+def _gru_steps(to: _Expanded, cell: Any, x: Any, name: str, order: Sequence[int]) -> list[Any]:
     kernels, recurrents, biases = _weights(cell, 3)
     names = [f"{name}_{gate}" for gate in ("z", "r", "h")]
     state_bias = None

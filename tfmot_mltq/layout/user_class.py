@@ -102,7 +102,7 @@ def _is(names: list[str]) -> str:
     return "is" if len(names) == 1 else "are"
 
 
-def _construct(cls: type, result: Any, graphs: Graphs) -> Any:
+def _construct(cls: type[Any], result: Any, graphs: Graphs) -> Any:
     """A model of ``cls`` with the inputs, outputs and name of ``result``.
 
     Raises:

@@ -294,7 +294,7 @@ def _read_tables(data: bytes, header: dict[str, Any]) -> tuple[dict[str, Any], i
     )
     if max(table_levels) > fmt.MAX_LEVELS:
         raise ValueError("A packed layer has a wrong number of activation levels.")
-    end = _planes_offset(channels, levels, np.count_nonzero(table_levels))
+    end = _planes_offset(channels, levels, int(np.count_nonzero(table_levels)))
     if end > len(data):
         raise ValueError("A packed layer is shorter than its channel tables.")
     multipliers_at = _HEADER_BYTES + 4 * channels

@@ -37,16 +37,15 @@ def predict_layers(
     found = {}
     for name, calls in layer_calls(model, adapter, layers).items():
         planes, spec = layers[name].rows(), layers[name].spec
-        cut = {
-            "activation_levels": spec.activations.levels,
-            "binary_activations": spec.kind == "binary",
-        }
-        found[name] = _add_up(
-            [
-                _predict_call(dataclasses.replace(call, **cut), planes, optimize, target)
-                for call in calls
-            ]
-        )
+        cut = [
+            dataclasses.replace(
+                call,
+                activation_levels=spec.activations.levels,
+                binary_activations=spec.kind == "binary",
+            )
+            for call in calls
+        ]
+        found[name] = _add_up([_predict_call(call, planes, optimize, target) for call in cut])
     return found
 
 

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import os
 import pathlib
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from tfmot_mltq.files import replaced_file
 
+if TYPE_CHECKING:
+    from matplotlib.typing import HashableList
 
-def new_figure(mosaic: list[list[str]], size: tuple[float, float]) -> tuple[Any, Any]:
+
+def new_figure(mosaic: list[HashableList[str]], size: tuple[float, float]) -> tuple[Any, Any]:
     """A Matplotlib figure and its axes by name, as of ``subplot_mosaic``, without a display.
 
     Raises:
@@ -28,7 +32,7 @@ def new_figure(mosaic: list[list[str]], size: tuple[float, float]) -> tuple[Any,
     return figure, figure.subplot_mosaic(mosaic)
 
 
-def save_figure(figure: Any, path: str | pathlib.Path) -> pathlib.Path:
+def save_figure(figure: Any, path: str | os.PathLike[str]) -> pathlib.Path:
     """Writes a figure to a file; its suffix says in which format."""
     path = pathlib.Path(path)
     with replaced_file(path) as temporary:
@@ -86,7 +90,7 @@ def model_figure(figures: dict[str, Any], scales: dict[str, np.ndarray], search:
       search: From ``sparsify``.
     """
     layers = figures["layers"]
-    mosaic = [["densities", "scales"], ["bytes", "work"]]
+    mosaic: list[HashableList[str]] = [["densities", "scales"], ["bytes", "work"]]
     if search is not None:
         mosaic.append(["trials", "trials"])
     figure, axes = new_figure(mosaic, (11, len(mosaic) * max(3.2, 1.6 + 0.3 * len(layers))))

@@ -196,8 +196,10 @@ class TernarizeActivation(tf_keras.layers.Layer):
 
     def activation_levels(self) -> ActivationLevels:
         """The trained levels."""
-        weights = (weight.numpy() for weight in (self.base, self.factors, self.thresholds))
-        return mathematics.fixed_levels(*weights, self.kind)
+        base, factors, thresholds = (
+            weight.numpy() for weight in (self.base, self.factors, self.thresholds)
+        )
+        return mathematics.fixed_levels(base, factors, thresholds, self.kind)
 
     def compute_output_shape(self, input_shape: Any) -> Any:
         """The shape of the input."""

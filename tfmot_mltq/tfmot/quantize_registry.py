@@ -10,21 +10,27 @@ from tensorflow_model_optimization.python.core.quantization.keras import (
 )
 
 from tfmot_mltq.config import MultiLevelConfig
-from tfmot_mltq.layout.layer_kinds import SEPARABLE_LAYERS, kind_of, unsupported_reason
+from tfmot_mltq.layout.layer_kinds import kind_of, unsupported_reason
 from tfmot_mltq.tfmot import quantize_configs as configs
 from tfmot_mltq.tfmot.model_graph import takes_one_tensor
 
-MULTI_LEVEL_CONFIGS: dict[str, type] = {
+_SEPARABLE_CONFIGS: dict[str, type[configs.SeparableConv2DQuantizeConfig]] = {
+    "SeparableConv1D": configs.SeparableConv1DQuantizeConfig,
+    "SeparableConv2D": configs.SeparableConv2DQuantizeConfig,
+}
+
+MULTI_LEVEL_CONFIGS: dict[
+    str, type[configs.MultiLevelQuantizeConfig] | type[configs.SeparableConv2DQuantizeConfig]
+] = {
     "Conv2D": configs.MultiLevelConv2DQuantizeConfig,
     "Conv1D": configs.MultiLevelConv1DQuantizeConfig,
     "Dense": configs.MultiLevelDenseQuantizeConfig,
     "DepthwiseConv1D": configs.MultiLevelDepthwiseConv1DQuantizeConfig,
     "DepthwiseConv2D": configs.MultiLevelDepthwiseConv2DQuantizeConfig,
-    "SeparableConv1D": configs.SeparableConv1DQuantizeConfig,
-    "SeparableConv2D": configs.SeparableConv2DQuantizeConfig,
+    **_SEPARABLE_CONFIGS,
 }
 
-_INT8_CONFIGS: dict[str, type] = {
+_INT8_CONFIGS: dict[str, type[configs.Int8QuantizeConfig]] = {
     "Conv2D": configs.Int8QuantizeConfig,
     "Conv1D": configs.Int8QuantizeConfig,
     "Conv1DTranspose": configs.Int8Conv1DTransposeQuantizeConfig,
@@ -62,6 +68,8 @@ class MultiLevelQuantizeRegistry(tfmot_quantize_registry.QuantizeRegistry):
         config = self._per_layer.get(layer.name, self._config)
         if unsupported_reason(layer) is not None:
             config = None
-        if kind in SEPARABLE_LAYERS or config is not None:
+        if kind in _SEPARABLE_CONFIGS:
+            return _SEPARABLE_CONFIGS[kind](config)
+        if config is not None:
             return MULTI_LEVEL_CONFIGS[kind](config)
         return _INT8_CONFIGS.get(kind, configs.OutputQuantizeConfig)()

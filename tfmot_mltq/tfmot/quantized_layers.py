@@ -114,7 +114,7 @@ def _kernel_variables(layer: Any) -> dict[str, Any]:
 
 def fused_batch_norm(layer: Any, reader: Any) -> BatchNorm | None:
     """The batch normalisation that TFLite folds into a layer, if its reader is one."""
-    inner = getattr(reader, "layer", None)
+    inner: Any = getattr(reader, "layer", None)
     # The output is only left unquantized where TFLite fuses the reader.
     if kind_of(inner) != "BatchNormalization" or layer.quantize_config.quantize_output:
         return None

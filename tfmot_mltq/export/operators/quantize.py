@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from tfmot_mltq.export.c_code import Call, Factor
+from tfmot_mltq.export.c_code import Argument, Call, Factor
 from tfmot_mltq.export.fixed_point import fixed_point
 from tfmot_mltq.export.reader import Reader, Step, read_tensor
 
@@ -16,7 +16,7 @@ def quantize(reader: Reader) -> Step:
     target = reader.output()
     if read_tensor(reader.graph.tensors[reader.operator.inputs[0]]).dtype == "float32":
         reader.input(dtype="float32")
-        arguments = (
+        arguments: tuple[Argument, ...] = (
             np.float32(target.scale), target.zero_point, target.size, reader.source(),
             reader.target(),
         )  # fmt: skip

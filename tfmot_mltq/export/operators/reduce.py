@@ -81,7 +81,7 @@ def _reduction(reader: Reader) -> Struct:
         "its output has not the size that follows from its axes",
     )
     strides = strides_of(shape)
-    fields = {}
+    fields: dict[str, list[int]] = {}
     for name, chosen in (("kept", kept), ("reduced", sorted(axes))):
         sizes, steps = [shape[i] for i in chosen], [strides[i] for i in chosen]
         merged = merged_axes(sizes, [steps], _REDUCE_RANK)
