@@ -82,6 +82,7 @@ fuzz: $(VENV)/installed device-tools
 lint: $(VENV)/installed
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .
+	$(VENV)/bin/mypy
 	$(VENV)/bin/clang-format --dry-run --Werror $(filter-out %golden_layers.h,$(C_FILES))
 
 format: $(VENV)/installed

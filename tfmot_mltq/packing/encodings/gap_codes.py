@@ -132,7 +132,7 @@ def _gaps_of(values: bytes, shape: tuple[int, int]) -> np.ndarray:
     """They are asked for once for each number of codes per word; the values are int8."""
     plane = np.frombuffer(values, np.int8).reshape(shape)
     signs = np.stack([plane > 0, plane < 0], axis=1)
-    lists, position = np.nonzero(signs.reshape(-1, plane.shape[1]))
+    lists, position = np.nonzero(signs.reshape(-1, shape[1]))
     gaps = np.diff(position, prepend=-1) - 1
     first = np.diff(lists, prepend=-1) != 0
     gaps[first] = position[first]
