@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Any
 
 import flatbuffers
 import numpy as np
@@ -24,7 +23,7 @@ class _AligningBuilder(flatbuffers.Builder):
 
 
 # Of tensors that hold plain numbers.
-DTYPES: dict[int, np.dtype[Any]] = {
+DTYPES: dict[int, np.dtype] = {
     schema.TensorType.FLOAT32: np.dtype(np.float32),
     schema.TensorType.INT8: np.dtype(np.int8),
     schema.TensorType.UINT8: np.dtype(np.uint8),
@@ -35,7 +34,7 @@ DTYPES: dict[int, np.dtype[Any]] = {
 }
 
 
-def load(tflite: bytes) -> Any:
+def load(tflite: bytes) -> schema.ModelT:
     """Parses a model to schema objects (``ModelT``).
 
     Raises:
@@ -46,14 +45,14 @@ def load(tflite: bytes) -> Any:
     return schema.ModelT.InitFromPackedBuf(bytearray(tflite), 0)
 
 
-def save(model: Any) -> bytes:
+def save(model: schema.ModelT) -> bytes:
     """Serialises schema objects, with constants aligned."""
     builder = _AligningBuilder(1 << 16)
     builder.Finish(model.Pack(builder), _FILE_IDENTIFIER)
     return bytes(builder.Output())
 
 
-def operator_name(model: Any, operator: Any) -> str:
+def operator_name(model: schema.ModelT, operator: schema.OperatorT) -> str:
     """Name of an operator: its custom name, or the schema's name of the builtin."""
     code = model.operatorCodes[operator.opcodeIndex]
     if code.customCode:
@@ -67,7 +66,7 @@ _BUILTIN_NAMES = {
 }
 
 
-def tensor_name(tensor: Any) -> str:
+def tensor_name(tensor: schema.TensorT) -> str:
     """Name of a tensor as text."""
     name = tensor.name or b""
     return name.decode(errors="replace") if isinstance(name, bytes) else name
@@ -78,12 +77,12 @@ def planes_name(layer_name: str) -> str:
     return f"{layer_name}/planes"
 
 
-def layer_name(packed_tensor: Any) -> str:
+def layer_name(packed_tensor: schema.TensorT) -> str:
     """Name of the layer of a packed tensor; ``shorten_names`` numbers those of shared layers."""
     return tensor_name(packed_tensor).rpartition("/planes")[0]
 
 
-def constant(model: Any, tensor: Any) -> np.ndarray | None:
+def constant(model: schema.ModelT, tensor: schema.TensorT) -> np.ndarray | None:
     """Value of a constant tensor; None for other tensors.
 
     Raises:
@@ -105,7 +104,7 @@ def input_key(index: int) -> str:
     return f"input_{index}"
 
 
-def name_interface(model: Any, input_names: Sequence[str]) -> None:
+def name_interface(model: schema.ModelT, input_names: Sequence[str]) -> None:
     """Gives inputs and outputs the order, and inputs the names, of the Keras model; in place.
 
     TensorFlow's converter keeps neither. What it keeps is the signature, in which the inputs are
@@ -114,7 +113,7 @@ def name_interface(model: Any, input_names: Sequence[str]) -> None:
     signature = model.signatureDefs[0]
     subgraph = model.subgraphs[signature.subgraphIndex]
 
-    def by_name(entries: Any) -> dict[str, Any]:
+    def by_name(entries: Iterable[schema.TensorMapT]) -> dict[str, schema.TensorMapT]:
         return {
             entry.name.decode() if isinstance(entry.name, bytes) else entry.name: entry
             for entry in entries
@@ -128,7 +127,7 @@ def name_interface(model: Any, input_names: Sequence[str]) -> None:
     subgraph.outputs = [outputs[f"output_{index}"].tensorIndex for index in range(len(outputs))]
 
 
-def shorten_names(model: Any) -> None:
+def shorten_names(model: schema.ModelT) -> None:
     """Cuts the names of tensors, which take flash, to layer and operation; in place.
 
     TensorFlow puts the model's name in front, and joins the names of all layers that it fused.
@@ -146,7 +145,7 @@ def shorten_names(model: Any) -> None:
             tensor.name = name
 
 
-def drop_unused(model: Any) -> None:
+def drop_unused(model: schema.ModelT) -> None:
     """Removes tensors, buffers and operator codes that nothing refers to, in place.
 
     A tensor costs RAM on the device even when no operator uses it.
@@ -175,7 +174,9 @@ def _renumbering(used: Iterable[int]) -> dict[int, int]:
     return {old: new for new, old in enumerate(sorted(set(used)))}
 
 
-def _drop_unused_tensors(subgraph: Any, signatures: Sequence[Any]) -> None:
+def _drop_unused_tensors(
+    subgraph: schema.SubGraphT, signatures: Sequence[schema.SignatureDefT]
+) -> None:
     used = [*subgraph.inputs, *subgraph.outputs]
     for op in subgraph.operators:
         for indices in (op.inputs, op.outputs, op.intermediates):
@@ -183,7 +184,7 @@ def _drop_unused_tensors(subgraph: Any, signatures: Sequence[Any]) -> None:
     new_index = _renumbering(index for index in used if index >= 0)
     new_index[-1] = -1  # an optional input that is absent
 
-    def renumber(indices: Any) -> Any:
+    def renumber(indices: Iterable[int] | None) -> list[int] | None:
         return None if indices is None else [new_index[index] for index in indices]
 
     subgraph.tensors = [subgraph.tensors[old] for old in new_index if old >= 0]

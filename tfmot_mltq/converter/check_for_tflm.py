@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from typing import Any
+
+from ai_edge_litert import schema_py_generated as schema
 
 from tfmot_mltq import flatbuffer
 from tfmot_mltq.errors import ConversionError, RuntimeUnavailableError
@@ -28,7 +29,7 @@ _OPTIONAL_INPUTS = {
 }
 
 
-def check_inputs(model: Any) -> None:
+def check_inputs(model: schema.ModelT) -> None:
     """Refuses an operator that lacks an input, as TensorFlow's converter writes in rare graphs.
 
     Raises:
@@ -47,7 +48,7 @@ def check_inputs(model: Any) -> None:
                     )
 
 
-def check_operators(model: Any) -> None:
+def check_operators(model: schema.ModelT) -> None:
     """Refuses operators that TensorFlow Lite Micro does not have.
 
     Raises:
@@ -92,5 +93,5 @@ def _culprit(tflite: bytes, message: str) -> str:
     return f"{name} '{_output_name(model.subgraphs[0], operator)}'"
 
 
-def _output_name(subgraph: Any, operator: Any) -> str:
+def _output_name(subgraph: schema.SubGraphT, operator: schema.OperatorT) -> str:
     return flatbuffer.tensor_name(subgraph.tensors[operator.outputs[0]])

@@ -15,12 +15,12 @@ _TYPES = {
 }
 
 
-def quantization_of(tensor: Any) -> tuple[float, int]:
+def quantization_of(tensor: schema.TensorT) -> tuple[float, int]:
     """Scale and zero point of a tensor that has one of each."""
     return float(tensor.quantization.scale[0]), int(tensor.quantization.zeroPoint[0])
 
 
-def empty_model(model: Any) -> Any:
+def empty_model(model: schema.ModelT) -> schema.ModelT:
     """A ``ModelT`` with one empty subgraph that knows the operators of another model."""
     result = schema.ModelT()
     result.version = model.version
@@ -34,7 +34,11 @@ def empty_model(model: Any) -> Any:
 
 
 def add_constant(
-    model: Any, values: np.ndarray, name: str, scales: np.ndarray | None = None, axis: int = 0
+    model: schema.ModelT,
+    values: np.ndarray,
+    name: str,
+    scales: np.ndarray | None = None,
+    axis: int = 0,
 ) -> int:
     """Adds a constant tensor to the main subgraph and returns its number.
 
@@ -62,7 +66,7 @@ def add_constant(
     return len(tensors) - 1
 
 
-def add_tensor_like(model: Any, index: int, shape: Sequence[int], name: str) -> int:
+def add_tensor_like(model: schema.ModelT, index: int, shape: Sequence[int], name: str) -> int:
     """Adds a tensor of the type and scale of another one, and returns its number."""
     tensors = model.subgraphs[0].tensors
     tensor = schema.TensorT()
@@ -76,8 +80,8 @@ def add_tensor_like(model: Any, index: int, shape: Sequence[int], name: str) -> 
 
 
 def custom_operator(
-    model: Any, name: str, version: int, inputs: Sequence[int], outputs: Sequence[int]
-) -> Any:
+    model: schema.ModelT, name: str, version: int, inputs: Sequence[int], outputs: Sequence[int]
+) -> schema.OperatorT:
     """A custom operator, not yet part of a subgraph."""
     return _operator(
         operator_code(model, schema.BuiltinOperator.CUSTOM, version, name), inputs, outputs
@@ -85,13 +89,13 @@ def custom_operator(
 
 
 def builtin_operator(
-    model: Any,
+    model: schema.ModelT,
     name: str,
     version: int,
     inputs: Sequence[int],
     outputs: Sequence[int],
     options: Any,
-) -> Any:
+) -> schema.OperatorT:
     """An operator of TFLite, not yet part of a subgraph.
 
     Args:
@@ -110,7 +114,7 @@ def builtin_operator(
     return operator
 
 
-def reshape(model: Any, source: int, target: int) -> Any:
+def reshape(model: schema.ModelT, source: int, target: int) -> schema.OperatorT:
     """A RESHAPE of a tensor to the shape of another one."""
     shape = np.asarray(model.subgraphs[0].tensors[target].shape, np.int32)
     options = schema.ReshapeOptionsT()
@@ -119,21 +123,23 @@ def reshape(model: Any, source: int, target: int) -> Any:
     return builtin_operator(model, "RESHAPE", 1, [source, sizes], [target], options)
 
 
-def replace(subgraph: Any, old: Sequence[Any], new: Sequence[Any]) -> None:
+def replace(
+    subgraph: schema.SubGraphT, old: Sequence[schema.OperatorT], new: Sequence[schema.OperatorT]
+) -> None:
     """Puts operators in the place of others, where the last of these stood."""
     at = next(i for i, operator in enumerate(subgraph.operators) if operator is old[-1])
     before = [o for o in subgraph.operators[:at] if not any(o is gone for gone in old)]
     subgraph.operators = [*before, *new, *subgraph.operators[at + 1 :]]
 
 
-def _operator(code: int, inputs: Sequence[int], outputs: Sequence[int]) -> Any:
+def _operator(code: int, inputs: Sequence[int], outputs: Sequence[int]) -> schema.OperatorT:
     operator = schema.OperatorT()
     operator.opcodeIndex = code
     operator.inputs, operator.outputs = list(inputs), list(outputs)
     return operator
 
 
-def operator_code(model: Any, builtin: int, version: int, custom: str | None) -> int:
+def operator_code(model: schema.ModelT, builtin: int, version: int, custom: str | None) -> int:
     """Number of an operator among those of the model, which it is added to if need be."""
     for index, code in enumerate(model.operatorCodes):
         have = code.customCode.decode() if isinstance(code.customCode, bytes) else code.customCode
@@ -151,7 +157,7 @@ def operator_code(model: Any, builtin: int, version: int, custom: str | None) ->
     return len(model.operatorCodes) - 1
 
 
-def drop_dead_operators(subgraph: Any) -> None:
+def drop_dead_operators(subgraph: schema.SubGraphT) -> None:
     """Removes operators whose outputs nothing reads, in place.
 
     Args:

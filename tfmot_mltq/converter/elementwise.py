@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
@@ -46,11 +45,11 @@ class ElementwiseFunction:
 
     source: int
     target: int
-    operators: Sequence[Any]
+    operators: Sequence[schema.OperatorT]
     is_integer: bool
 
 
-def find_elementwise(model: Any) -> list[ElementwiseFunction]:
+def find_elementwise(model: schema.ModelT) -> list[ElementwiseFunction]:
     """The elementwise functions in the main subgraph of a ``ModelT``.
 
     Functions without constants that differ between elements are as large as they can be; the others
@@ -59,7 +58,7 @@ def find_elementwise(model: Any) -> list[ElementwiseFunction]:
     subgraph = model.subgraphs[0]
     tensors = subgraph.tensors
     roots: dict[int, _Root] = {}
-    makers: dict[int, Any] = {}
+    makers: dict[int, schema.OperatorT] = {}
     for operator in subgraph.operators:
         makers.update({int(index): operator for index in operator.outputs})
         root = _root(model, operator, roots)
@@ -105,7 +104,9 @@ class _Root:
     reshaped: bool = False
 
 
-def _root(model: Any, operator: Any, roots: dict[int, _Root]) -> _Root | None:
+def _root(
+    model: schema.ModelT, operator: schema.OperatorT, roots: dict[int, _Root]
+) -> _Root | None:
     """What the output of an operator is a function of; None if not of one int8 tensor."""
     tensors = model.subgraphs[0].tensors
     output = int(operator.outputs[0])
@@ -147,13 +148,15 @@ def _root(model: Any, operator: Any, roots: dict[int, _Root]) -> _Root | None:
     return _Root(source, next(iter(nearest)) if len(nearest) == 1 else source, varies, reshaped)
 
 
-def _is_constant(model: Any, tensor: Any) -> bool:
+def _is_constant(model: schema.ModelT, tensor: schema.TensorT) -> bool:
     data = model.buffers[tensor.buffer].data
     return data is not None and len(data) > 0
 
 
-def _operators_between(source: int, target: int, makers: dict[int, Any]) -> dict[int, Any]:
-    found: dict[int, Any] = {}
+def _operators_between(
+    source: int, target: int, makers: dict[int, schema.OperatorT]
+) -> dict[int, schema.OperatorT]:
+    found: dict[int, schema.OperatorT] = {}
     pending = [target]
     while pending:
         index = pending.pop()
@@ -165,7 +168,7 @@ def _operators_between(source: int, target: int, makers: dict[int, Any]) -> dict
     return found
 
 
-def evaluate(model: Any, function: ElementwiseFunction, round_inside: bool) -> np.ndarray:
+def evaluate(model: schema.ModelT, function: ElementwiseFunction, round_inside: bool) -> np.ndarray:
     """The real values of a function, for the int8 values -128 to 127 of its source.
 
     Args:
@@ -200,7 +203,7 @@ def evaluate(model: Any, function: ElementwiseFunction, round_inside: bool) -> n
     return _run(tflite, np.ascontiguousarray(inputs))
 
 
-def _real_constant(model: Any, tensor: Any) -> np.ndarray:
+def _real_constant(model: schema.ModelT, tensor: schema.TensorT) -> np.ndarray:
     values = flatbuffer.constant(model, tensor)
     assert values is not None
     if (values == values.flat[0]).all():
@@ -213,7 +216,7 @@ def _real_constant(model: Any, tensor: Any) -> np.ndarray:
 
 
 def _float_model(
-    model: Any,
+    model: schema.ModelT,
     function: ElementwiseFunction,
     constants: dict[int, np.ndarray],
     sizes: list[int],

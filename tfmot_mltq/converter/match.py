@@ -7,7 +7,6 @@ found by content: kind, shape, and every single weight within its rounding error
 from __future__ import annotations
 
 import dataclasses
-from typing import Any
 
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
@@ -40,7 +39,7 @@ class FilterOperator:
       bias_steps: Size of a step of a bias, shape (output_channels,).
     """
 
-    operator: Any
+    operator: schema.OperatorT
     kind: Kind
     name: str
     weights: np.ndarray
@@ -59,7 +58,7 @@ class FilterOperator:
         return bool((bias_error <= self.bias_steps + 1e-3 * np.abs(layer.biases) + 1e-6).all())
 
 
-def filter_operators(model: Any) -> list[FilterOperator]:
+def filter_operators(model: schema.ModelT) -> list[FilterOperator]:
     """All operators that can compute a quantized layer; ``model`` is a ``ModelT``."""
     found = []
     for subgraph in model.subgraphs:
@@ -73,7 +72,9 @@ def filter_operators(model: Any) -> list[FilterOperator]:
     return found
 
 
-def _describe(model: Any, subgraph: Any, operator: Any, kind: Kind) -> FilterOperator | None:
+def _describe(
+    model: schema.ModelT, subgraph: schema.SubGraphT, operator: schema.OperatorT, kind: Kind
+) -> FilterOperator | None:
     source = subgraph.tensors[operator.inputs[0]]
     filter_tensor = subgraph.tensors[operator.inputs[1]]
     if source.type != schema.TensorType.INT8 or filter_tensor.type != schema.TensorType.INT8:

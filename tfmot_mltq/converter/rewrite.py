@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Sequence
-from typing import Any
 
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
@@ -42,8 +41,8 @@ class _Replacement:
       output_activation: Levels that it cuts its output into, for the one operator that reads it.
     """
 
-    operator: Any
-    subgraph: Any
+    operator: schema.OperatorT
+    subgraph: schema.SubGraphT
     layer: ExportLayer
     call: Call
     encodings: Sequence[int]
@@ -54,7 +53,7 @@ class _Replacement:
 
 
 def replace_operators(
-    model: Any, matches: Sequence[tuple[FilterOperator, ExportLayer]], choose: Choose
+    model: schema.ModelT, matches: Sequence[tuple[FilterOperator, ExportLayer]], choose: Choose
 ) -> None:
     """Turns operators into the MLTQ operators of layers, in place.
 
@@ -73,7 +72,9 @@ def replace_operators(
         _replace(model, replacement, packed)
 
 
-def _plan(model: Any, operator: Any, layer: ExportLayer, choose: Choose) -> _Replacement:
+def _plan(
+    model: schema.ModelT, operator: schema.OperatorT, layer: ExportLayer, choose: Choose
+) -> _Replacement:
     subgraph = next(s for s in model.subgraphs if any(o is operator for o in s.operators))
     source = subgraph.tensors[operator.inputs[0]]
     target = subgraph.tensors[operator.outputs[0]]
@@ -108,7 +109,7 @@ def _plan(model: Any, operator: Any, layer: ExportLayer, choose: Choose) -> _Rep
 
 
 def _cut_at_the_source(
-    model: Any, reader: _Replacement, replacements: Sequence[_Replacement]
+    model: schema.ModelT, reader: _Replacement, replacements: Sequence[_Replacement]
 ) -> None:
     """Lets the operator that makes the input of ``reader`` cut it into levels, where nothing else
     reads it and the kernel of ``reader`` adds their sums.
@@ -139,7 +140,7 @@ def _cut_at_the_source(
         tensor.quantization.zeroPoint = np.array([0], np.int64)
 
 
-def _replace(model: Any, replacement: _Replacement, packed: bytes) -> None:
+def _replace(model: schema.ModelT, replacement: _Replacement, packed: bytes) -> None:
     model.buffers.append(schema.BufferT())
     model.buffers[-1].data = np.frombuffer(packed, np.uint8)
     planes = schema.TensorT()
@@ -199,7 +200,7 @@ def _pack(replacement: _Replacement) -> bytes:
         raise ConversionError(f"Layer '{layer.name}': {error}") from error
 
 
-def float_operators(model: Any) -> list[str]:
+def float_operators(model: schema.ModelT) -> list[str]:
     """Operators with a float result, as "NAME (tensor)"; conversions do not count."""
     edges = ("QUANTIZE", "DEQUANTIZE")
     return [

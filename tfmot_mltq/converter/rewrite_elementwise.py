@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
@@ -33,7 +32,7 @@ _CLIPPED = {
 }
 
 
-def rewrite_elementwise(model: Any, round_inside: bool) -> None:
+def rewrite_elementwise(model: schema.ModelT, round_inside: bool) -> None:
     """Writes the elementwise functions of a ``ModelT`` as one operator each, in place.
 
     What is neither a table nor a gain and an offset stays as it is.
@@ -56,7 +55,7 @@ def rewrite_elementwise(model: Any, round_inside: bool) -> None:
     edit.drop_dead_operators(subgraph)
 
 
-def _write_lookup(model: Any, function: ElementwiseFunction, values: np.ndarray) -> None:
+def _write_lookup(model: schema.ModelT, function: ElementwiseFunction, values: np.ndarray) -> None:
     subgraph = model.subgraphs[0]
     target = subgraph.tensors[function.target]
     scale, zero_point = quantization_of(target)
@@ -121,7 +120,7 @@ def _as_affine(values: np.ndarray, inputs: np.ndarray, shape: Sequence[int]) -> 
     return None
 
 
-def _write_affine(model: Any, function: ElementwiseFunction, affine: _Affine) -> None:
+def _write_affine(model: schema.ModelT, function: ElementwiseFunction, affine: _Affine) -> None:
     subgraph = model.subgraphs[0]
     source, target = (subgraph.tensors[i] for i in (function.source, function.target))
     shape = list(map(int, source.shape))
@@ -160,7 +159,9 @@ def _write_affine(model: Any, function: ElementwiseFunction, affine: _Affine) ->
     edit.replace(subgraph, function.operators[-1:], operators)
 
 
-def _depthwise(model: Any, inputs: list[int], output: int, affine: _Affine) -> Any:
+def _depthwise(
+    model: schema.ModelT, inputs: list[int], output: int, affine: _Affine
+) -> schema.OperatorT:
     options = schema.DepthwiseConv2DOptionsT()
     options.padding = schema.Padding.VALID
     options.strideW = options.strideH = options.dilationWFactor = options.dilationHFactor = 1
@@ -169,6 +170,6 @@ def _depthwise(model: Any, inputs: list[int], output: int, affine: _Affine) -> A
     return edit.builtin_operator(model, "DEPTHWISE_CONV_2D", 3, inputs, [output], options)
 
 
-def _inputs(tensor: Any) -> np.ndarray:
+def _inputs(tensor: schema.TensorT) -> np.ndarray:
     scale, zero_point = quantization_of(tensor)
     return (np.arange(-128, 128) - zero_point) * scale

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from typing import Any
 
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
@@ -19,7 +18,7 @@ from tfmot_mltq.converter import edit
 _MOST_CONCATENATED = 10
 
 
-def quantize_byte_inputs(model: Any) -> None:
+def quantize_byte_inputs(model: schema.ModelT) -> None:
     """Makes int8 inputs, of scale 1, of uint8 ones that the model casts to float.
 
     TensorFlow Lite Micro's CAST takes no uint8. The values 0 to 255 are -128 to 127 then, which is
@@ -43,13 +42,13 @@ def quantize_byte_inputs(model: Any) -> None:
             edit.replace(subgraph, [reader], [new])
 
 
-def _casts_to_float(model: Any, operator: Any) -> bool:
+def _casts_to_float(model: schema.ModelT, operator: schema.OperatorT) -> bool:
     output = model.subgraphs[0].tensors[operator.outputs[0]]
     name = flatbuffer.operator_name(model, operator)
     return name == "CAST" and output.type == schema.TensorType.FLOAT32
 
 
-def rewrite_for_tflm(model: Any) -> None:
+def rewrite_for_tflm(model: schema.ModelT) -> None:
     """Rewrites the operators of the main subgraph that TensorFlow Lite Micro cannot run as such."""
     subgraph = model.subgraphs[0]
     for operator in list(subgraph.operators):
@@ -59,7 +58,7 @@ def rewrite_for_tflm(model: Any) -> None:
     edit.drop_dead_operators(subgraph)
 
 
-def _tile(model: Any, operator: Any) -> None:
+def _tile(model: schema.ModelT, operator: schema.OperatorT) -> None:
     """TILE, as Keras lowers the repetition of pixels: RESIZE_NEAREST_NEIGHBOR, or copies joined."""
     chain = _chain_of_copies(model, operator)
     source, target = int(chain[0].inputs[0]), int(chain[-1].outputs[0])
@@ -74,8 +73,8 @@ def _tile(model: Any, operator: Any) -> None:
 
 
 def _upsample(
-    model: Any, source: int, target: int, image: Sequence[int], factors: Sequence[int]
-) -> list[Any]:
+    model: schema.ModelT, source: int, target: int, image: Sequence[int], factors: Sequence[int]
+) -> list[schema.OperatorT]:
     """RESIZE_NEAREST_NEIGHBOR by whole factors, with the RESHAPEs that it needs.
 
     Args:
@@ -107,15 +106,15 @@ def _upsample(
     return operators
 
 
-def _chain_of_copies(model: Any, operator: Any) -> list[Any]:
+def _chain_of_copies(model: schema.ModelT, operator: schema.OperatorT) -> list[schema.OperatorT]:
     """The RESHAPE and TILE operators around one, each of which alone reads the one before it."""
     subgraph = model.subgraphs[0]
     outputs = set(map(int, subgraph.outputs))
 
-    def readers(index: int) -> list[Any]:
+    def readers(index: int) -> list[schema.OperatorT]:
         return [o for o in subgraph.operators if index in set(map(int, o.inputs))]
 
-    def is_copy(candidate: Any) -> bool:
+    def is_copy(candidate: schema.OperatorT) -> bool:
         return flatbuffer.operator_name(model, candidate) in ("RESHAPE", "TILE")
 
     chain = [operator]
@@ -138,7 +137,9 @@ def _as_image(shape: Sequence[int]) -> list[int] | None:
     return [1, shape[1], 1, shape[2]] if len(shape) == 3 else None
 
 
-def _moved_indices(model: Any, chain: Sequence[Any], shape: Sequence[int]) -> np.ndarray:
+def _moved_indices(
+    model: schema.ModelT, chain: Sequence[schema.OperatorT], shape: Sequence[int]
+) -> np.ndarray:
     """Which element of the input of a chain each element of its output is."""
     tensors = model.subgraphs[0].tensors
     indices = np.arange(math.prod(shape)).reshape(shape)
@@ -165,7 +166,7 @@ def _upsampling(image: Sequence[int], moved: np.ndarray) -> tuple[int, int] | No
     return None
 
 
-def _join_copies(model: Any, operator: Any) -> None:
+def _join_copies(model: schema.ModelT, operator: schema.OperatorT) -> None:
     """TILE as CONCATENATION of copies, axis by axis."""
     subgraph = model.subgraphs[0]
     source, target = int(operator.inputs[0]), int(operator.outputs[0])
@@ -187,7 +188,7 @@ def _join_copies(model: Any, operator: Any) -> None:
     edit.replace(subgraph, [operator], operators)
 
 
-def _resize_nearest(model: Any, operator: Any) -> None:
+def _resize_nearest(model: schema.ModelT, operator: schema.OperatorT) -> None:
     """RESIZE_NEAREST_NEIGHBOR by centres of pixels, which TensorFlow Lite Micro takes for corners:
     the same by corners where that moves the same pixels, else a GATHER of rows and one of columns.
     """
@@ -227,7 +228,7 @@ def _nearest(size: int, new_size: int, align_corners: bool, centres: bool) -> np
     return np.clip(picked, 0, size - 1).astype(np.int32)
 
 
-def _concatenation(model: Any, operator: Any) -> None:
+def _concatenation(model: schema.ModelT, operator: schema.OperatorT) -> None:
     """A CONCATENATION of more tensors than TensorFlow Lite Micro takes: of concatenations.
 
     tf_keras lowers UpSampling1D so, to SPLIT and CONCATENATION; that is written as the
@@ -240,7 +241,7 @@ def _concatenation(model: Any, operator: Any) -> None:
     axis = operator.builtinOptions.axis
     target = int(operator.outputs[0])
     rank = len(subgraph.tensors[target].shape)
-    operators: list[Any] = []
+    operators: list[schema.OperatorT] = []
     while len(inputs) > _MOST_CONCATENATED:
         groups = [
             inputs[i : i + _MOST_CONCATENATED] for i in range(0, len(inputs), _MOST_CONCATENATED)
@@ -258,7 +259,7 @@ def _concatenation(model: Any, operator: Any) -> None:
     edit.replace(subgraph, [operator], operators)
 
 
-def _write_repetition(model: Any, operator: Any) -> bool:
+def _write_repetition(model: schema.ModelT, operator: schema.OperatorT) -> bool:
     """Writes a CONCATENATION of the parts of one SPLIT as an upsampling; says whether it is one."""
     subgraph = model.subgraphs[0]
     makers = {int(i): o for o in subgraph.operators for i in o.outputs}
@@ -289,20 +290,22 @@ def _write_repetition(model: Any, operator: Any) -> bool:
     return True
 
 
-def _concatenate(model: Any, inputs: Sequence[int], output: int, axis: int) -> Any:
+def _concatenate(
+    model: schema.ModelT, inputs: Sequence[int], output: int, axis: int
+) -> schema.OperatorT:
     options = schema.ConcatenationOptionsT()
     options.axis = axis
     return edit.builtin_operator(model, "CONCATENATION", 2, inputs, [output], options)
 
 
-def _gather(model: Any, operator: Any) -> None:
+def _gather(model: schema.ModelT, operator: schema.OperatorT) -> None:
     """Numbers of an embedding, without the SELECT_V2 for negative ones, which TensorFlow Lite Micro
     does not have for integers. An embedding takes no negative numbers.
     """
     subgraph = model.subgraphs[0]
     makers = {int(i): o for o in subgraph.operators for i in o.outputs}
 
-    def maker(index: int, name: str) -> Any | None:
+    def maker(index: int, name: str) -> schema.OperatorT | None:
         made = makers.get(int(index))
         is_it = made is not None and flatbuffer.operator_name(model, made) == name
         return made if is_it else None
@@ -319,7 +322,7 @@ def _gather(model: Any, operator: Any) -> None:
         operator.inputs = [operator.inputs[0], numbers]
 
 
-def _select(model: Any, operator: Any) -> None:
+def _select(model: schema.ModelT, operator: schema.OperatorT) -> None:
     """SELECT is SELECT_V2 without broadcasting."""
     tensors = model.subgraphs[0].tensors
     shapes = [list(tensors[i].shape) for i in (*operator.inputs, *operator.outputs)]
@@ -331,7 +334,7 @@ def _select(model: Any, operator: Any) -> None:
         edit.replace(model.subgraphs[0], [operator], [new])
 
 
-_REWRITES: dict[str, Callable[[Any, Any], None]] = {
+_REWRITES: dict[str, Callable[[schema.ModelT, schema.OperatorT], None]] = {
     "CONCATENATION": _concatenation,
     "GATHER": _gather,
     "RESIZE_NEAREST_NEIGHBOR": _resize_nearest,

@@ -7,7 +7,7 @@ layer, so that it computes what the layer simulates.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -37,7 +37,7 @@ _MOVES = frozenset({"EXPAND_DIMS", "RESHAPE", "REVERSE_V2", "SQUEEZE", "TRANSPOS
 _SAME = 1e-5
 
 
-def rewrite_lstm(model: Any, layers: Iterable[Any]) -> None:
+def rewrite_lstm(model: schema.ModelT, layers: Iterable[Any]) -> None:
     """Writes the LSTM operators of a ``ModelT`` as int8, in place.
 
     Args:
@@ -57,7 +57,7 @@ def rewrite_lstm(model: Any, layers: Iterable[Any]) -> None:
         drop_dead_operators(subgraph)
 
 
-def _layer_of(model: Any, operator: Any, layers: Iterable[Any]) -> Any:
+def _layer_of(model: schema.ModelT, operator: schema.OperatorT, layers: Iterable[Any]) -> Any:
     """The layer with the weights of an operator."""
     found = [_real_constant(model, operator.inputs[i]) for i in (*_KERNELS, *_RECURRENT)]
     for layer in layers:
@@ -75,7 +75,7 @@ def _layer_of(model: Any, operator: Any, layers: Iterable[Any]) -> Any:
     )
 
 
-def _write(model: Any, operator: Any, layer: Any) -> None:
+def _write(model: schema.ModelT, operator: schema.OperatorT, layer: Any) -> None:
     subgraph = model.subgraphs[0]
     tensors = subgraph.tensors
     source = _int8_source(model, int(operator.inputs[0]), operator)
@@ -139,7 +139,7 @@ def _write(model: Any, operator: Any, layer: Any) -> None:
     edit.replace(subgraph, [operator], [written, back])
 
 
-def _product_behind(model: Any, operator: Any) -> Any:
+def _product_behind(model: schema.ModelT, operator: schema.OperatorT) -> schema.OperatorT:
     """The multiplication by one that keeps TensorFlow from making an LSTM int8."""
     (output,) = operator.outputs
     for reader in model.subgraphs[0].operators:
@@ -148,7 +148,7 @@ def _product_behind(model: Any, operator: Any) -> Any:
     raise ConversionError("TensorFlow's result has an LSTM that is not as it was traced.")
 
 
-def _int8_source(model: Any, index: int, reader: Any) -> int | None:
+def _int8_source(model: schema.ModelT, index: int, reader: schema.OperatorT) -> int | None:
     """The int8 form of a tensor, of which the last operators may be written anew; None if there is
     none.
     """
@@ -178,7 +178,13 @@ def _int8_source(model: Any, index: int, reader: Any) -> int | None:
     return moved
 
 
-def _add_tensor(model: Any, shape: Any, kind: int, quantization: Any, name: str) -> int:
+def _add_tensor(
+    model: schema.ModelT,
+    shape: Sequence[int],
+    kind: int,
+    quantization: schema.QuantizationParametersT,
+    name: str,
+) -> int:
     tensor = schema.TensorT()
     tensor.name, tensor.shape, tensor.type, tensor.buffer = name, list(shape), kind, 0
     tensor.quantization = quantization
@@ -187,14 +193,14 @@ def _add_tensor(model: Any, shape: Any, kind: int, quantization: Any, name: str)
     return len(tensors) - 1
 
 
-def _quantization(scale: float, zero_point: int) -> Any:
+def _quantization(scale: float, zero_point: int) -> schema.QuantizationParametersT:
     quantization = schema.QuantizationParametersT()
     quantization.scale = np.array([scale], np.float32)
     quantization.zeroPoint = np.array([zero_point], np.int64)
     return quantization
 
 
-def _real_constant(model: Any, index: int) -> np.ndarray:
+def _real_constant(model: schema.ModelT, index: int) -> np.ndarray:
     tensor = model.subgraphs[0].tensors[int(index)]
     values = flatbuffer.constant(model, tensor)
     assert values is not None
@@ -203,7 +209,7 @@ def _real_constant(model: Any, index: int) -> np.ndarray:
     return values.astype(np.float32) * np.float32(tensor.quantization.scale[0])
 
 
-def _join_conversions(model: Any, subgraph: Any) -> None:
+def _join_conversions(model: schema.ModelT, subgraph: schema.SubGraphT) -> None:
     """Lets a QUANTIZE read what a DEQUANTIZE before it reads, and leaves it away if it does
     nothing then.
     """
@@ -227,7 +233,7 @@ def _join_conversions(model: Any, subgraph: Any) -> None:
             _rename(subgraph, source, target)
 
 
-def _rename(subgraph: Any, old: int, new: int) -> None:
+def _rename(subgraph: schema.SubGraphT, old: int, new: int) -> None:
     """Puts a tensor in the place of another one, in the operator that makes that one too."""
     makers = [operator for operator in subgraph.operators if new in operator.outputs]
     subgraph.operators = [o for o in subgraph.operators if not any(o is gone for gone in makers)]
@@ -236,7 +242,7 @@ def _rename(subgraph: Any, old: int, new: int) -> None:
         operator.outputs = [new if index == old else index for index in operator.outputs]
 
 
-def _is_same_scale(a: Any, b: Any) -> bool:
+def _is_same_scale(a: schema.TensorT, b: schema.TensorT) -> bool:
     if a.type != b.type:
         return False
     (scale, zero_point), (other_scale, other_zero_point) = map(quantization_of, (a, b))

@@ -13,7 +13,6 @@ from __future__ import annotations
 import copy
 import dataclasses
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any
 
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
@@ -50,7 +49,7 @@ _LONGEST_ROW = 4096
 class _Region:
     source: int
     target: int
-    operators: Sequence[Any]
+    operators: Sequence[schema.OperatorT]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -72,7 +71,7 @@ class _Normalization:
         return table.reshape(x.shape)
 
 
-def rewrite_normalization(model: Any, round_inside: bool) -> None:
+def rewrite_normalization(model: schema.ModelT, round_inside: bool) -> None:
     """Writes each normalisation in the main subgraph of a ``ModelT`` as one operator, in place.
 
     What is not exactly that stays as it is.
@@ -97,7 +96,7 @@ def rewrite_normalization(model: Any, round_inside: bool) -> None:
 # Regions ------------------------------------------------------------------------------------------
 
 
-def _regions(model: Any, root: Any, nearest: bool) -> Iterator[_Region]:
+def _regions(model: schema.ModelT, root: schema.OperatorT, nearest: bool) -> Iterator[_Region]:
     """Regions around an operator, from one int8 tensor to another one of its size."""
     subgraph = model.subgraphs[0]
     before = _reachable(model, root, forward=False)
@@ -115,7 +114,7 @@ def _regions(model: Any, root: Any, nearest: bool) -> Iterator[_Region]:
                 yield _Region(source, target, operators)
 
 
-def _behind_moves(model: Any, targets: Sequence[int]) -> list[int]:
+def _behind_moves(model: schema.ModelT, targets: Sequence[int]) -> list[int]:
     """Tensors in order, but those first that are others reshaped, transposed, or scaled after an
     operator of TFLite with a scale of its own.
     """
@@ -135,7 +134,7 @@ def _behind_moves(model: Any, targets: Sequence[int]) -> list[int]:
     return ordered
 
 
-def _is_closed(model: Any, operators: Sequence[Any], target: int) -> bool:
+def _is_closed(model: schema.ModelT, operators: Sequence[schema.OperatorT], target: int) -> bool:
     """Whether nothing else reads what is a result of the region too; only means and roots may be
     shared with other normalisations.
     """
@@ -154,7 +153,7 @@ def _is_closed(model: Any, operators: Sequence[Any], target: int) -> bool:
     return not inside & read
 
 
-def _reachable(model: Any, root: Any, forward: bool) -> list[int]:
+def _reachable(model: schema.ModelT, root: schema.OperatorT, forward: bool) -> list[int]:
     """Tensors that are computed from, or to, an operator's, by operators that a region may have; in
     the order of the graph.
     """
@@ -171,11 +170,11 @@ def _reachable(model: Any, root: Any, forward: bool) -> list[int]:
     return [index for index in order if index in reached]
 
 
-def _operators_between(model: Any, source: int, target: int) -> list[Any]:
+def _operators_between(model: schema.ModelT, source: int, target: int) -> list[schema.OperatorT]:
     """Those that compute one tensor from the other and from constants; none if that is not all."""
     subgraph = model.subgraphs[0]
     makers = {int(index): op for op in subgraph.operators for index in op.outputs}
-    inside: dict[int, Any] = {}
+    inside: dict[int, schema.OperatorT] = {}
     pending = [target]
     while pending:
         index = pending.pop()
@@ -190,23 +189,23 @@ def _operators_between(model: Any, source: int, target: int) -> list[Any]:
     return [operator for operator in subgraph.operators if id(operator) in inside]
 
 
-def _is_int8(tensor: Any) -> bool:
+def _is_int8(tensor: schema.TensorT) -> bool:
     scales = getattr(tensor.quantization, "scale", None)
     return tensor.type == schema.TensorType.INT8 and scales is not None and len(scales) == 1
 
 
-def _size(tensor: Any) -> int:
+def _size(tensor: schema.TensorT) -> int:
     return int(np.prod(tensor.shape)) if tensor.shape is not None else 1
 
 
-def _value(model: Any, index: int) -> np.ndarray | None:
+def _value(model: schema.ModelT, index: int) -> np.ndarray | None:
     return flatbuffer.constant(model, model.subgraphs[0].tensors[index])
 
 
 # What a region computes ---------------------------------------------------------------------------
 
 
-def _identify(model: Any, region: _Region) -> _Normalization | None:
+def _identify(model: schema.ModelT, region: _Region) -> _Normalization | None:
     """The normalisation that a region is, if it is one."""
     size = _size(model.subgraphs[0].tensors[region.source])
     scale, zero_point = quantization_of(model.subgraphs[0].tensors[region.source])
@@ -308,7 +307,7 @@ def _moments(layout: Layout, subtract_mean: bool, x: np.ndarray) -> tuple[np.nda
     return centered.reshape(x.shape), np.broadcast_to(square, grouped.shape).reshape(x.shape)
 
 
-def _evaluator(model: Any, region: _Region) -> Callable[[np.ndarray], np.ndarray]:
+def _evaluator(model: schema.ModelT, region: _Region) -> Callable[[np.ndarray], np.ndarray]:
     """The region as a function of float32 values."""
     tflite = _float_model(model, region)
     # XNNPACK would compute some functions less exactly.
@@ -327,7 +326,7 @@ def _evaluator(model: Any, region: _Region) -> Callable[[np.ndarray], np.ndarray
     return run
 
 
-def _float_model(model: Any, region: _Region) -> bytes:
+def _float_model(model: schema.ModelT, region: _Region) -> bytes:
     """The region as a model of its own, whose int8 tensors are float."""
     tensors = model.subgraphs[0].tensors
     result = edit.empty_model(model)
@@ -362,7 +361,7 @@ def _float_model(model: Any, region: _Region) -> bytes:
     return flatbuffer.save(result)
 
 
-def _real(tensor: Any, value: np.ndarray) -> np.ndarray:
+def _real(tensor: schema.TensorT, value: np.ndarray) -> np.ndarray:
     """Real values of an int8 constant."""
     quantization = tensor.quantization
     axis = int(quantization.quantizedDimension)
@@ -377,7 +376,7 @@ def _real(tensor: Any, value: np.ndarray) -> np.ndarray:
 # Writing ------------------------------------------------------------------------------------------
 
 
-def _write(model: Any, region: _Region, found: _Normalization) -> None:
+def _write(model: schema.ModelT, region: _Region, found: _Normalization) -> None:
     subgraph = model.subgraphs[0]
     source, target = (subgraph.tensors[index] for index in (region.source, region.target))
     packed = normalization.from_real(

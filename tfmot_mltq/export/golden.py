@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
+from ai_edge_litert import schema_py_generated as schema
 
 from tfmot_mltq import flatbuffer
 from tfmot_mltq.errors import ConversionError
@@ -50,7 +50,7 @@ def random_inputs(tflite: bytes, seed: int = 0) -> list[np.ndarray]:
     return found
 
 
-def _quantization(model: Any, index: int) -> tuple[float, int]:
+def _quantization(model: schema.ModelT, index: int) -> tuple[float, int]:
     """Scale and zero point that a real input is quantized with; those of [-1, 1) if none are."""
     graph = model.subgraphs[0]
     for operator in graph.operators:
@@ -61,7 +61,7 @@ def _quantization(model: Any, index: int) -> tuple[float, int]:
     return 1.0 / 128.0, 0
 
 
-def _positions(model: Any) -> int:
+def _positions(model: schema.ModelT) -> int:
     """How many positions every GATHER of the model has."""
     graph = model.subgraphs[0]
     sizes = [

@@ -81,12 +81,12 @@ class PackedTensor:
 class Reader:
     """An operator that is being read; ``position`` counts its inputs or outputs."""
 
-    model: Any
-    graph: Any
+    model: schema.ModelT
+    graph: schema.SubGraphT
     number: int
 
     @property
-    def operator(self) -> Any:
+    def operator(self) -> schema.OperatorT:
         """In the schema."""
         return self.graph.operators[self.number]
 
@@ -224,7 +224,7 @@ class Reader:
         return {"activation_min": low, "activation_max": high}
 
 
-def read_tensor(tensor: Any) -> Tensor:
+def read_tensor(tensor: schema.TensorT) -> Tensor:
     """A tensor of the schema; scale 0 where it has none, or several."""
     quantization = tensor.quantization
     scales = getattr(quantization, "scale", None)

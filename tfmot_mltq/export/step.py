@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import Any
+
+from ai_edge_litert import schema_py_generated as schema
 
 from tfmot_mltq import flatbuffer
 from tfmot_mltq.errors import ConversionError
@@ -65,7 +66,7 @@ def read_steps(tflite: bytes) -> Steps:
     return Steps(steps, tensors, inputs, outputs)
 
 
-def _check_end(model: Any, tensor: Any, what: str) -> None:
+def _check_end(model: schema.ModelT, tensor: schema.TensorT, what: str) -> None:
     found = read_tensor(tensor)
     if found.dtype not in _TYPES[what]:
         raise ConversionError(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from tfmot_mltq.layout.framework_types import LayerBase
+from tfmot_mltq.framework_types import LayerBase
 from tfmot_mltq.saved_config import unversioned, versioned
 
 

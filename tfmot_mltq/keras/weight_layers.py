@@ -19,13 +19,13 @@ from tfmot_mltq import decomposition as mathematics
 from tfmot_mltq import int8_simulation
 from tfmot_mltq.config import MultiLevelConfig, as_config
 from tfmot_mltq.decomposition import KernelState
+from tfmot_mltq.framework_types import LayerBase
 from tfmot_mltq.keras.array_namespace import array_namespace
 from tfmot_mltq.keras.eager_value import eager_value
 from tfmot_mltq.keras.int8_lstm import Int8LSTM
 from tfmot_mltq.keras.int8_sums import sum_step
 from tfmot_mltq.keras.saved_layer import SavedLayer
 from tfmot_mltq.layout.clone_layer import copy_weights
-from tfmot_mltq.layout.framework_types import LayerBase
 from tfmot_mltq.layout.int8_sums import Int8Sum
 from tfmot_mltq.layout.layer_kinds import INT8_CHANNEL_AXES, KERNEL_LAYERS
 from tfmot_mltq.pruning.check_started import check_started

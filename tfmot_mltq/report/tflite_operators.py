@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-from typing import Any
 
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
@@ -84,7 +83,9 @@ def read_operators(tflite: bytes) -> list[TfliteOperator]:
     return [_read(model, graph, operator) for operator in graph.operators]
 
 
-def _read(model: Any, graph: Any, operator: Any) -> TfliteOperator:
+def _read(
+    model: schema.ModelT, graph: schema.SubGraphT, operator: schema.OperatorT
+) -> TfliteOperator:
     op = flatbuffer.operator_name(model, operator)
     inputs = [graph.tensors[index] for index in operator.inputs if index >= 0]
     output = graph.tensors[operator.outputs[0]]
@@ -115,5 +116,5 @@ def _read(model: Any, graph: Any, operator: Any) -> TfliteOperator:
     return found
 
 
-def _shape(tensor: Any) -> tuple[int, ...]:
+def _shape(tensor: schema.TensorT) -> tuple[int, ...]:
     return () if tensor.shape is None else tuple(map(int, tensor.shape))

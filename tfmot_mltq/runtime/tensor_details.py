@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import Any
 
 import numpy as np
+from ai_edge_litert import schema_py_generated as schema
 
 from tfmot_mltq import flatbuffer
 
@@ -75,7 +75,7 @@ def read_details(tflite: bytes) -> ModelDetails:
     )
 
 
-def _details(tensor: Any) -> TensorDetails:
+def _details(tensor: schema.TensorT) -> TensorDetails:
     name = flatbuffer.tensor_name(tensor)
     if tensor.type not in flatbuffer.DTYPES:
         raise ValueError(f"Tensor '{name}' has the unsupported type {tensor.type}.")
@@ -88,7 +88,7 @@ def _details(tensor: Any) -> TensorDetails:
     )
 
 
-def _arena_bound(model: Any) -> int:
+def _arena_bound(model: schema.ModelT) -> int:
     """Every tensor at once, twice (operators want scratch of that order), and bookkeeping."""
     tensors = [tensor for subgraph in model.subgraphs for tensor in subgraph.tensors]
     operators = sum(len(subgraph.operators) for subgraph in model.subgraphs)

@@ -170,7 +170,7 @@ def _operator_outputs(
     return [np.asarray(by_index[index], np.float64).reshape(count, -1) for index in indices]
 
 
-def _layer_hint(parsed: Any, graph: Any, operator: Any) -> str:
+def _layer_hint(parsed: schema.ModelT, graph: schema.SubGraphT, operator: schema.OperatorT) -> str:
     """The name of the layer, as far as the file tells."""
     if flatbuffer.operator_name(parsed, operator) in CUSTOM_OP_NAMES.values():
         return flatbuffer.layer_name(graph.tensors[operator.inputs[1]])
@@ -178,7 +178,7 @@ def _layer_hint(parsed: Any, graph: Any, operator: Any) -> str:
 
 
 def _counterpart(
-    keras_tensors: Sequence[_KerasTensor], hint: str, tensor: Any, values: np.ndarray
+    keras_tensors: Sequence[_KerasTensor], hint: str, tensor: schema.TensorT, values: np.ndarray
 ) -> _KerasTensor | None:
     candidates = [held for held in keras_tensors if held.values.shape == values.shape]
     quantization = _quantization(tensor)
@@ -222,13 +222,13 @@ def _distance(reference: np.ndarray, values: np.ndarray) -> float:
     return float(np.square(values - reference).sum())
 
 
-def _quantization(tensor: Any) -> tuple[float, int] | None:
+def _quantization(tensor: schema.TensorT) -> tuple[float, int] | None:
     if tensor.type != schema.TensorType.INT8 or not _scale(tensor):
         return None
     return _scale(tensor), int(tensor.quantization.zeroPoint[0])
 
 
-def _scale(tensor: Any) -> float:
+def _scale(tensor: schema.TensorT) -> float:
     quantization = tensor.quantization
     is_set = quantization is not None and quantization.scale is not None
     return float(quantization.scale[0]) if is_set and len(quantization.scale) == 1 else 0.0
