@@ -13,16 +13,14 @@ Scales beta and threshold factors f are trained, one of each per layer and level
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Callable, Iterator
 
 import numpy as np
 
 from tfmot_mltq.config import MultiLevelConfig
 from tfmot_mltq.decomposition import residual_levels
+from tfmot_mltq.framework_types import Array, ArrayNamespace
 from tfmot_mltq.packing.packed_layer import ActivationTable
-
-Array = Any
 
 # Values halfway between two levels are cut there.
 INITIAL_THRESHOLD = 0.5
@@ -92,7 +90,7 @@ def starting_weights(levels: int, kind: str) -> dict[str, tuple[tuple[int, ...],
     }
 
 
-def starting_scales(x: Array, levels: int, kind: str, xp: Any) -> Array:
+def starting_scales(x: Array, levels: int, kind: str, xp: ArrayNamespace) -> Array:
     """Scales for the first samples of a batch, each the least-squares one of its level; shape
     (levels,).
     """
@@ -101,7 +99,9 @@ def starting_scales(x: Array, levels: int, kind: str, xp: Any) -> Array:
     return xp.reshape(xp.stack([level.scale for level in found]), (levels,))
 
 
-def trained_scales(base: Array, factors: Array, xp: Any, stop_gradient: Any) -> Array:
+def trained_scales(
+    base: Array, factors: Array, xp: ArrayNamespace, stop_gradient: Callable[[Array], Array]
+) -> Array:
     """The scales |base * factor| on the grid, with the gradient of those off it."""
     scales = xp.abs(base * factors)
     fixed = stop_gradient(scales)
@@ -109,12 +109,12 @@ def trained_scales(base: Array, factors: Array, xp: Any, stop_gradient: Any) -> 
     return scales + stop_gradient(xp.floor(fixed / step + 0.5) * step - fixed)
 
 
-def _step(scales: Array, xp: Any) -> Array:
+def _step(scales: Array, xp: ArrayNamespace) -> Array:
     total = xp.sum(scales, axis=0)
     return xp.maximum(total / GRID_STEPS, _SMALLEST_SCALE * xp.ones_like(total))
 
 
-def _cut(xp: Any, ratio: Array, threshold: Array, kind: str) -> Array:
+def _cut(xp: ArrayNamespace, ratio: Array, threshold: Array, kind: str) -> Array:
     """The plane of one level, for residuals in units of its scale."""
     ones = xp.ones_like(ratio)
     if kind == "binary":
@@ -122,12 +122,17 @@ def _cut(xp: Any, ratio: Array, threshold: Array, kind: str) -> Array:
     return xp.where(xp.abs(ratio) > threshold, xp.sign(ratio), xp.zeros_like(ratio))
 
 
-def _ratio(xp: Any, residual: Array, scale: Array) -> Array:
+def _ratio(xp: ArrayNamespace, residual: Array, scale: Array) -> Array:
     return residual / xp.maximum(scale, _SMALLEST_SCALE * xp.ones_like(scale))
 
 
 def trained_value(
-    x: Array, scales: Array, thresholds: Array, kind: str, xp: Any, stop_gradient: Any
+    x: Array,
+    scales: Array,
+    thresholds: Array,
+    kind: str,
+    xp: ArrayNamespace,
+    stop_gradient: Callable[[Array], Array],
 ) -> Array:
     """The sum of the levels, same shape as ``x``, with gradients for what is trained.
 
@@ -149,7 +154,13 @@ def trained_value(
     )
 
 
-def nonzero_share(x: Array, scales: Array, thresholds: Array, xp: Any, stop_gradient: Any) -> Array:
+def nonzero_share(
+    x: Array,
+    scales: Array,
+    thresholds: Array,
+    xp: ArrayNamespace,
+    stop_gradient: Callable[[Array], Array],
+) -> Array:
     """The share of the entries of all levels that are not zero, a scalar, with gradients for the
     activations and the thresholds: those of a step of half a scale in the place of the jump.
 
@@ -176,7 +187,12 @@ def nonzero_share(x: Array, scales: Array, thresholds: Array, xp: Any, stop_grad
 
 
 def _trained_levels(
-    x: Array, scales: Array, thresholds: Array, kind: str, xp: Any, stop_gradient: Any
+    x: Array,
+    scales: Array,
+    thresholds: Array,
+    kind: str,
+    xp: ArrayNamespace,
+    stop_gradient: Callable[[Array], Array],
 ) -> Iterator[tuple[Array, Array]]:
     """The value of every level, and the residual that it was cut from."""
     residual = x

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
 
 import numpy as np
 
 from tfmot_mltq import representative_dataset as representative
+from tfmot_mltq.framework_types import Dataset, Model
 from tfmot_mltq.frameworks import adapter_of
 from tfmot_mltq.quantize import check_quantized
 from tfmot_mltq.simulation_mode import SimulationMode, simulation_mode
@@ -16,7 +16,7 @@ from tfmot_mltq.simulation_mode import SimulationMode, simulation_mode
 _EAGER_BATCHES = 8
 
 
-def calibrate(model: Any, representative_dataset: Any) -> None:
+def calibrate(model: Model, representative_dataset: Dataset) -> None:
     """Sets all int8 activation ranges of a quantized model to the extremes seen on a dataset.
 
     The ranges are weights of the model: it then simulates what ``convert`` writes. Training
@@ -49,12 +49,12 @@ def calibrate(model: Any, representative_dataset: Any) -> None:
         raise
 
 
-def is_calibrated(model: Any) -> bool:
+def is_calibrated(model: Model) -> bool:
     """Whether every activation range was set, by training or by ``calibrate``."""
     return all((flag.numpy() > 0).all() for flag in adapter_of(model).range_flags(model))
 
 
-def batches(model: Any, representative_dataset: Any) -> Iterator[list[np.ndarray]]:
+def batches(model: Model, representative_dataset: Dataset) -> Iterator[list[np.ndarray]]:
     """The batches of a representative dataset, checked, one array per input of the model.
 
     Raises:

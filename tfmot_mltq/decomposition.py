@@ -17,15 +17,14 @@ framework and the converter.
 from __future__ import annotations
 
 import dataclasses
-from typing import Any
+from collections.abc import Callable
 
 import numpy as np
 
 from tfmot_mltq.config import MultiLevelConfig
+from tfmot_mltq.framework_types import Array, ArrayNamespace
 
 TWN_FACTOR = 0.7
-
-Array = Any
 
 
 @dataclasses.dataclass(frozen=True)
@@ -66,18 +65,18 @@ class Level:
     mean: Array
 
 
-def _divide_or_zero(xp: Any, numerator: Array, denominator: Array) -> Array:
+def _divide_or_zero(xp: ArrayNamespace, numerator: Array, denominator: Array) -> Array:
     """Numerator / denominator, and 0 where the denominator is not above 0."""
     positive = denominator > 0
     safe = xp.where(positive, denominator, xp.ones_like(denominator))
     return xp.where(positive, numerator / safe, xp.zeros_like(numerator))
 
 
-def _column_sum(xp: Any, x: Array) -> Array:
+def _column_sum(xp: ArrayNamespace, x: Array) -> Array:
     return xp.sum(x, axis=0, keepdims=True)
 
 
-def _exact_magnitude_cut(xp: Any, magnitude: Array) -> Array:
+def _exact_magnitude_cut(xp: ArrayNamespace, magnitude: Array) -> Array:
     """Smallest magnitude, per column, that the best single ternary level keeps; shape (1, c).
 
     Keeping the k largest magnitudes with their mean as scale leaves the squared error
@@ -91,14 +90,19 @@ def _exact_magnitude_cut(xp: Any, magnitude: Array) -> Array:
     return xp.max(xp.where(best, descending, xp.zeros_like(descending)), axis=0, keepdims=True)
 
 
-def _signs(xp: Any, x: Array) -> Array:
+def _signs(xp: ArrayNamespace, x: Array) -> Array:
     """+1 where ``x`` is not negative, else -1."""
     ones = xp.ones_like(x)
     return xp.where(x >= 0, ones, -ones)
 
 
 def _plane(
-    xp: Any, residual: Array, mean: Array, spec: MultiLevelConfig, state: KernelState, level: int
+    xp: ArrayNamespace,
+    residual: Array,
+    mean: Array,
+    spec: MultiLevelConfig,
+    state: KernelState,
+    level: int,
 ) -> Array:
     """The plane of one level."""
     signs = _signs(xp, residual)
@@ -119,7 +123,7 @@ def _plane(
     return mask * xp.where(state.pruned > 0, signs, plane)
 
 
-def _refit_scales(xp: Any, weights: Array, planes: list[Array]) -> list[Array]:
+def _refit_scales(xp: ArrayNamespace, weights: Array, planes: list[Array]) -> list[Array]:
     """Least-squares scales of all planes of a column together.
 
     Gram-Schmidt on the planes, then back substitution: stable, unrolled over at most four levels,
@@ -153,7 +157,9 @@ def _refit_scales(xp: Any, weights: Array, planes: list[Array]) -> list[Array]:
     return scales
 
 
-def _squared_error(xp: Any, weights: Array, planes: list[Array], scales: list[Array]) -> Array:
+def _squared_error(
+    xp: ArrayNamespace, weights: Array, planes: list[Array], scales: list[Array]
+) -> Array:
     error = weights
     for plane, scale in zip(planes, scales, strict=True):
         error = error - scale * plane
@@ -161,7 +167,7 @@ def _squared_error(xp: Any, weights: Array, planes: list[Array], scales: list[Ar
 
 
 def residual_levels(
-    weights: Array, spec: MultiLevelConfig, xp: Any = np, state: KernelState = NO_STATE
+    weights: Array, spec: MultiLevelConfig, xp: ArrayNamespace = np, state: KernelState = NO_STATE
 ) -> list[Level]:
     """The levels of a weight matrix, one after the other on what the levels before leave.
 
@@ -189,7 +195,7 @@ def residual_levels(
 
 
 def decompose(
-    weights: Array, spec: MultiLevelConfig, xp: Any = np, state: KernelState = NO_STATE
+    weights: Array, spec: MultiLevelConfig, xp: ArrayNamespace = np, state: KernelState = NO_STATE
 ) -> tuple[Array, Array]:
     """Decomposes a weight matrix into planes and scales.
 
@@ -228,7 +234,7 @@ def decompose(
 
 
 def with_columns(
-    weights: Array, spec: MultiLevelConfig, xp: Any, state: KernelState
+    weights: Array, spec: MultiLevelConfig, xp: ArrayNamespace, state: KernelState
 ) -> tuple[Array, KernelState]:
     """The matrix with one column per scale, and the mask likewise; arguments of ``decompose``."""
     if spec.per_channel:
@@ -256,12 +262,12 @@ def initial_state(weights: np.ndarray, spec: MultiLevelConfig) -> dict[str, np.n
     return state
 
 
-def reconstruct(planes: Array, scales: Array, xp: Any = np) -> Array:
+def reconstruct(planes: Array, scales: Array, xp: ArrayNamespace = np) -> Array:
     """The quantized weights, sum over m of scales[m, c] * planes[m, n, c]; shape (n, c)."""
     return xp.sum(planes * xp.reshape(scales, (scales.shape[0], 1, scales.shape[1])), axis=0)
 
 
-def as_matrix(kernel: Array, channel_axes: int, xp: Any = np) -> Array:
+def as_matrix(kernel: Array, channel_axes: int, xp: ArrayNamespace = np) -> Array:
     """A kernel as (entries per output channel, output channels).
 
     Args:
@@ -274,7 +280,7 @@ def as_matrix(kernel: Array, channel_axes: int, xp: Any = np) -> Array:
     return xp.reshape(kernel, (-1, channels))
 
 
-def as_matrices(kernels: Array, channel_axes: int, xp: Any = np) -> Array:
+def as_matrices(kernels: Array, channel_axes: int, xp: ArrayNamespace = np) -> Array:
     """A stack of arrays of a kernel's shape, such as a mask, as a stack of matrices."""
     channels = int(np.prod(kernels.shape[len(kernels.shape) - channel_axes :]))
     return xp.reshape(kernels, (kernels.shape[0], -1, channels))
@@ -284,7 +290,7 @@ def quantize(
     kernel: Array,
     spec: MultiLevelConfig,
     channel_axes: int,
-    xp: Any = np,
+    xp: ArrayNamespace = np,
     state: KernelState = NO_STATE,
 ) -> Array:
     """The quantized kernel, same shape and dtype; arguments as of ``as_matrix``."""
@@ -292,7 +298,9 @@ def quantize(
     return xp.reshape(reconstruct(planes, scales, xp), kernel.shape)
 
 
-def straight_through(weights: Array, quantized: Array, stop_gradient: Any) -> Array:
+def straight_through(
+    weights: Array, quantized: Array, stop_gradient: Callable[[Array], Array]
+) -> Array:
     """``quantized`` in the forward pass, with the gradient of ``weights`` (Bengio et al. 2013).
 
     The value is exact: the second term is zero in floating point, not merely small.
@@ -304,8 +312,8 @@ def trained_quantize(
     kernel: Array,
     spec: MultiLevelConfig,
     channel_axes: int,
-    xp: Any,
-    stop_gradient: Any,
+    xp: ArrayNamespace,
+    stop_gradient: Callable[[Array], Array],
     state: KernelState = NO_STATE,
 ) -> Array:
     """``quantize`` with gradients for what is trained.
@@ -354,7 +362,7 @@ def trained_quantize(
     return result
 
 
-def _threshold_slope(xp: Any, level: Level, state: KernelState, index: int) -> Array:
+def _threshold_slope(xp: ArrayNamespace, level: Level, state: KernelState, index: int) -> Array:
     """Derivative of a level's share of the weights by its threshold factor, shape (n, c)."""
     assert state.thresholds is not None
     factor = state.thresholds[index : index + 1]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from tfmot_mltq.errors import UnsupportedModelError
-from tfmot_mltq.framework_types import ModelBase
+from tfmot_mltq.framework_types import Model, ModelBase, Tensor
 from tfmot_mltq.frameworks import adapter_of, framework_of
 from tfmot_mltq.layout.user_class import warn_of_unused
 
@@ -13,12 +13,12 @@ _SMALLEST_PROBABILITY = 1e-7
 
 
 def distill(
-    student: Any,
-    teacher: Any,
+    student: Model,
+    teacher: Model,
     temperature: float = 4.0,
     teacher_weight: float = 0.9,
     from_logits: bool = False,
-) -> Any:
+) -> Model:
     """A model that trains ``student`` on the labels and on what ``teacher`` answers.
 
     Knowledge distillation (Hinton et al. 2015): (1 - w) * loss + w * T^2 * KL(teacher || student),
@@ -76,8 +76,8 @@ class DistillerMixin(ModelBase):
 
     def __init__(
         self,
-        student: Any,
-        teacher: Any,
+        student: Model,
+        teacher: Model,
         temperature: float,
         teacher_weight: float,
         from_logits: bool,
@@ -90,13 +90,13 @@ class DistillerMixin(ModelBase):
         self._teacher_weight = teacher_weight
         self._from_logits = from_logits
 
-    def call(self, inputs: Any, training: Any = None) -> Any:
+    def call(self, inputs: Tensor, training: Any = None) -> Tensor:
         """What the student answers."""
         return self.student(inputs, training=training)
 
     def compute_loss(
-        self, x: Any = None, y: Any = None, y_pred: Any = None, *args: Any, **kwargs: Any
-    ) -> Any:
+        self, x: Tensor = None, y: Tensor = None, y_pred: Tensor = None, *args: Any, **kwargs: Any
+    ) -> Tensor:
         """Keras' hook: the compiled loss and that of distillation."""
         loss = super().compute_loss(x, y, y_pred, *args, **kwargs)
         teacher = self._softened(self.stop_gradient(self._teacher_outputs(x)))
@@ -106,7 +106,7 @@ class DistillerMixin(ModelBase):
         weight = self._teacher_weight
         return (1.0 - weight) * loss + weight * self._temperature**2 * divergence
 
-    def _softened(self, outputs: Any) -> Any:
+    def _softened(self, outputs: Tensor) -> Tensor:
         """Probabilities at the temperature, none of them zero."""
         if not self._from_logits:
             outputs = self.log(self.maximum(outputs, _SMALLEST_PROBABILITY))

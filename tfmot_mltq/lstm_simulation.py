@@ -9,12 +9,11 @@ As in `decomposition`, ``xp`` is a NumPy-like namespace, and one text serves eve
 from __future__ import annotations
 
 import dataclasses
-from typing import Any
+from collections.abc import Callable
 
 from tfmot_mltq.decomposition import straight_through
+from tfmot_mltq.framework_types import Array, ArrayNamespace
 from tfmot_mltq.int8_simulation import batch_range, moving_range, widened_range
-
-Array = Any
 
 GATES = 4
 _GATE_STEP = 2.0**-12
@@ -48,7 +47,7 @@ class LstmRanges:
 RANGE_NAMES = tuple(field.name for field in dataclasses.fields(LstmRanges))
 
 
-def int8_gate_kernel(kernel: Array, xp: Any) -> Array:
+def int8_gate_kernel(kernel: Array, xp: ArrayNamespace) -> Array:
     """A kernel rounded to multiples of max|w| / 127 of its gate, same shape.
 
     Args:
@@ -61,7 +60,7 @@ def int8_gate_kernel(kernel: Array, xp: Any) -> Array:
     return xp.reshape(xp.floor(by_gate / scale + 0.5) * scale, tuple(kernel.shape))
 
 
-def cell_limit(cell_max: Array, xp: Any) -> Array:
+def cell_limit(cell_max: Array, xp: ArrayNamespace) -> Array:
     """The power of two, from 1 to 64, up to which the int16 cell state goes.
 
     Args:
@@ -75,7 +74,7 @@ def cell_limit(cell_max: Array, xp: Any) -> Array:
 
 
 def observed_ranges(
-    ranges: LstmRanges, hidden: Array, cell: Array, decay: float | None, xp: Any
+    ranges: LstmRanges, hidden: Array, cell: Array, decay: float | None, xp: ArrayNamespace
 ) -> LstmRanges:
     """Ranges after a batch.
 
@@ -105,8 +104,8 @@ def lstm_step(
     cell: Array,
     recurrent_kernel: Array,
     ranges: LstmRanges,
-    xp: Any,
-    stop_gradient: Any,
+    xp: ArrayNamespace,
+    stop_gradient: Callable[[Array], Array],
 ) -> tuple[Array, Array, Array]:
     """A step of an LSTM, rounded as the operator rounds where the ranges are set.
 

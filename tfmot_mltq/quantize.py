@@ -10,6 +10,7 @@ import numpy as np
 
 from tfmot_mltq.config import MultiLevelConfig, config_of_arguments, configs_by_name
 from tfmot_mltq.errors import UnsupportedModelError
+from tfmot_mltq.framework_types import Layer, Model
 from tfmot_mltq.frameworks import adapter_of
 from tfmot_mltq.layout.attention import expand_attention
 from tfmot_mltq.layout.graph import check_weights, first_and_last
@@ -21,7 +22,7 @@ from tfmot_mltq.pruning.kept_zeros import pruned_by_inner_name, with_zeros_of
 
 
 def quantize_model(
-    model: Any,
+    model: Model,
     levels: int = 2,
     *,
     config: MultiLevelConfig | None = None,
@@ -29,7 +30,7 @@ def quantize_model(
     include_first_layer: bool = False,
     include_last_layer: bool = False,
     **fields: Any,
-) -> Any:
+) -> Model:
     """Adds multi-level ternary quantization-aware training to a model.
 
     Conv2D, DepthwiseConv2D, SeparableConv2D, Conv1D and Dense layers get weights
@@ -103,8 +104,8 @@ def quantize_model(
 
 
 def quantize_annotate_layer(
-    layer: Any, levels: int = 2, *, config: MultiLevelConfig | None = None, **fields: Any
-) -> Any:
+    layer: Layer, levels: int = 2, *, config: MultiLevelConfig | None = None, **fields: Any
+) -> Layer:
     """Marks one layer for ``quantize_apply``, TFMOT's way of choosing layers.
 
     Args:
@@ -130,7 +131,7 @@ def quantize_annotate_layer(
     return adapter.annotate(layer, chosen)
 
 
-def quantize_apply(model: Any) -> Any:
+def quantize_apply(model: Model) -> Model:
     """Quantizes a model in which layers were annotated with ``quantize_annotate_layer``.
 
     Args:
@@ -158,7 +159,7 @@ def quantize_apply(model: Any) -> Any:
     return with_class_of(model, adapter.quantize(flat, {}), adapter.graphs)
 
 
-def _warn_of_unsupported(flat: Any, nothing_left: bool) -> None:
+def _warn_of_unsupported(flat: Model, nothing_left: bool) -> None:
     """Names the layers with weights that stay int8 although the user did not ask for it."""
     if nothing_left:
         warnings.warn(
@@ -173,7 +174,7 @@ def _warn_of_unsupported(flat: Any, nothing_left: bool) -> None:
         warnings.warn(f"Layer '{layer.name}' stays int8: {reason}.", stacklevel=3)
 
 
-def ternary_weights(layer: Any) -> tuple[np.ndarray, np.ndarray]:
+def ternary_weights(layer: Layer) -> tuple[np.ndarray, np.ndarray]:
     """The integers of a quantized layer.
 
     Args:
@@ -198,7 +199,7 @@ def ternary_weights(layer: Any) -> tuple[np.ndarray, np.ndarray]:
     return planes.reshape(multi_level.spec.levels, *multi_level.kernel.shape), scales
 
 
-def check_quantized(model: Any) -> None:
+def check_quantized(model: Model) -> None:
     """Refuses a model that was not quantized by this package.
 
     Raises:
@@ -212,7 +213,7 @@ def check_quantized(model: Any) -> None:
         )
 
 
-def strip(model: Any) -> Any:
+def strip(model: Model) -> Model:
     """A plain Keras model with the quantized and pruned weights baked in.
 
     Multi-level and int8 kernels take their quantized values, pruned ones their zeros; the fake
@@ -230,9 +231,9 @@ def strip(model: Any) -> Any:
     adapter.graphs.check_model(model)
     if not any(adapter.is_pruned(layer) for layer in model.layers):
         check_quantized(model)
-    copies: list[tuple[Any, Any]] = []
+    copies: list[tuple[Layer, Layer]] = []
 
-    def plain(layer: Any) -> list[Any]:
+    def plain(layer: Layer) -> list[Layer]:
         copy = adapter.plain_layer(layer)
         if copy is None:
             return []

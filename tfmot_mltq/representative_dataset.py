@@ -9,6 +9,8 @@ from typing import Any
 
 import numpy as np
 
+from tfmot_mltq.framework_types import Dataset, Model
+
 _FORMS = (
     "a NumPy array of samples, a function that yields one list of arrays per step (TFLite's form), "
     "or an iterable such as a tf.data.Dataset of inputs"
@@ -36,7 +38,7 @@ class InputSpec:
     dtype: np.dtype[Any]
 
 
-def input_specs(model: Any, names: Sequence[str]) -> list[InputSpec]:
+def input_specs(model: Model, names: Sequence[str]) -> list[InputSpec]:
     """The inputs of a Keras model with the given names.
 
     Raises:
@@ -57,7 +59,7 @@ def _numpy_dtype(dtype: Any, name: str) -> np.dtype[Any]:
     raise ValueError(f"Input '{name}' of the model is of type {text}, which is no number.")
 
 
-def batches(dataset: Any, specs: Sequence[InputSpec]) -> Iterator[list[np.ndarray]]:
+def batches(dataset: Dataset, specs: Sequence[InputSpec]) -> Iterator[list[np.ndarray]]:
     """Yields batches, one array per model input, in the order of the inputs.
 
     Args:
@@ -110,7 +112,7 @@ def warned_if_few(found: Iterable[list[np.ndarray]]) -> Iterator[list[np.ndarray
         )
 
 
-def _items(dataset: Any) -> Iterable[Any]:
+def _items(dataset: Dataset) -> Iterable[Any]:
     if isinstance(dataset, np.ndarray):
         if dataset.ndim == 0:
             raise TypeError(f"The representative dataset is a scalar; pass {_FORMS}.")

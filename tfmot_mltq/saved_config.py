@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from tfmot_mltq.framework_types import Config
 
 # Raised when a configuration changes in a way that older versions of the package cannot read.
 CONFIG_VERSION = 5
@@ -11,12 +11,12 @@ _KEY = "config_version"
 _RENAMED = {"activity_regularization": "sparsity_penalty"}
 
 
-def versioned(config: dict[str, Any]) -> dict[str, Any]:
+def versioned(config: Config) -> Config:
     """A configuration to save."""
     return {**config, _KEY: CONFIG_VERSION}
 
 
-def unversioned(config: dict[str, Any], name: str) -> dict[str, Any]:
+def unversioned(config: Config, name: str) -> Config:
     """A configuration that was saved, without its version, its arguments named as they are now.
 
     Raises:

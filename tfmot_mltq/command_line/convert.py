@@ -26,6 +26,7 @@ from tfmot_mltq.config import KINDS, THRESHOLDS, as_config
 from tfmot_mltq.cost_model.choose_encodings import DEFAULT_TARGET, OPTIMIZE
 from tfmot_mltq.cost_model.predict import targets
 from tfmot_mltq.files import write_file
+from tfmot_mltq.framework_types import Model
 from tfmot_mltq.frameworks import adapter_of
 
 FILES = "convert takes one model"
@@ -126,7 +127,7 @@ def run(values: flags.FlagValues, files: list[str]) -> None:
     print(f"{output}: {len(tflite):,} bytes")
 
 
-def _quantized(model: Any, values: flags.FlagValues) -> Any:
+def _quantized(model: Model, values: flags.FlagValues) -> Model:
     adapter = adapter_of(model)
     if any(adapter.is_quantized(layer) for layer in model.layers):
         chosen = [
@@ -170,7 +171,7 @@ def _options(values: flags.FlagValues) -> dict[str, Any]:
         raise ValueError(f"{path}: {error}") from error
 
 
-def _pruned(q: Any, values: flags.FlagValues) -> Any:
+def _pruned(q: Model, values: flags.FlagValues) -> Model:
     """The model with the sparsity, at once."""
     schedule = mltq.ConstantSparsity(values.sparsity, begin_step=0)
     p = mltq.prune_low_magnitude(q, schedule, granularity=values.granularity)

@@ -6,9 +6,9 @@ import importlib
 import json
 import pathlib
 import zipfile
-from typing import Any
 
 from tfmot_mltq.errors import first_line
+from tfmot_mltq.framework_types import Model
 from tfmot_mltq.frameworks import FRAMEWORKS, import_with_extra
 
 # What every message about a wrong file ends with.
@@ -18,7 +18,7 @@ _CONVERTIBLE = (
 )
 
 
-def load_keras_model(path: pathlib.Path) -> Any:
+def load_keras_model(path: pathlib.Path) -> Model:
     """A model from a .keras or .h5 file or a SavedModel folder, not compiled.
 
     Raises:

@@ -27,6 +27,7 @@ from tfmot_mltq.cost_model.choose_encodings import (
     choose_encodings,
 )
 from tfmot_mltq.errors import ConversionError
+from tfmot_mltq.framework_types import Dataset, Layer, Model
 from tfmot_mltq.frameworks import adapter_of, import_with_extra
 from tfmot_mltq.kernels import Call
 from tfmot_mltq.packing.encodings import check_code
@@ -42,8 +43,8 @@ _VERIFICATION_SHARE = 0.2
 
 
 def convert(
-    model: Any,
-    representative_dataset: Any = None,
+    model: Model,
+    representative_dataset: Dataset = None,
     *,
     optimize: str = "size",
     target: str = DEFAULT_TARGET,
@@ -159,7 +160,7 @@ def convert(
     return tflite
 
 
-def _int8_operators(tflite: bytes, lstms: Collection[Any], round_inside: bool) -> Any:
+def _int8_operators(tflite: bytes, lstms: Collection[Layer], round_inside: bool) -> Any:
     """The objects of a model, each normalisation and elementwise function one operator."""
     stock = flatbuffer.load(tflite)
     quantize_byte_inputs(stock)

@@ -8,13 +8,13 @@ the dilation as an attribute.
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 import tensorflow as tf
 
+from tfmot_mltq.framework_types import Layer
 
-def is_dilated(layer: Any) -> bool:
+
+def is_dilated(layer: Layer) -> bool:
     """Whether a convolution over one or two axes, channels last, is dilated."""
     rates = np.atleast_1d(getattr(layer, "dilation_rate", 1))
     is_plain = getattr(layer, "data_format", None) == "channels_last" and len(rates) <= 2
@@ -22,7 +22,7 @@ def is_dilated(layer: Any) -> bool:
 
 
 def dilated_convolution(
-    inputs: tf.Tensor, kernel: tf.Tensor, layer: Any, is_depthwise: bool
+    inputs: tf.Tensor, kernel: tf.Tensor, layer: Layer, is_depthwise: bool
 ) -> tf.Tensor:
     """The convolution of a layer, without its bias and activation.
 

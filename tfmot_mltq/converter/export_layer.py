@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from tfmot_mltq.activation_levels import ActivationLevels
+from tfmot_mltq.framework_types import Model
 from tfmot_mltq.frameworks import adapter_of
 from tfmot_mltq.layout.multi_level_layer import BatchNorm, MultiLevelLayer
 from tfmot_mltq.packing.format import Kind
@@ -39,7 +40,7 @@ class ExportLayer:
         return np.einsum("mc,mcn->cn", self.scales, self.planes.astype(np.float64))
 
 
-def export_layers(model: Any) -> list[ExportLayer]:
+def export_layers(model: Model) -> list[ExportLayer]:
     """Every call of a layer with multi-level weights, in graph order."""
     adapter = adapter_of(model)
     consumers = adapter.graphs.consumers(model)

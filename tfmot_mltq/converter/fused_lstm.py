@@ -19,6 +19,7 @@ import numpy as np
 import tensorflow as tf
 
 from tfmot_mltq.converter.recurrent import recurrent_layers
+from tfmot_mltq.framework_types import Layer, Model, Tensor
 from tfmot_mltq.frameworks import adapter_of
 from tfmot_mltq.layout.layer_kinds import kind_of
 from tfmot_mltq.layout.recurrent import is_fused_lstm
@@ -27,7 +28,7 @@ from tfmot_mltq.layout.recurrent import is_fused_lstm
 _ALMOST_ONE = 1 + 2.0**-20
 
 
-def call_to_trace(model: Any) -> Callable[[Iterable[Any]], list[Any]]:
+def call_to_trace(model: Model) -> Callable[[Iterable[Any]], list[Any]]:
     """Inference for conversion: from a flat list of tensors to a flat list of tensors."""
     adapter = adapter_of(model)
     graphs = adapter.graphs
@@ -49,7 +50,7 @@ def call_to_trace(model: Any) -> Callable[[Iterable[Any]], list[Any]]:
             return _on_all_steps(node.layer.layer, args[0])
         return node.layer(*args, **kwargs)
 
-    def call(inputs: Iterable[Any]) -> list[Any]:
+    def call(inputs: Iterable[Tensor]) -> list[Tensor]:
         tensors = {id(old): new for old, new in zip(model.inputs, inputs, strict=True)}
         for node in nodes:
             result = graphs.flatten(run(node, *node.arguments(tensors)))
@@ -59,7 +60,7 @@ def call_to_trace(model: Any) -> Callable[[Iterable[Any]], list[Any]]:
     return call
 
 
-def _on_all_steps(layer: Any, x: Any) -> Any:
+def _on_all_steps(layer: Layer, x: Tensor) -> Tensor:
     """A layer on every step of the one sample of a batch: the steps are the batch of one operator.
 
     Keras 3 would cut the steps out one by one, from a tensor of more axes than TensorFlow Lite
@@ -72,7 +73,7 @@ def _on_all_steps(layer: Any, x: Any) -> Any:
 class _Lstm:
     """An LSTM layer as the function that becomes TFLite's operator."""
 
-    def __init__(self, layer: Any) -> None:
+    def __init__(self, layer: Layer) -> None:
         kernel, recurrent, *bias = layer.baked_weights()
         ranges = layer.ranges()
         self._hidden_range = float(ranges.hidden_min), float(ranges.hidden_max)
@@ -93,7 +94,7 @@ class _Lstm:
             },
         )
 
-    def __call__(self, x: Any) -> Any:
+    def __call__(self, x: Tensor) -> Tensor:
         _, sequence, *_ = self._function(x, *map(tf.constant, self._constants))
         # Next to a range, the converter would make the operator int8 and fail.
         sequence = sequence * _ALMOST_ONE
@@ -102,12 +103,12 @@ class _Lstm:
 
 
 def _lstm_of(
-    inputs: Any,
-    init_h: Any,
-    init_c: Any,
-    kernel: Any,
-    recurrent_kernel: Any,
-    bias: Any,
+    inputs: Tensor,
+    init_h: Tensor,
+    init_c: Tensor,
+    kernel: Tensor,
+    recurrent_kernel: Tensor,
+    bias: Tensor,
     *,
     go_backwards: bool,
 ) -> tuple[Any, Any, Any, Any, Any]:

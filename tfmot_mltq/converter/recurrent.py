@@ -5,18 +5,19 @@ from __future__ import annotations
 from typing import Any
 
 from tfmot_mltq.errors import ConversionError
+from tfmot_mltq.framework_types import Layer, Model
 from tfmot_mltq.frameworks import adapter_of
 from tfmot_mltq.layout.layer_kinds import kind_of
 from tfmot_mltq.layout.recurrent import is_fused_lstm, is_recurrent, refusal
 
 
-def recurrent_layers(model: Any) -> list[Any]:
+def recurrent_layers(model: Model) -> list[Layer]:
     """The recurrent layers of a quantized model, without their wrappers."""
     inner_layer = adapter_of(model).inner_layer
     return [layer for layer in map(inner_layer, model.layers) if is_recurrent(layer)]
 
 
-def check_recurrent(model: Any) -> None:
+def check_recurrent(model: Model) -> None:
     """Refuses recurrent layers that have no int8 form.
 
     Args:

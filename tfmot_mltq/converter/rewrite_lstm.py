@@ -8,7 +8,6 @@ layer, so that it computes what the layer simulates.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Any
 
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
@@ -17,6 +16,7 @@ from tfmot_mltq import flatbuffer
 from tfmot_mltq.converter import edit
 from tfmot_mltq.converter.edit import drop_dead_operators, quantization_of
 from tfmot_mltq.errors import ConversionError
+from tfmot_mltq.framework_types import Layer
 from tfmot_mltq.int8_simulation import scale_and_zero_point
 from tfmot_mltq.lstm_simulation import GATES, cell_limit
 
@@ -37,7 +37,7 @@ _MOVES = frozenset({"EXPAND_DIMS", "RESHAPE", "REVERSE_V2", "SQUEEZE", "TRANSPOS
 _SAME = 1e-5
 
 
-def rewrite_lstm(model: schema.ModelT, layers: Iterable[Any]) -> None:
+def rewrite_lstm(model: schema.ModelT, layers: Iterable[Layer]) -> None:
     """Writes the LSTM operators of a ``ModelT`` as int8, in place.
 
     Args:
@@ -57,7 +57,7 @@ def rewrite_lstm(model: schema.ModelT, layers: Iterable[Any]) -> None:
         drop_dead_operators(subgraph)
 
 
-def _layer_of(model: schema.ModelT, operator: schema.OperatorT, layers: Iterable[Any]) -> Any:
+def _layer_of(model: schema.ModelT, operator: schema.OperatorT, layers: Iterable[Layer]) -> Layer:
     """The layer with the weights of an operator."""
     found = [_real_constant(model, operator.inputs[i]) for i in (*_KERNELS, *_RECURRENT)]
     for layer in layers:
@@ -75,7 +75,7 @@ def _layer_of(model: schema.ModelT, operator: schema.OperatorT, layers: Iterable
     )
 
 
-def _write(model: schema.ModelT, operator: schema.OperatorT, layer: Any) -> None:
+def _write(model: schema.ModelT, operator: schema.OperatorT, layer: Layer) -> None:
     subgraph = model.subgraphs[0]
     tensors = subgraph.tensors
     source = _int8_source(model, int(operator.inputs[0]), operator)

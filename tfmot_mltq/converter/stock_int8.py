@@ -13,6 +13,7 @@ import tensorflow as tf
 from tfmot_mltq import flatbuffer
 from tfmot_mltq.converter.fused_lstm import call_to_trace
 from tfmot_mltq.errors import ConversionError
+from tfmot_mltq.framework_types import Model, Tensor
 from tfmot_mltq.frameworks import adapter_of
 from tfmot_mltq.native_output import capture_stderr
 from tfmot_mltq.simulation_mode import SimulationMode, simulation_mode
@@ -20,7 +21,7 @@ from tfmot_mltq.simulation_mode import SimulationMode, simulation_mode
 _NOT_IN_TFLITE = re.compile(r"'tf\.(\w+)' op is neither a custom op nor a flex op")
 
 
-def stock_int8(model: Any, samples: Sequence[np.ndarray] | None = None) -> bytes:
+def stock_int8(model: Model, samples: Sequence[np.ndarray] | None = None) -> bytes:
     """TensorFlow's own int8 conversion of a quantized and calibrated model.
 
     The batch size is 1: with a free one, reshapes are computed at run time by extra operators.
@@ -48,7 +49,7 @@ def stock_int8(model: Any, samples: Sequence[np.ndarray] | None = None) -> bytes
 
     call = call_to_trace(model)
 
-    def run(*inputs: Any) -> list[Any]:
+    def run(*inputs: Tensor) -> list[Tensor]:
         return call(inputs)
 
     with simulation_mode(SimulationMode.EXPORT):

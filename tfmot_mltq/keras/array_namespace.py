@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import functools
 from types import SimpleNamespace
-from typing import Any
 
 import keras
 
+from tfmot_mltq.framework_types import ArrayNamespace
+
 
 @functools.cache
-def array_namespace() -> Any:
+def array_namespace() -> ArrayNamespace:
     """keras.ops, or on PyTorch the same functions without Keras' checks.
 
     PyTorch runs operation by operation, and a kernel of a microcontroller's network is so small

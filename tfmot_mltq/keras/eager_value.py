@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import keras
 import numpy as np
 
+from tfmot_mltq.framework_types import Variable
 
-def eager_value(variable: Any) -> np.ndarray:
+
+def eager_value(variable: Variable) -> np.ndarray:
     """The value of a Keras variable as float32, outside the TensorFlow graph being traced."""
     if keras.backend.backend() != "tensorflow":
         return variable.numpy().astype(np.float32)

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import keras
 from keras import ops
 
 from tfmot_mltq.decomposition import straight_through
+from tfmot_mltq.framework_types import Tensor
 
 
-def fake_quantize(values: Any, low: Any, high: Any) -> Any:
+def fake_quantize(values: Tensor, low: Tensor, high: Tensor) -> Tensor:
     """Rounds to the nearest of 256 steps from ``low`` to ``high``, moved so that one step is 0.
 
     The gradient is 1 inside the range and 0 outside, and none reaches the range. This is what

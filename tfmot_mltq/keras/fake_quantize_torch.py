@@ -6,6 +6,8 @@ from typing import Any
 
 import torch
 
+from tfmot_mltq.framework_types import Tensor
+
 # hardtanh's backward lets a gradient through strictly between two limits: here only at 0.
 _JUST_ABOVE_ZERO = 1e-30
 
@@ -18,7 +20,9 @@ class FakeQuantizeTorch(torch.autograd.Function):
     """
 
     @staticmethod
-    def forward(ctx: Any, values: Any, step: Any, smallest: Any, largest: Any) -> Any:
+    def forward(
+        ctx: Any, values: Tensor, step: Tensor, smallest: Tensor, largest: Tensor
+    ) -> Tensor:
         """``values`` in multiples of ``step`` from ``smallest`` to ``largest`` steps."""
         steps = values / step
         clamped = torch.minimum(torch.maximum(steps, smallest), largest)
@@ -26,7 +30,7 @@ class FakeQuantizeTorch(torch.autograd.Function):
         return clamped.round_().mul_(step)
 
     @staticmethod
-    def backward(ctx: Any, upstream: Any) -> Any:
+    def backward(ctx: Any, upstream: Tensor) -> Any:
         """The gradient where nothing was clamped; none for the range."""
         (excess,) = ctx.saved_tensors
         inside = torch.ops.aten.hardtanh_backward(

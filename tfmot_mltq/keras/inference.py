@@ -8,12 +8,13 @@ from typing import Any
 import keras
 import numpy as np
 
+from tfmot_mltq.framework_types import Model, Tensor
 from tfmot_mltq.keras.model_graph import GRAPHS
 
 Run = Callable[[list[Any]], Any]
 
 
-def inference(model: Any, compiled: bool) -> Callable[[list[np.ndarray]], None]:
+def inference(model: Model, compiled: bool) -> Callable[[list[np.ndarray]], None]:
     """The model as a function of a list of arrays, run for what it assigns to its weights.
 
     It has to be called in one simulation mode only, the one of its first call.
@@ -37,25 +38,25 @@ def inference(model: Any, compiled: bool) -> Callable[[list[np.ndarray]], None]:
     return call
 
 
-def _on_tensorflow(model: Any, compiled: bool) -> Run:
+def _on_tensorflow(model: Model, compiled: bool) -> Run:
     import tensorflow as tf
 
-    def run(inputs: list[Any]) -> None:
+    def run(inputs: list[Tensor]) -> None:
         GRAPHS.flat_call(model, inputs)
 
     return tf.function(run) if compiled else run
 
 
-def _on_jax(model: Any, compiled: bool) -> Run:
+def _on_jax(model: Model, compiled: bool) -> Run:
     import jax
 
-    def step(trainable: list[Any], state: list[Any], inputs: list[Any]) -> list[Any]:
+    def step(trainable: list[Any], state: list[Any], inputs: list[Tensor]) -> list[Any]:
         packed = GRAPHS.pack(GRAPHS.input_structure(model), inputs)
         return model.stateless_call(trainable, state, packed, training=False)[1]
 
     call = jax.jit(step) if compiled else step
 
-    def run(inputs: list[Any]) -> None:
+    def run(inputs: list[Tensor]) -> None:
         trainable = [variable.value for variable in model.trainable_variables]
         state = [variable.value for variable in model.non_trainable_variables]
         for variable, value in zip(
@@ -66,13 +67,13 @@ def _on_jax(model: Any, compiled: bool) -> Run:
     return run
 
 
-def _on_torch(model: Any, compiled: bool) -> Run:
+def _on_torch(model: Model, compiled: bool) -> Run:
     import torch
 
     del compiled  # PyTorch runs it eagerly.
 
     @torch.no_grad()
-    def run(inputs: list[Any]) -> None:
+    def run(inputs: list[Tensor]) -> None:
         GRAPHS.flat_call(model, inputs)
 
     return run

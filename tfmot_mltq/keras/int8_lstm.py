@@ -10,6 +10,7 @@ from keras import ops
 
 from tfmot_mltq import lstm_simulation
 from tfmot_mltq.decomposition import straight_through
+from tfmot_mltq.framework_types import Config, Layer, Shape, Tensor
 from tfmot_mltq.keras.eager_value import eager_value
 from tfmot_mltq.keras.saved_layer import SavedLayer
 from tfmot_mltq.layout.recurrent import is_fused_lstm
@@ -38,7 +39,7 @@ class Int8LSTM(SavedLayer, keras.layers.LSTM):
         super().__init__(*args, **kwargs)
         self.ema_decay = ema_decay
 
-    def build(self, input_shape: Any) -> None:
+    def build(self, input_shape: Shape) -> None:
         """Adds the weights of the plain layer and the ranges."""
         super().build(input_shape)
         for name in RANGE_NAMES:
@@ -56,10 +57,10 @@ class Int8LSTM(SavedLayer, keras.layers.LSTM):
     def call(
         self,
         sequences: Any,
-        initial_state: Any = None,
+        initial_state: Tensor = None,
         mask: Any = None,
         training: bool | None = False,
-    ) -> Any:
+    ) -> Tensor:
         """From (batch, steps, features) to (batch, units), or with the steps in between."""
         if initial_state is not None or mask is not None or not is_fused_lstm(self):
             return super().call(sequences, initial_state, mask, training)
@@ -106,7 +107,7 @@ class Int8LSTM(SavedLayer, keras.layers.LSTM):
         results = [ops.cast(value, self.compute_dtype) for value in (result, *last[:2])]
         return tuple(results) if self.return_state else results[0]
 
-    def _dropout_masks(self, x: Any, training: bool | None) -> tuple[Any, Any]:
+    def _dropout_masks(self, x: Tensor, training: bool | None) -> tuple[Any, Any]:
         """What input and hidden state are multiplied with, in all steps; None for nothing."""
         if not training:
             return None, None
@@ -121,7 +122,7 @@ class Int8LSTM(SavedLayer, keras.layers.LSTM):
         )
         return dropped, hidden_dropped
 
-    def _rounded(self, kernel: Any) -> Any:
+    def _rounded(self, kernel: Tensor) -> Tensor:
         quantized = lstm_simulation.int8_gate_kernel(ops.stop_gradient(kernel), ops)
         return straight_through(kernel, quantized, ops.stop_gradient)
 
@@ -134,7 +135,7 @@ class Int8LSTM(SavedLayer, keras.layers.LSTM):
         """The ranges of the states, in NumPy."""
         return LstmRanges(*(eager_value(getattr(self, name)) for name in RANGE_NAMES))
 
-    def plain(self) -> Any:
+    def plain(self) -> Layer:
         """The unbuilt layer that this one was made of."""
         config = unversioned(super().get_config(), self.name)
         return keras.layers.LSTM.from_config(config)
@@ -147,6 +148,6 @@ class Int8LSTM(SavedLayer, keras.layers.LSTM):
             for value in kernels
         ]
 
-    def get_config(self) -> dict[str, Any]:
+    def get_config(self) -> Config:
         """Keras configuration."""
         return {**super().get_config(), "ema_decay": self.ema_decay}

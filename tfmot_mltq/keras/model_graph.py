@@ -6,13 +6,14 @@ from typing import Any
 
 import keras
 
+from tfmot_mltq.framework_types import Model, Structure, Tensor
 from tfmot_mltq.layout.graph import Graphs, Node
 
 
 class _KerasGraphs(Graphs):
     keras = keras
 
-    def nodes_in_order(self, model: Any) -> list[Node]:
+    def nodes_in_order(self, model: Model) -> list[Node]:
         by_depth = _functional(model)._nodes_by_depth
         return [
             Node(
@@ -26,34 +27,34 @@ class _KerasGraphs(Graphs):
             for node in by_depth[depth]
         ]
 
-    def is_functional(self, model: Any) -> bool:
+    def is_functional(self, model: Model) -> bool:
         return isinstance(model, keras.Sequential) or hasattr(model, "_nodes_by_depth")
 
-    def is_built(self, model: Any) -> bool:
+    def is_built(self, model: Model) -> bool:
         return _functional(model) is not None
 
-    def input_names(self, model: Any) -> list[str]:
+    def input_names(self, model: Model) -> list[str]:
         return [tensor.name for tensor in model.inputs]
 
-    def flatten(self, structure: Any) -> list[Any]:
+    def flatten(self, structure: Structure) -> list[Tensor]:
         return keras.tree.flatten(structure)
 
-    def pack(self, structure: Any, flat: list[Any]) -> Any:
+    def pack(self, structure: Structure, flat: list[Tensor]) -> Structure:
         return keras.tree.pack_sequence_as(structure, flat)
 
-    def input_structure(self, model: Any) -> Any:
+    def input_structure(self, model: Model) -> Structure:
         return _functional(model)._inputs_struct
 
-    def output_structure(self, model: Any) -> Any:
+    def output_structure(self, model: Model) -> Structure:
         return _functional(model)._outputs_struct
 
-    def matmul(self, a: Any, b: Any) -> Any:
+    def matmul(self, a: Tensor, b: Tensor) -> Tensor:
         return keras.ops.matmul(a, b)
 
 
 GRAPHS = _KerasGraphs()
 
 
-def _functional(model: Any) -> Any:
+def _functional(model: Model) -> Any:
     """A Sequential model holds a functional one, once it knows its input shape."""
     return model._functional if isinstance(model, keras.Sequential) else model

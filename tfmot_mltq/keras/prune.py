@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
+from tfmot_mltq.framework_types import Layer, Model
 from tfmot_mltq.keras.model_graph import GRAPHS
 from tfmot_mltq.keras.weight_layers import PRUNED_CLASSES, SimulatedKernel, copy_all_weights
 from tfmot_mltq.layout.clone_layer import clone_layer
@@ -12,16 +12,16 @@ from tfmot_mltq.layout.layer_kinds import kind_of
 from tfmot_mltq.pruning.pruning_spec import PruningSpec
 
 
-def prune(model: Any, prunings: Mapping[str, PruningSpec]) -> Any:
+def prune(model: Model, prunings: Mapping[str, PruningSpec]) -> Model:
     """A copy of a model without nested models, with layers that are pruned.
 
     Args:
       model: Float or quantized model.
       prunings: How to prune which layers, by name.
     """
-    copies: list[tuple[Any, Any]] = []
+    copies: list[tuple[Layer, Layer]] = []
 
-    def replace(layer: Any) -> list[Any]:
+    def replace(layer: Layer) -> list[Layer]:
         pruning = prunings.get(layer.name)
         if pruning is not None:
             is_simulated = isinstance(layer, SimulatedKernel)

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping
-from typing import Any
 
 import keras
 
 from tfmot_mltq.config import MultiLevelConfig
 from tfmot_mltq.errors import UnsupportedModelError
+from tfmot_mltq.framework_types import Layer, Model, Tensor
 from tfmot_mltq.keras.int8_lstm import Int8LSTM
 from tfmot_mltq.keras.model_graph import GRAPHS
 from tfmot_mltq.keras.quantize_activation import QuantizeActivation, QuantizeFixedRange
@@ -30,12 +30,12 @@ from tfmot_mltq.layout.tflite_layers import split_weights, tflite_layers
 _BACKENDS = ("tensorflow", "jax", "torch")
 
 
-def annotate(layer: Any, spec: MultiLevelConfig) -> Any:
+def annotate(layer: Layer, spec: MultiLevelConfig) -> Layer:
     """A layer marked for ``quantize_apply``."""
     return QuantizeAnnotate(layer, spec)
 
 
-def quantize(flat: Any, configs: Mapping[str, MultiLevelConfig]) -> Any:
+def quantize(flat: Model, configs: Mapping[str, MultiLevelConfig]) -> Model:
     """The quantized form of a model without nested models.
 
     Args:
@@ -52,9 +52,9 @@ def quantize(flat: Any, configs: Mapping[str, MultiLevelConfig]) -> Any:
             "imported."
         )
     specs: dict[str, MultiLevelConfig | None] = {}
-    copies: list[tuple[Any, list[Any]]] = []
+    copies: list[tuple[Layer, list[Layer]]] = []
 
-    def replace(layer: Any) -> list[Any]:
+    def replace(layer: Layer) -> list[Layer]:
         chosen = configs.get(layer.name)
         if is_annotated(layer):
             chosen, layer = layer.decomposition, layer.layer
@@ -69,14 +69,14 @@ def quantize(flat: Any, configs: Mapping[str, MultiLevelConfig]) -> Any:
     return _place_quantizers(simplified, specs)
 
 
-def _place_quantizers(model: Any, specs: dict[str, MultiLevelConfig | None]) -> Any:
+def _place_quantizers(model: Model, specs: dict[str, MultiLevelConfig | None]) -> Model:
     """A copy of the model with quantized kernels, and a range wherever TFLite stores a tensor."""
     nodes = GRAPHS.nodes_in_order(model)
     plan = plan_ranges(nodes, GRAPHS.layers_that_defer(model), model.outputs, _is_float)
     quantizers = RangeQuantizers(plan, QuantizeActivation, QuantizeFixedRange)
-    copies: list[tuple[Any, Any]] = []
+    copies: list[tuple[Layer, Layer]] = []
 
-    def place(layer: Any) -> list[Any]:
+    def place(layer: Layer) -> list[Layer]:
         spec = specs.get(layer.name)
         copy = _with_quantized_kernel(layer, spec)
         copies.append((layer, copy))
@@ -96,11 +96,11 @@ def _place_quantizers(model: Any, specs: dict[str, MultiLevelConfig | None]) -> 
     return placed
 
 
-def _is_float(tensor: Any) -> bool:
+def _is_float(tensor: Tensor) -> bool:
     return keras.backend.is_float_dtype(tensor.dtype)
 
 
-def _with_quantized_kernel(layer: Any, spec: MultiLevelConfig | None) -> Any:
+def _with_quantized_kernel(layer: Layer, spec: MultiLevelConfig | None) -> Layer:
     if is_fused_lstm(layer):
         return Int8LSTM.from_config(layer.get_config())
     kind = kind_of(layer)

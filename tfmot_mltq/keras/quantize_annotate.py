@@ -8,6 +8,7 @@ from typing import Any
 import keras
 
 from tfmot_mltq.config import MultiLevelConfig, as_config
+from tfmot_mltq.framework_types import Config, Layer, Shape, Tensor
 from tfmot_mltq.keras.saved_layer import SavedLayer
 
 
@@ -20,20 +21,20 @@ class QuantizeAnnotate(SavedLayer, keras.layers.Wrapper):
     """
 
     def __init__(
-        self, layer: Any, decomposition: MultiLevelConfig | dict[str, Any], **kwargs: Any
+        self, layer: Layer, decomposition: MultiLevelConfig | Config, **kwargs: Any
     ) -> None:
         kwargs.setdefault("name", f"quantize_annotate_{layer.name}")
         super().__init__(layer, **kwargs)
         self.decomposition = as_config(decomposition)
 
-    def call(self, inputs: Any) -> Any:
+    def call(self, inputs: Tensor) -> Tensor:
         """What the layer gives."""
         return self.layer(inputs)
 
-    def compute_output_shape(self, input_shape: Any) -> Any:
+    def compute_output_shape(self, input_shape: Shape) -> Shape:
         """The layer's."""
         return self.layer.compute_output_shape(input_shape)
 
-    def get_config(self) -> dict[str, Any]:
+    def get_config(self) -> Config:
         """Keras configuration."""
         return {**super().get_config(), "decomposition": dataclasses.asdict(self.decomposition)}

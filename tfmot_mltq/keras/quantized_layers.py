@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Iterable, Iterator
-from typing import Any
 
 import keras
 import numpy as np
 
 from tfmot_mltq.activation_levels import ActivationLevels
 from tfmot_mltq.errors import ConversionError
+from tfmot_mltq.framework_types import Layer, Model, Tensor, Variable
 from tfmot_mltq.int8_simulation import scale_and_zero_point
 from tfmot_mltq.keras.eager_value import eager_value
 from tfmot_mltq.keras.int8_lstm import Int8LSTM
@@ -28,27 +28,27 @@ from tfmot_mltq.layout.multi_level_layer import BatchNorm, MultiLevelLayer, batc
 from tfmot_mltq.pruning.pruned_layer import PrunedLayer
 
 
-def is_annotated(layer: Any) -> bool:
+def is_annotated(layer: Layer) -> bool:
     """Whether ``quantize_annotate_layer`` made the layer."""
     return isinstance(layer, QuantizeAnnotate)
 
 
-def is_pruned(layer: Any) -> bool:
+def is_pruned(layer: Layer) -> bool:
     """Whether the layer has a mask."""
     return isinstance(layer, SimulatedKernel) and layer.pruning is not None
 
 
-def is_quantized(layer: Any) -> bool:
+def is_quantized(layer: Layer) -> bool:
     """Whether the layer is part of a quantized model."""
     return isinstance(layer, (QuantizedKernel, QuantizeActivation, TernarizeActivation, Int8LSTM))
 
 
-def inner_layer(layer: Any) -> Any:
+def inner_layer(layer: Layer) -> Layer:
     """The layer itself: Keras 3 layers are not wrapped."""
     return layer
 
 
-def multi_level_layer(layer: Any) -> MultiLevelLayer | None:
+def multi_level_layer(layer: Layer) -> MultiLevelLayer | None:
     """What is known of a layer with multi-level weights; None for any other layer."""
     if not isinstance(layer, MultiLevelKernel):
         return None
@@ -62,12 +62,12 @@ def multi_level_layer(layer: Any) -> MultiLevelLayer | None:
     )
 
 
-def activation_levels(layer: Any) -> ActivationLevels | None:
+def activation_levels(layer: Layer) -> ActivationLevels | None:
     """The levels that a layer cuts activations into; None if it does something else."""
     return layer.activation_levels() if isinstance(layer, TernarizeActivation) else None
 
 
-def pruned_layers(model: Any) -> list[PrunedLayer]:
+def pruned_layers(model: Model) -> list[PrunedLayer]:
     """The layers of a model that are pruned, float ones and those with levels."""
     return [
         PrunedLayer(
@@ -87,7 +87,7 @@ def pruned_layers(model: Any) -> list[PrunedLayer]:
     ]
 
 
-def fused_batch_norm(layer: Any, reader: Any) -> BatchNorm | None:
+def fused_batch_norm(layer: Layer, reader: Layer) -> BatchNorm | None:
     """The batch normalisation that TFLite folds into a layer, if its reader is one.
 
     Where TFLite does not fold it, a QuantizeActivation stands between the two.
@@ -100,7 +100,7 @@ def fused_batch_norm(layer: Any, reader: Any) -> BatchNorm | None:
     return batch_norm_affine(weights, reader.epsilon)
 
 
-def plain_layer(layer: Any) -> Any | None:
+def plain_layer(layer: Layer) -> Layer | None:
     """An unbuilt layer of the plain model for a layer of a quantized one; None if it goes."""
     if isinstance(layer, (QuantizeActivation, QuantizeFixedRange, TernarizeActivation)):
         return None
@@ -109,7 +109,7 @@ def plain_layer(layer: Any) -> Any | None:
     return clone_layer(layer)
 
 
-def bake_weights(layer: Any, plain: Any) -> None:
+def bake_weights(layer: Layer, plain: Layer) -> None:
     """Copies the weights of a quantized layer to its plain form, kernels quantized."""
     if isinstance(layer, SimulatedKernel):
         kernel = layer.baked(layer.kernel.numpy().astype(np.float32))
@@ -120,14 +120,14 @@ def bake_weights(layer: Any, plain: Any) -> None:
         copy_weights([(layer, plain)])
 
 
-def range_flags(model: Any) -> Iterator[Any]:
+def range_flags(model: Model) -> Iterator[Variable]:
     """The weights that tell which activation ranges are set."""
     for layer in model.layers:
         if isinstance(layer, (QuantizeActivation, TernarizeActivation, Int8LSTM)):
             yield layer.initialized
 
 
-def check_convertible(model: Any) -> None:
+def check_convertible(model: Model) -> None:
     """Refuses conversion where TensorFlow does not run the model.
 
     Raises:
@@ -143,7 +143,7 @@ def check_convertible(model: Any) -> None:
         )
 
 
-def as_inputs(model: Any, arrays: Iterable[np.ndarray]) -> list[Any]:
+def as_inputs(model: Model, arrays: Iterable[np.ndarray]) -> list[Tensor]:
     """Arrays as tensors of the types that a model takes."""
     return [
         keras.ops.convert_to_tensor(array, dtype=tensor.dtype)
@@ -151,12 +151,12 @@ def as_inputs(model: Any, arrays: Iterable[np.ndarray]) -> list[Any]:
     ]
 
 
-def to_numpy(tensor: Any) -> np.ndarray:
+def to_numpy(tensor: Tensor) -> np.ndarray:
     """The value of a tensor."""
     return keras.ops.convert_to_numpy(tensor)
 
 
-def output_quantization(layer: Any) -> tuple[float, int] | None:
+def output_quantization(layer: Layer) -> tuple[float, int] | None:
     """Scale and zero point of what a layer gives; None if it does not quantize its output."""
     if isinstance(layer, QuantizeFixedRange):
         return scale_and_zero_point(*layer.limits)

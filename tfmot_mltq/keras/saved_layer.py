@@ -4,19 +4,19 @@ from __future__ import annotations
 
 from typing import Any
 
-from tfmot_mltq.framework_types import LayerBase
+from tfmot_mltq.framework_types import Config, LayerBase
 from tfmot_mltq.saved_config import unversioned, versioned
 
 
 class SavedLayer(LayerBase):
     """Mixin: the version of the configuration travels with it."""
 
-    def get_config(self) -> dict[str, Any]:
+    def get_config(self) -> Config:
         """Keras configuration."""
         return versioned(super().get_config())
 
     @classmethod
-    def from_config(cls, config: dict[str, Any], *arguments: Any) -> Any:
+    def from_config(cls, config: Config, *arguments: Any) -> Any:
         """A layer from its configuration.
 
         Raises:

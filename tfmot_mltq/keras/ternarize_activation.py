@@ -9,6 +9,7 @@ from keras import ops
 
 from tfmot_mltq import activation_levels as mathematics
 from tfmot_mltq.activation_levels import ActivationLevels
+from tfmot_mltq.framework_types import Config, Shape, Tensor
 from tfmot_mltq.keras.array_namespace import array_namespace
 from tfmot_mltq.keras.eager_value import eager_value
 from tfmot_mltq.keras.saved_layer import SavedLayer
@@ -41,7 +42,7 @@ class TernarizeActivation(SavedLayer, keras.layers.Layer):
         self.sparsity_penalty = sparsity_penalty
         self.supports_masking = True
 
-    def build(self, input_shape: Any) -> None:
+    def build(self, input_shape: Shape) -> None:
         """Adds the scales and thresholds."""
         start = mathematics.starting_weights(self.levels, self.kind)
         for name, (shape, value, trainable) in start.items():
@@ -56,7 +57,7 @@ class TernarizeActivation(SavedLayer, keras.layers.Layer):
             )
             setattr(self, name, weight)
 
-    def call(self, inputs: Any, training: bool | None = None) -> Any:
+    def call(self, inputs: Tensor, training: bool | None = None) -> Tensor:
         """Cuts a tensor into levels; same shape and dtype out."""
         mode = current_mode()
         if mode is SimulationMode.EXPORT:
@@ -96,11 +97,11 @@ class TernarizeActivation(SavedLayer, keras.layers.Layer):
         )
         return mathematics.fixed_levels(base, factors, thresholds, self.kind)
 
-    def compute_output_spec(self, inputs: Any, training: bool | None = None) -> Any:
+    def compute_output_spec(self, inputs: Tensor, training: bool | None = None) -> Tensor:
         """The shape and dtype of the input."""
         return keras.KerasTensor(inputs.shape, dtype=inputs.dtype)
 
-    def get_config(self) -> dict[str, Any]:
+    def get_config(self) -> Config:
         """Keras configuration."""
         return {
             **super().get_config(),

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import abc
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from tfmot_mltq.activation_levels import ActivationLevels
 from tfmot_mltq.config import MultiLevelConfig
+from tfmot_mltq.framework_types import Layer, Model, Tensor, Variable
 from tfmot_mltq.layout.graph import Graphs
 from tfmot_mltq.layout.multi_level_layer import BatchNorm, MultiLevelLayer
 
@@ -34,61 +35,61 @@ class Adapter(abc.ABC):
 
     @staticmethod
     @abc.abstractmethod
-    def annotate(layer: Any, spec: MultiLevelConfig) -> Any:
+    def annotate(layer: Layer, spec: MultiLevelConfig) -> Layer:
         """A layer marked for ``quantize_apply``."""
 
     @staticmethod
     @abc.abstractmethod
-    def quantize(flat: Any, configs: Mapping[str, MultiLevelConfig]) -> Any:
+    def quantize(flat: Model, configs: Mapping[str, MultiLevelConfig]) -> Model:
         """The quantized form of a flat model; ``configs`` of the layers that get levels, by name.
         Annotated layers take their own, all others stay int8.
         """
 
     @staticmethod
     @abc.abstractmethod
-    def prune(model: Any, prunings: Mapping[str, PruningSpec]) -> Any:
+    def prune(model: Model, prunings: Mapping[str, PruningSpec]) -> Model:
         """A copy of a flat model, the named layers of which are pruned as it trains."""
 
     # What a layer is.
 
     @staticmethod
     @abc.abstractmethod
-    def is_annotated(layer: Any) -> bool:
+    def is_annotated(layer: Layer) -> bool:
         """Whether ``quantize_annotate_layer`` made the layer."""
 
     @staticmethod
     @abc.abstractmethod
-    def is_quantized(layer: Any) -> bool:
+    def is_quantized(layer: Layer) -> bool:
         """Whether the layer is part of a quantized model."""
 
     @staticmethod
     @abc.abstractmethod
-    def is_pruned(layer: Any) -> bool:
+    def is_pruned(layer: Layer) -> bool:
         """Whether the layer has a mask."""
 
     @staticmethod
     @abc.abstractmethod
-    def inner_layer(layer: Any) -> Any:
+    def inner_layer(layer: Layer) -> Layer:
         """The layer that a wrapper of this package holds; any other layer itself."""
 
     @staticmethod
     @abc.abstractmethod
-    def multi_level_layer(layer: Any) -> MultiLevelLayer | None:
+    def multi_level_layer(layer: Layer) -> MultiLevelLayer | None:
         """What is known of a layer with multi-level weights; None for any other layer."""
 
     @staticmethod
     @abc.abstractmethod
-    def activation_levels(layer: Any) -> ActivationLevels | None:
+    def activation_levels(layer: Layer) -> ActivationLevels | None:
         """The levels that a layer cuts activations into; None if it does something else."""
 
     @staticmethod
     @abc.abstractmethod
-    def output_quantization(layer: Any) -> tuple[float, int] | None:
+    def output_quantization(layer: Layer) -> tuple[float, int] | None:
         """Scale and zero point of what a layer stores; None if it does not quantize its output."""
 
     @staticmethod
     @abc.abstractmethod
-    def fused_batch_norm(layer: Any, reader: Any) -> BatchNorm | None:
+    def fused_batch_norm(layer: Layer, reader: Layer) -> BatchNorm | None:
         """The batch normalisation that TFLite folds into ``layer``, which ``reader`` alone reads;
         None if it is none.
         """
@@ -97,42 +98,42 @@ class Adapter(abc.ABC):
 
     @staticmethod
     @abc.abstractmethod
-    def pruned_layers(model: Any) -> list[PrunedLayer]:
+    def pruned_layers(model: Model) -> list[PrunedLayer]:
         """The layers of a model that are pruned, float ones and those with levels."""
 
     @staticmethod
     @abc.abstractmethod
-    def range_flags(model: Any) -> Iterator[Any]:
+    def range_flags(model: Model) -> Iterator[Variable]:
         """The weights that tell which activation ranges are set."""
 
     @staticmethod
     @abc.abstractmethod
-    def inference(model: Any, compiled: bool) -> Callable[[list[np.ndarray]], None]:
+    def inference(model: Model, compiled: bool) -> Callable[[list[np.ndarray]], None]:
         """A model as a function of a list of arrays, run for what it assigns to its weights."""
 
     @staticmethod
     @abc.abstractmethod
-    def as_inputs(model: Any, arrays: Iterable[np.ndarray]) -> list[Any]:
+    def as_inputs(model: Model, arrays: Iterable[np.ndarray]) -> list[Tensor]:
         """Arrays as tensors of the types that a model takes."""
 
     @staticmethod
     @abc.abstractmethod
-    def to_numpy(tensor: Any) -> np.ndarray:
+    def to_numpy(tensor: Tensor) -> np.ndarray:
         """The values of a tensor."""
 
     @staticmethod
     @abc.abstractmethod
-    def check_convertible(model: Any) -> None:
+    def check_convertible(model: Model) -> None:
         """Raises ConversionError where TensorFlow cannot trace the model."""
 
     # Back to plain layers.
 
     @staticmethod
     @abc.abstractmethod
-    def plain_layer(layer: Any) -> Any | None:
+    def plain_layer(layer: Layer) -> Layer | None:
         """An unbuilt layer of the plain model for a layer of a quantized one; None if it goes."""
 
     @staticmethod
     @abc.abstractmethod
-    def bake_weights(layer: Any, plain: Any) -> None:
+    def bake_weights(layer: Layer, plain: Layer) -> None:
         """Copies the weights of a quantized layer to its plain form, kernels quantized."""

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from tfmot_mltq.framework_types import Layer, Model, Tensor
 from tfmot_mltq.layout.expanded_layer import ExpandedLayer, with_expanded
 from tfmot_mltq.layout.graph import Graphs, Node
 from tfmot_mltq.layout.layer_kinds import kind_of
@@ -22,7 +23,7 @@ _HEADS = ("MultiHeadAttention", "GroupedQueryAttention")
 _KINDS = (*_HEADS, "Attention", "AdditiveAttention")
 
 
-def expand_attention(model: Any, graphs: Graphs) -> tuple[Any, set[str]]:
+def expand_attention(model: Model, graphs: Graphs) -> tuple[Any, set[str]]:
     """A model in which attention layers are written out.
 
     Calls with a mask or of more than one axis of positions, and those that return the scores, stay;
@@ -51,11 +52,11 @@ def expand_attention(model: Any, graphs: Graphs) -> tuple[Any, set[str]]:
     return with_expanded(model, graphs, expanded), dense
 
 
-def _expanded_class(layer: Any) -> type:
+def _expanded_class(layer: Layer) -> type:
     return _ExpandedHeads if kind_of(layer) in _HEADS else _ExpandedAttention
 
 
-def _is_plain(layer: Any) -> bool:
+def _is_plain(layer: Layer) -> bool:
     config = layer.get_config()
     if config.get("use_gate") or config.get("sliding_window") is not None:
         return False
@@ -85,11 +86,11 @@ def _is_plain_call(node: Node) -> bool:
 class _ExpandedHeads(ExpandedLayer):
     """An attention of several heads, which may share keys and values in groups."""
 
-    def __init__(self, layer: Any, graphs: Graphs, dense: set[str]) -> None:
+    def __init__(self, layer: Layer, graphs: Graphs, dense: set[str]) -> None:
         super().__init__(layer, graphs.keras, dense)
         self._matmul = graphs.matmul
 
-    def __call__(self, query: Any, value: Any, key: Any = None, **_: Any) -> Any:
+    def __call__(self, query: Tensor, value: Tensor, key: Tensor = None, **_: Any) -> Tensor:
         """Applies the layers to tensors of shape (batch, positions, features)."""
         layers, name = self._keras.layers, self.name
         positions = query.shape[1]
@@ -121,7 +122,7 @@ class _ExpandedHeads(ExpandedLayer):
         kernel = kernel.reshape(-1, kernel.shape[-1])
         return self._dense_part(name, result, self._layer._output_dense, kernel, bias)
 
-    def _projected(self, part: str, x: Any, factor: float = 1.0) -> Any:
+    def _projected(self, part: str, x: Tensor, factor: float = 1.0) -> Tensor:
         """Queries, keys or values, shape (batch, positions, heads, size)."""
         layer = getattr(self._layer, f"_{part}_dense")
         kernel, *bias = layer.get_weights()
@@ -132,8 +133,8 @@ class _ExpandedHeads(ExpandedLayer):
         return self._call(f"{name}_split", self._keras.layers.Reshape, y, (x.shape[1], *heads))
 
     def _dense_part(
-        self, name: str, x: Any, layer: Any, kernel: np.ndarray, bias: list[np.ndarray]
-    ) -> Any:
+        self, name: str, x: Tensor, layer: Layer, kernel: np.ndarray, bias: list[np.ndarray]
+    ) -> Tensor:
         return self._dense_of(
             name,
             x,
@@ -147,11 +148,11 @@ class _ExpandedHeads(ExpandedLayer):
 class _ExpandedAttention(ExpandedLayer):
     """An attention whose scores are products, or sums of tanh."""
 
-    def __init__(self, layer: Any, graphs: Graphs, dense: set[str]) -> None:
+    def __init__(self, layer: Layer, graphs: Graphs, dense: set[str]) -> None:
         super().__init__(layer, graphs.keras, dense)
         self._matmul = graphs.matmul
 
-    def __call__(self, tensors: Any, **_: Any) -> Any:
+    def __call__(self, tensors: Tensor, **_: Any) -> Tensor:
         """Applies the layers to query, value and perhaps key, (batch, positions, features)."""
         query, value, *key = tensors
         layers, name = self._keras.layers, self.name
@@ -162,7 +163,7 @@ class _ExpandedAttention(ExpandedLayer):
             weights = self._call(f"{name}_dropout", layers.Dropout, weights, self._layer.dropout)
         return self._call(name, layers.Identity, self._matmul(weights, value))
 
-    def _products(self, query: Any, key: Any) -> Any:
+    def _products(self, query: Tensor, key: Tensor) -> Tensor:
         layers, name = self._keras.layers, self.name
         key = self._call(f"{name}_key", layers.Permute, key, (2, 1))
         scores = self._matmul(query, key)
@@ -176,7 +177,7 @@ class _ExpandedAttention(ExpandedLayer):
             scores = self._call(f"{name}_scale", layers.Rescaling, scores, scale)
         return scores
 
-    def _sums(self, query: Any, key: Any) -> Any:
+    def _sums(self, query: Tensor, key: Tensor) -> Tensor:
         layers, name = self._keras.layers, self.name
         (positions, size), others = query.shape[1:], key.shape[1]
         query = self._call(f"{name}_query", layers.Reshape, query, (positions, 1, size))

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from tfmot_mltq.errors import UnsupportedModelError, first_line
+from tfmot_mltq.framework_types import Config, Layer
 from tfmot_mltq.layout.layer_kinds import is_a
 from tfmot_mltq.layout.user_class import user_classes
 
@@ -18,9 +19,7 @@ _LAMBDA = {
 }
 
 
-def clone_layer(
-    layer: Any, edit: Callable[[dict[str, Any]], dict[str, Any]] = dict, **changes: Any
-) -> Any:
+def clone_layer(layer: Layer, edit: Callable[[Config], Config] = dict, **changes: Any) -> Layer:
     """A new layer of the same configuration; weights are not copied, the layer is not built.
 
     Args:
@@ -49,7 +48,7 @@ def clone_layer(
         ) from error
 
 
-def _way_out(layer: Any, kind: str) -> str:
+def _way_out(layer: Layer, kind: str) -> str:
     if user_classes(layer):
         return f"Give {kind} a get_config that returns all arguments of its constructor."
     return (
@@ -58,7 +57,7 @@ def _way_out(layer: Any, kind: str) -> str:
     )
 
 
-def _check_functions(layer: Any) -> None:
+def _check_functions(layer: Layer) -> None:
     """Refuses functions without a name where Keras would copy their byte code."""
     for held in (layer, *_wrapped(layer)):
         if getattr(getattr(held, "activation", None), "__name__", "") == "<lambda>":
@@ -73,14 +72,14 @@ def _check_functions(layer: Any) -> None:
             )
 
 
-def lambda_config(layer: Any) -> dict[str, Any]:
+def lambda_config(layer: Layer) -> Config:
     """The arguments of a Lambda layer's constructor, with its functions as they are."""
     base: type[Any] = next(cls for cls in type(layer).__mro__ if cls.__name__ == "Layer")
     arguments = {name: getattr(layer, attribute) for name, attribute in _LAMBDA.items()}
     return {**base.get_config(layer), **arguments}
 
 
-def own_objects(layers: Iterable[Any]) -> dict[str, Any]:
+def own_objects(layers: Iterable[Layer]) -> dict[str, Any]:
     """The classes and activation functions of users among layers and what they wrap, by name."""
     found: dict[str, Any] = {}
     for layer in layers:
@@ -94,7 +93,7 @@ def own_objects(layers: Iterable[Any]) -> dict[str, Any]:
     return found
 
 
-def _wrapped(layer: Any) -> Iterable[Any]:
+def _wrapped(layer: Layer) -> Iterable[Any]:
     """The layers that wrappers such as TimeDistributed and RNN hold, the innermost last."""
     while (layer := getattr(layer, "layer", None) or getattr(layer, "cell", None)) is not None:
         yield layer
@@ -105,7 +104,7 @@ def _is_users(function: Any) -> bool:
     return root not in ("keras", "tf_keras", "tensorflow", "tfmot_mltq")
 
 
-def copy_weights(copies: Iterable[tuple[Any, Any]]) -> None:
+def copy_weights(copies: Iterable[tuple[Layer, Layer]]) -> None:
     """Copies the weights of layers to built copies of the same configuration.
 
     Raises:

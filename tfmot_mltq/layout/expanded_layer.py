@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from tfmot_mltq.framework_types import Layer, Model, Tensor
 from tfmot_mltq.layout.clone_layer import clone_layer, copy_weights
 from tfmot_mltq.layout.graph import Graphs
 
@@ -20,14 +21,14 @@ class ExpandedLayer:
       dense: Takes the names of dense layers.
     """
 
-    def __init__(self, layer: Any, keras: Any, dense: set[str]) -> None:
+    def __init__(self, layer: Layer, keras: Any, dense: set[str]) -> None:
         self.name = layer.name
         self._layer = layer
         self._keras = keras
         self._dense = dense
         self._made: dict[str, Any] = {}
 
-    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+    def __call__(self, *args: Any, **kwargs: Any) -> Tensor:
         """Applies the layers to symbolic tensors; arguments as of the layer."""
         raise NotImplementedError
 
@@ -36,11 +37,11 @@ class ExpandedLayer:
             self._made[name] = make()
         return self._made[name]
 
-    def _call(self, name: str, cls: Any, x: Any, *args: Any, **kwargs: Any) -> Any:
+    def _call(self, name: str, cls: Any, x: Tensor, *args: Any, **kwargs: Any) -> Tensor:
         return self._layer_called(name, lambda: cls(*args, name=name, **kwargs))(x)
 
     def _dense_of(
-        self, name: str, x: Any, kernel: np.ndarray, bias: np.ndarray | None, **options: Any
+        self, name: str, x: Tensor, kernel: np.ndarray, bias: np.ndarray | None, **options: Any
     ) -> Any:
         """A dense layer with the weights of a part of the layer."""
         self._dense.add(name)
@@ -59,7 +60,7 @@ class ExpandedLayer:
         return y
 
 
-def with_expanded(model: Any, graphs: Graphs, expanded: dict[int, ExpandedLayer]) -> Any:
+def with_expanded(model: Model, graphs: Graphs, expanded: dict[int, ExpandedLayer]) -> Model:
     """A copy of a model, weights included, in which others stand for some layers.
 
     Args:
@@ -69,9 +70,9 @@ def with_expanded(model: Any, graphs: Graphs, expanded: dict[int, ExpandedLayer]
     """
     if not expanded:
         return model
-    copies: list[tuple[Any, Any]] = []
+    copies: list[tuple[Layer, Layer]] = []
 
-    def replace(layer: Any) -> list[Any]:
+    def replace(layer: Layer) -> list[Layer]:
         if id(layer) in expanded:
             return [expanded[id(layer)]]
         copies.append((layer, clone_layer(layer)))

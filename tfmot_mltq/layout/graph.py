@@ -15,6 +15,7 @@ from typing import Any
 
 from tfmot_mltq.decomposition import check_finite
 from tfmot_mltq.errors import UnsupportedModelError
+from tfmot_mltq.framework_types import Layer, Model, Structure, Tensor
 from tfmot_mltq.frameworks import framework_of
 from tfmot_mltq.layout.clone_layer import clone_layer, copy_weights, own_objects
 from tfmot_mltq.layout.layer_kinds import fuses
@@ -22,7 +23,7 @@ from tfmot_mltq.layout.names import NamesInUse, flat_names, scope_name, with_sco
 from tfmot_mltq.layout.user_class import overrides
 
 # Turns a layer into the layers that replace it, applied one after the other.
-Replace = Callable[[Any], list[Any]]
+Replace = Callable[[Layer], list[Layer]]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -38,9 +39,9 @@ class Node:
         ``inputs``, from a mapping of id(old tensor) to new tensor.
     """
 
-    layer: Any
-    inputs: tuple[Any, ...]
-    outputs: tuple[Any, ...]
+    layer: Layer
+    inputs: tuple[Tensor, ...]
+    outputs: tuple[Tensor, ...]
     is_input: bool
     arguments: Callable[[dict[int, Any]], tuple[tuple[Any, ...], dict[str, Any]]]
 
@@ -55,42 +56,42 @@ class Graphs(abc.ABC):
     keras: ModuleType
 
     @abc.abstractmethod
-    def nodes_in_order(self, model: Any) -> list[Node]:
+    def nodes_in_order(self, model: Model) -> list[Node]:
         """Calls of a model, producers before consumers."""
 
     @abc.abstractmethod
-    def is_functional(self, model: Any) -> bool:
+    def is_functional(self, model: Model) -> bool:
         """Whether a model is Sequential or functional, rather than subclassed."""
 
     @abc.abstractmethod
-    def is_built(self, model: Any) -> bool:
+    def is_built(self, model: Model) -> bool:
         """Whether a functional or Sequential model knows the shapes of its inputs."""
 
     @abc.abstractmethod
-    def input_names(self, model: Any) -> list[str]:
+    def input_names(self, model: Model) -> list[str]:
         """Names of the inputs, in the order of ``model.inputs``."""
 
     @abc.abstractmethod
-    def flatten(self, structure: Any) -> list[Any]:
+    def flatten(self, structure: Structure) -> list[Tensor]:
         """The tensors of nested lists, tuples and dicts."""
 
     @abc.abstractmethod
-    def pack(self, structure: Any, flat: list[Any]) -> Any:
+    def pack(self, structure: Structure, flat: list[Tensor]) -> Structure:
         """``flat`` in the form of ``structure``."""
 
     @abc.abstractmethod
-    def input_structure(self, model: Any) -> Any:
+    def input_structure(self, model: Model) -> Structure:
         """The inputs as they are passed in a call."""
 
     @abc.abstractmethod
-    def output_structure(self, model: Any) -> Any:
+    def output_structure(self, model: Model) -> Structure:
         """The outputs as a call returns them."""
 
     @abc.abstractmethod
-    def matmul(self, a: Any, b: Any) -> Any:
+    def matmul(self, a: Tensor, b: Tensor) -> Tensor:
         """Products of matrices, the last two axes of symbolic tensors."""
 
-    def check_model(self, model: Any) -> None:
+    def check_model(self, model: Model) -> None:
         """Refuses what is no built functional or Sequential model of this framework.
 
         Raises:
@@ -118,7 +119,7 @@ class Graphs(abc.ABC):
         for layer in model.layers:
             self._check_not_mixed(layer)
 
-    def _check_not_mixed(self, layer: Any) -> None:
+    def _check_not_mixed(self, layer: Layer) -> None:
         framework = self.keras.__name__
         for held in vars(layer).values():
             other = framework_of(held)
@@ -129,21 +130,21 @@ class Graphs(abc.ABC):
                     f"models do not mix: build all of it with `import {framework}`."
                 )
 
-    def consumers(self, model: Any) -> Consumers:
+    def consumers(self, model: Model) -> Consumers:
         """Who reads the outputs of the nodes of a model."""
         return Consumers(self.nodes_in_order(model), self.flatten(self.output_structure(model)))
 
-    def flat_call(self, model: Any, inputs: Iterable[Any]) -> list[Any]:
+    def flat_call(self, model: Model, inputs: Iterable[Tensor]) -> list[Tensor]:
         """Inference with a flat list of tensors in and out."""
         packed = self.pack(self.input_structure(model), list(inputs))
         return self.flatten(model(packed, training=False))
 
     def rebuild(
         self,
-        model: Any,
+        model: Model,
         replace: Replace,
         on_input: Callable[[Any, str], Any] = lambda tensor, name: tensor,
-    ) -> Any:
+    ) -> Model:
         """Builds a functional copy of a model with its nested models inlined.
 
         Args:
@@ -160,7 +161,7 @@ class Graphs(abc.ABC):
         ]
         in_use = NamesInUse()
 
-        def replace_checked(layer: Any) -> list[Any]:
+        def replace_checked(layer: Layer) -> list[Layer]:
             return in_use.checked(layer.name, replace(layer))
 
         with self.own_objects(model):
@@ -174,27 +175,27 @@ class Graphs(abc.ABC):
             name=scope_name(model.name, "model"),
         )
 
-    def without_class(self, model: Any) -> Any:
+    def without_class(self, model: Model) -> Model:
         """A functional model on the layers of another, without the class of a user."""
         return self.keras.Model(
             self.input_structure(model), self.output_structure(model), name=model.name
         )
 
-    def own_objects(self, model: Any) -> AbstractContextManager[Any]:
+    def own_objects(self, model: Model) -> AbstractContextManager[Any]:
         """Context in which Keras knows the classes and functions of users that a model is made of,
         as it may not when it makes a layer of its configuration.
         """
         return self.keras.utils.custom_object_scope(own_objects(self.all_layers(model)))
 
-    def all_layers(self, model: Any) -> list[Any]:
+    def all_layers(self, model: Model) -> list[Layer]:
         """The layers (and operations) of a model and of those nested in it, each once."""
         return [layer for layer, _ in self._layers_with_owner(model)]
 
-    def _layers_with_owner(self, model: Any) -> list[tuple[Any, str]]:
+    def _layers_with_owner(self, model: Model) -> list[tuple[Layer, str]]:
         """The layers, each with the name of the model that holds it, those of the model itself
         before those of models nested in it.
         """
-        found: dict[int, tuple[Any, str]] = {}
+        found: dict[int, tuple[Layer, str]] = {}
         nested = []
         for node in self.nodes_in_order(model):
             if node.is_input:
@@ -210,7 +211,7 @@ class Graphs(abc.ABC):
         return list(found.values())
 
     def _run(
-        self, model: Any, inputs: list[Any], replace: Replace, new_layers: dict[int, list[Any]]
+        self, model: Model, inputs: list[Tensor], replace: Replace, new_layers: dict[int, list[Any]]
     ) -> Any:
         """Applies the nodes of a model, and of the models nested in it, to new tensors."""
         tensors = {id(old): new for old, new in zip(model.inputs, inputs, strict=True)}
@@ -230,16 +231,16 @@ class Graphs(abc.ABC):
         structure = self.output_structure(model)
         return self.pack(structure, [tensors[id(old)] for old in self.flatten(structure)])
 
-    def inline_nested_models(self, model: Any) -> Any:
+    def inline_nested_models(self, model: Model) -> Model:
         """A functional copy of a model, weights included, without models inside.
 
         Layers keep their names as far as they are unique and TensorFlow takes them, see
         ``flat_names``.
         """
         names = flat_names(self._layers_with_owner(model), self.input_names(model))
-        copies: list[tuple[Any, Any]] = []
+        copies: list[tuple[Layer, Layer]] = []
 
-        def clone(layer: Any) -> list[Any]:
+        def clone(layer: Layer) -> list[Layer]:
             name = names[id(layer)]
             renamed = {} if name == layer.name else {"name": name}
             copy = clone_layer(layer, with_scope_names, **renamed)
@@ -250,13 +251,13 @@ class Graphs(abc.ABC):
         copy_weights(copies)
         return flat
 
-    def as_float32(self, model: Any) -> Any:
+    def as_float32(self, model: Model) -> Model:
         """A model that computes in float32: itself, or a copy of a model in mixed precision."""
         if not any("float16" in str(layer.compute_dtype) for layer in model.layers):
             return model
-        copies: list[tuple[Any, Any]] = []
+        copies: list[tuple[Layer, Layer]] = []
 
-        def clone(layer: Any) -> list[Any]:
+        def clone(layer: Layer) -> list[Layer]:
             copy = clone_layer(layer, edit=_without_mixed_precision)
             copies.append((layer, copy))
             return [copy]
@@ -265,7 +266,7 @@ class Graphs(abc.ABC):
         copy_weights(copies)
         return copied
 
-    def layers_that_defer(self, model: Any) -> set[str]:
+    def layers_that_defer(self, model: Model) -> set[str]:
         """Layers whose output TFLite never stores, as every call is fused with its reader."""
         consumers = self.consumers(model)
         fused: set[str] = set()
@@ -289,7 +290,7 @@ def first_and_last(nodes: list[Node], names: set[str]) -> tuple[set[str], set[st
 class Consumers:
     """Who reads the outputs of the nodes of a model."""
 
-    def __init__(self, nodes: Iterable[Node], outputs: Iterable[Any]) -> None:
+    def __init__(self, nodes: Iterable[Node], outputs: Iterable[Tensor]) -> None:
         self._readers: dict[int, list[Node]] = {}
         for node in nodes:
             for tensor in node.inputs:
@@ -308,7 +309,7 @@ class Consumers:
         return readers[0] if len(readers) == 1 else None
 
 
-def _apply(layers: list[Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+def _apply(layers: list[Layer], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     if not layers:
         return args[0]
     # Keras 3 notes mask=None for a layer that takes a mask; what stands for it may take none.
@@ -353,7 +354,7 @@ def _without_mixed_precision(config: Any) -> Any:
     return [*map(_without_mixed_precision, config)] if isinstance(config, list) else config
 
 
-def check_weights(model: Any) -> None:
+def check_weights(model: Model) -> None:
     """Refuses NaN and infinite weights.
 
     Raises:

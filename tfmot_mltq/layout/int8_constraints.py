@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import enum
 import math
-from typing import Any
 
 import numpy as np
 
+from tfmot_mltq.framework_types import Layer
 from tfmot_mltq.layout.layer_kinds import activation_name, is_a, kind_of
 
 
@@ -124,7 +124,7 @@ _SATURATION_KINDS = {
 }
 
 
-def constraint_of(layer: Any) -> Constraint | None:
+def constraint_of(layer: Layer) -> Constraint | None:
     """What binds the ranges of a layer's inputs and outputs to each other; None for nothing."""
     kind = kind_of(layer)
     if _is_identity(layer):
@@ -134,7 +134,7 @@ def constraint_of(layer: Any) -> Constraint | None:
     return next((c for kind, c in _CONSTRAINTS.items() if is_a(layer, (kind,))), None)
 
 
-def rounds_ties_away(layer: Any) -> bool:
+def rounds_ties_away(layer: Layer) -> bool:
     """Whether the operator rounds a half to the int8 value further from 0, and not up.
 
     A quarter of the averages of four int8 values are halves.
@@ -142,13 +142,13 @@ def rounds_ties_away(layer: Any) -> bool:
     return is_a(layer, _AVERAGE_POOLINGS) or kind_of(layer) in _AVERAGE_POOLINGS
 
 
-def _is_identity(layer: Any) -> bool:
+def _is_identity(layer: Layer) -> bool:
     if kind_of(layer) == "Rescaling":
         return bool(np.all(np.asarray(layer.scale) == 1) and not np.any(np.asarray(layer.offset)))
     return is_a(layer, ("Activation",)) and activation_name(layer) == "linear"
 
 
-def fixed_range(layer: Any) -> tuple[float, float] | None:
+def fixed_range(layer: Layer) -> tuple[float, float] | None:
     """Smallest and largest value of an output whose scale TFLite fixes; None for other outputs."""
     name = _FIXED_RANGE_KINDS.get(kind_of(layer))
     if name is None and is_a(layer, ("Activation",)):
@@ -156,7 +156,7 @@ def fixed_range(layer: Any) -> tuple[float, float] | None:
     return _FIXED_RANGES.get(name) if name else None
 
 
-def saturation(layer: Any) -> tuple[float, float]:
+def saturation(layer: Layer) -> tuple[float, float]:
     """The range of inputs outside of which the int8 output of a layer is constant.
 
     Infinite where it is not. A tensor that only such a layer reads needs no wider range, and has

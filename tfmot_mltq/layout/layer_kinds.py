@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Collection
-from typing import Any
 
 from tfmot_mltq.config import MultiLevelConfig
 from tfmot_mltq.errors import UnsupportedModelError
+from tfmot_mltq.framework_types import Layer
 from tfmot_mltq.frameworks import FRAMEWORKS
 from tfmot_mltq.packing.format import Kind
 
@@ -76,7 +76,7 @@ _RELUS = frozenset({"relu", "relu6", "hard_tanh"})
 _RELU_OPERATIONS = frozenset({"HardTanh", "Relu", "Relu6", "nn.relu", "nn.relu6"})
 
 
-def kind_of(layer: Any) -> str:
+def kind_of(layer: Layer) -> str:
     """Class name of a layer or operation of Keras; "" for classes of others, subclasses included.
 
     Of a quantized layer it is that of the plain layer. Of a layer that tf_keras makes of a call
@@ -90,7 +90,7 @@ def kind_of(layer: Any) -> str:
     return cls.__name__
 
 
-def is_a(layer: Any, kinds: Collection[str]) -> bool:
+def is_a(layer: Layer, kinds: Collection[str]) -> bool:
     """Whether the layer's class is, or inherits from, one of these kinds of Keras."""
     return any(base.__name__ in kinds and _root(base) in FRAMEWORKS for base in type(layer).__mro__)
 
@@ -99,13 +99,13 @@ def _root(cls: type) -> str:
     return cls.__module__.partition(".")[0]
 
 
-def activation_name(layer: Any) -> str:
+def activation_name(layer: Layer) -> str:
     """Name of a layer's activation; "linear" for layers without."""
     activation = getattr(layer, "activation", None)
     return getattr(activation, "__name__", type(activation).__name__) if activation else "linear"
 
 
-def unsupported_reason(layer: Any) -> str | None:
+def unsupported_reason(layer: Layer) -> str | None:
     """Why a layer cannot get multi-level weights; None if it can."""
     if kind_of(layer) not in _MULTI_LEVEL:
         kinds = ", ".join(sorted(_MULTI_LEVEL))
@@ -121,7 +121,7 @@ def unsupported_reason(layer: Any) -> str | None:
     return None
 
 
-def check_activation_levels(layer: Any, spec: MultiLevelConfig) -> None:
+def check_activation_levels(layer: Layer, spec: MultiLevelConfig) -> None:
     """Refuses activation levels where TFLite's padding would not be 0.
 
     Raises:
@@ -135,12 +135,12 @@ def check_activation_levels(layer: Any, spec: MultiLevelConfig) -> None:
         )
 
 
-def keeps_quantization(layer: Any) -> bool:
+def keeps_quantization(layer: Layer) -> bool:
     """Whether the output of a layer needs no range of its own."""
     return activation_name(layer) in _FIXED_RANGE_ACTIVATIONS or is_a(layer, _PASS_THROUGH)
 
 
-def fuses(producer: Any, consumer: Any) -> bool:
+def fuses(producer: Layer, consumer: Layer) -> bool:
     """Whether TFLite computes ``consumer`` inside the operator of ``producer``."""
     if activation_name(producer) != "linear":
         return False
@@ -149,14 +149,14 @@ def fuses(producer: Any, consumer: Any) -> bool:
     return kind_of(producer) in _RELU_FUSING and _is_fusable_relu(consumer)
 
 
-def _normalizes_channels(batch_norm: Any) -> bool:
+def _normalizes_channels(batch_norm: Layer) -> bool:
     """Whether the axis of a built BatchNormalization layer is the last one."""
     axis = batch_norm.axis
     (axis,) = axis if isinstance(axis, (list, tuple)) else (axis,)
     return axis in (-1, batch_norm.input_spec.ndim - 1)
 
 
-def _is_fusable_relu(layer: Any) -> bool:
+def _is_fusable_relu(layer: Layer) -> bool:
     if is_a(layer, ("ReLU",)):
         return layer.max_value in (None, 6.0) and not layer.negative_slope and not layer.threshold
     if is_a(layer, ("Activation",)):
@@ -164,7 +164,7 @@ def _is_fusable_relu(layer: Any) -> bool:
     return kind_of(layer) in _RELU_OPERATIONS
 
 
-def activation_is_separate(layer: Any) -> bool:
+def activation_is_separate(layer: Layer) -> bool:
     """Whether TFLite runs the activation of a layer as an operator of its own."""
     name = activation_name(layer)
     if kind_of(layer) not in _ACTIVATION_HOLDERS or name == "linear":

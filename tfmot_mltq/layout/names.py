@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from tfmot_mltq.errors import UnsupportedModelError
+from tfmot_mltq.framework_types import Layer
 
 # What TensorFlow refuses in the names of scopes and operations, and as their first character.
 _NOT_IN_SCOPES = re.compile(r"[^A-Za-z0-9_./>-]")
@@ -40,7 +41,7 @@ def with_scope_names(config: Any) -> Any:
     return found
 
 
-def flat_names(layers: Iterable[tuple[Any, str]], taken: Iterable[str]) -> dict[int, str]:
+def flat_names(layers: Iterable[tuple[Layer, str]], taken: Iterable[str]) -> dict[int, str]:
     """Names for the layers of a model and of those nested in it, by the id of the layer.
 
     The first of several layers of one name keeps it, the next ones have the name of the model that
@@ -71,16 +72,16 @@ class NamesInUse:
     """The names of the layers of a copy of a model, while it is made."""
 
     def __init__(self) -> None:
-        self._holders: dict[str, tuple[Any, str]] = {}
+        self._holders: dict[str, tuple[Layer, str]] = {}
 
-    def checked(self, source: str, made: list[Any]) -> list[Any]:
+    def checked(self, source: str, made: list[Layer]) -> list[Layer]:
         """Layers that stand for a layer or input of the model.
 
         Raises:
           UnsupportedModelError: Another layer has the name of one of them.
         """
         for part in made:
-            layer = getattr(part, "func", part)  # of one that is called with bound arguments
+            layer: Layer = getattr(part, "func", part)  # of one that is called with bound arguments
             holder, of = self._holders.setdefault(layer.name, (layer, source))
             if holder is not layer:
                 raise UnsupportedModelError(

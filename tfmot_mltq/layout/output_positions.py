@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 
+from tfmot_mltq.framework_types import Model
 from tfmot_mltq.layout.graph import Graphs
 
 
-def output_positions(graphs: Graphs, model: Any) -> dict[str, int]:
+def output_positions(graphs: Graphs, model: Model) -> dict[str, int]:
     """Output positions of each layer by name, summed over the calls of a shared layer.
 
     They are all axes between batch and channels; free sizes count as 1.

@@ -14,6 +14,7 @@ import math
 from collections.abc import Callable, Collection, Iterable
 from typing import Any
 
+from tfmot_mltq.framework_types import Tensor
 from tfmot_mltq.layout.graph import Node
 from tfmot_mltq.layout.int8_constraints import (
     Constraint,
@@ -62,8 +63,8 @@ class RangePlan:
 def plan_ranges(
     nodes: Iterable[Node],
     deferred: Collection[str],
-    outputs: Iterable[Any],
-    is_float: Callable[[Any], bool],
+    outputs: Iterable[Tensor],
+    is_float: Callable[[Tensor], bool],
 ) -> RangePlan:
     """Says which outputs of a model's layers are quantized, and which of them together.
 
@@ -116,7 +117,7 @@ def plan_ranges(
     return RangePlan(sites, {name: r for ranges in fixed.values() for name, r in ranges.items()})
 
 
-def _groups_of(nodes: Iterable[Node], is_float: Callable[[Any], bool]) -> _Groups:
+def _groups_of(nodes: Iterable[Node], is_float: Callable[[Tensor], bool]) -> _Groups:
     """The layers and tensors of a model, those with one range joined."""
     groups = _Groups()
     for node in nodes:
@@ -202,7 +203,7 @@ class RangeQuantizers:
         options = {"ties_away": True} if site.ties_away else {}
         return [functools.partial(self._groups[site.group], site=site.site, **options)]
 
-    def on_input(self, tensor: Any, name: str) -> Any:
+    def on_input(self, tensor: Tensor, name: str) -> Tensor:
         """The quantized form of an input."""
         for quantize in self.behind(name):
             tensor = quantize(tensor)

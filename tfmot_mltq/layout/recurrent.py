@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from tfmot_mltq.framework_types import Layer, Model, Tensor
 from tfmot_mltq.layout.expanded_layer import ExpandedLayer, with_expanded
 from tfmot_mltq.layout.graph import Graphs
 from tfmot_mltq.layout.layer_kinds import activation_name, is_a, kind_of
@@ -31,12 +32,12 @@ _LAYERS = frozenset(_LAYER_OF_CELL.values())
 _MERGES = {"concat": "Concatenate", "sum": "Add", "mul": "Multiply", "ave": "Average"}
 
 
-def is_recurrent(layer: Any) -> bool:
+def is_recurrent(layer: Layer) -> bool:
     """Whether a layer carries a state from step to step."""
     return is_a(layer, _RECURRENT)
 
 
-def is_fused_lstm(layer: Any) -> bool:
+def is_fused_lstm(layer: Layer) -> bool:
     """Whether a layer is what TFLite's LSTM operator computes."""
     return (
         kind_of(layer) == "LSTM"
@@ -46,7 +47,7 @@ def is_fused_lstm(layer: Any) -> bool:
     )
 
 
-def expand_recurrent(model: Any, graphs: Graphs) -> tuple[Any, set[str]]:
+def expand_recurrent(model: Model, graphs: Graphs) -> tuple[Any, set[str]]:
     """A model in which recurrent layers are those that TFLite computes.
 
     What cannot be expanded stays, and conversion refuses it: ``refusal`` says why.
@@ -73,7 +74,7 @@ def expand_recurrent(model: Any, graphs: Graphs) -> tuple[Any, set[str]]:
     return with_expanded(model, graphs, expanded), dense
 
 
-def refusal(layer: Any, calls: Iterable[Any], layers: Iterable[Any]) -> str | None:
+def refusal(layer: Layer, calls: Iterable[Any], layers: Iterable[Layer]) -> str | None:
     """Why a recurrent layer has no int8 form, with the way out; None if it has one.
 
     Args:
@@ -103,7 +104,7 @@ def refusal(layer: Any, calls: Iterable[Any], layers: Iterable[Any]) -> str | No
     )
 
 
-def _refusal_of(layer: Any) -> str | None:
+def _refusal_of(layer: Layer) -> str | None:
     if kind_of(layer) == "Bidirectional":
         if layer.stateful:
             return "it is stateful; the samples of a converted model are independent"
@@ -129,7 +130,7 @@ def _refusal_of(layer: Any) -> str | None:
     return None
 
 
-def _refusal_of_steps(layer: Any, node: Any) -> str | None:
+def _refusal_of_steps(layer: Layer, node: Any) -> str | None:
     steps = node.inputs[0].shape[1]
     if steps is None:
         return "the number of its steps is open: build the model with a fixed length"
@@ -142,8 +143,8 @@ def _refusal_of_steps(layer: Any, node: Any) -> str | None:
     )
 
 
-def _is_lstm(layer: Any) -> bool:
-    cell = getattr(layer, "cell", layer)
+def _is_lstm(layer: Layer) -> bool:
+    cell: Layer = getattr(layer, "cell", layer)
     return (
         kind_of(cell) == "LSTMCell"
         and activation_name(cell) == "tanh"
@@ -151,21 +152,21 @@ def _is_lstm(layer: Any) -> bool:
     )
 
 
-def _plain_layers(layer: Any) -> Iterable[Any]:
+def _plain_layers(layer: Layer) -> Iterable[Layer]:
     """What holds the cells of a layer: both directions, and each cell of a stack."""
     if kind_of(layer) == "Bidirectional":
         return [*_plain_layers(layer.forward_layer), *_plain_layers(layer.backward_layer)]
     return _cells(layer)
 
 
-def _cells(layer: Any) -> list[Any]:
+def _cells(layer: Layer) -> list[Layer]:
     cell = layer.cell
     return list(cell.cells) if kind_of(cell) == "StackedRNNCells" else [cell]
 
 
-def mask_maker(layer: Any) -> str | None:
+def mask_maker(layer: Layer) -> str | None:
     """The name of a layer that makes a mask; None for other layers."""
-    held = getattr(layer, "layer", layer)  # tf_keras' wrappers of quantized layers
+    held: Layer = getattr(layer, "layer", layer)  # tf_keras' wrappers of quantized layers
     makes_mask = is_a(held, ("Masking",)) or getattr(held, "mask_zero", False)
     return held.name if makes_mask else None
 
@@ -177,7 +178,7 @@ def _name(activation: Any) -> str:
 class _Expanded(ExpandedLayer):
     """The layers that stand for a recurrent layer."""
 
-    def __call__(self, x: Any, **_: Any) -> Any:
+    def __call__(self, x: Tensor, **_: Any) -> Tensor:
         """Applies the layers to a symbolic tensor.
 
         Keras 3 passes ``training`` and ``mask``, which are None here.
@@ -193,7 +194,7 @@ class _Expanded(ExpandedLayer):
         merge = getattr(self._keras.layers, _MERGES[layer.merge_mode])
         return self._call(self.name, merge, [forward, backward])
 
-    def _run(self, layer: Any, x: Any, name: str) -> Any:
+    def _run(self, layer: Layer, x: Tensor, name: str) -> Any:
         """A layer with one cell or a stack of them; ``name`` is that of its output."""
         cells = _cells(layer)
         if len(cells) == 1:
@@ -212,9 +213,9 @@ class _Expanded(ExpandedLayer):
 
     def _run_cell(
         self,
-        cell: Any,
-        layer: Any,
-        x: Any,
+        cell: Layer,
+        layer: Layer,
+        x: Tensor,
         name: str,
         sequences: bool,
         go_backwards: bool | None = None,
@@ -235,7 +236,7 @@ class _Expanded(ExpandedLayer):
             return self._concatenated(name, steps)
         return self._call(name, self._keras.layers.Flatten, steps[-1])
 
-    def _concatenated(self, name: str, steps: list[Any]) -> Any:
+    def _concatenated(self, name: str, steps: list[Tensor]) -> Tensor:
         """The steps as one sequence."""
         groups = 0
         while len(steps) > _CONCATENATED:
@@ -246,12 +247,12 @@ class _Expanded(ExpandedLayer):
             steps = parts
         return self._joined(name, steps)
 
-    def _joined(self, name: str, steps: list[Any]) -> Any:
+    def _joined(self, name: str, steps: list[Tensor]) -> Tensor:
         if len(steps) == 1:
             return steps[0]
         return self._call(name, self._keras.layers.Concatenate, steps, axis=1)
 
-    def _lstm(self, cell: Any, x: Any, name: str, sequences: bool, backwards: bool) -> Any:
+    def _lstm(self, cell: Layer, x: Tensor, name: str, sequences: bool, backwards: bool) -> Tensor:
         config = {key: value for key, value in cell.get_config().items() if key != "name"}
         lstm = self._layer_called(
             name,
@@ -263,23 +264,23 @@ class _Expanded(ExpandedLayer):
         lstm.set_weights(cell.get_weights())
         return y
 
-    def add(self, name: str, *tensors: Any) -> Any:
+    def add(self, name: str, *tensors: Tensor) -> Tensor:
         """Their sum."""
         return self._call(name, self._keras.layers.Add, list(tensors))
 
-    def subtract(self, name: str, *tensors: Any) -> Any:
+    def subtract(self, name: str, *tensors: Tensor) -> Tensor:
         """The first minus the second."""
         return self._call(name, self._keras.layers.Subtract, list(tensors))
 
-    def multiply(self, name: str, *tensors: Any) -> Any:
+    def multiply(self, name: str, *tensors: Tensor) -> Tensor:
         """Their product."""
         return self._call(name, self._keras.layers.Multiply, list(tensors))
 
-    def activate(self, name: str, function: Any, x: Any) -> Any:
+    def activate(self, name: str, function: Any, x: Tensor) -> Tensor:
         """An activation of the cell."""
         return self._call(name, self._keras.layers.Activation, x, function)
 
-    def step(self, name: str, x: Any, at: int) -> Any:
+    def step(self, name: str, x: Tensor, at: int) -> Any:
         """One step of a sequence, as a sequence of one."""
         steps = x.shape[1]
         if steps == 1:
@@ -287,7 +288,9 @@ class _Expanded(ExpandedLayer):
         cropping = (at, steps - 1 - at)
         return self._call(f"{name}_{at}", self._keras.layers.Cropping1D, x, cropping)
 
-    def dense(self, name: str, x: Any, cell: Any, kernel: np.ndarray, bias: Any = None) -> Any:
+    def dense(
+        self, name: str, x: Tensor, cell: Layer, kernel: np.ndarray, bias: Any = None
+    ) -> Tensor:
         """A dense layer with the weights of one gate."""
         kind = "recurrent" if name.endswith("_state") else "kernel"
         return self._dense_of(
@@ -300,7 +303,7 @@ class _Expanded(ExpandedLayer):
         )
 
 
-def _weights(cell: Any, gates: int) -> tuple[list[np.ndarray], list[np.ndarray], list[Any]]:
+def _weights(cell: Layer, gates: int) -> tuple[list[np.ndarray], list[np.ndarray], list[Any]]:
     """Kernels, recurrent kernels and biases of each gate; None for biases that there are not.
 
     A GRU that resets after the product has two rows of biases.
@@ -313,10 +316,12 @@ def _weights(cell: Any, gates: int) -> tuple[list[np.ndarray], list[np.ndarray],
     )
 
 
-def _simple_steps(to: _Expanded, cell: Any, x: Any, name: str, order: Sequence[int]) -> list[Any]:
+def _simple_steps(
+    to: _Expanded, cell: Layer, x: Tensor, name: str, order: Sequence[int]
+) -> list[Tensor]:
     (kernel,), (recurrent,), (bias,) = _weights(cell, 1)
     of_input = to.dense(f"{name}_input", x, cell, kernel, bias)
-    outputs: list[Any] = []
+    outputs: list[Tensor] = []
     for at in order:
         total = to.step(f"{name}_input", of_input, at)
         if outputs:
@@ -326,7 +331,9 @@ def _simple_steps(to: _Expanded, cell: Any, x: Any, name: str, order: Sequence[i
     return outputs
 
 
-def _lstm_steps(to: _Expanded, cell: Any, x: Any, name: str, order: Sequence[int]) -> list[Any]:
+def _lstm_steps(
+    to: _Expanded, cell: Layer, x: Tensor, name: str, order: Sequence[int]
+) -> list[Tensor]:
     kernels, recurrents, biases = _weights(cell, 4)
     names = [f"{name}_{gate}" for gate in ("i", "f", "c", "o")]
     functions = [cell.recurrent_activation] * 4
@@ -335,7 +342,7 @@ def _lstm_steps(to: _Expanded, cell: Any, x: Any, name: str, order: Sequence[int
         to.dense(f"{gate}_input", x, cell, kernel, bias)
         for gate, kernel, bias in zip(names, kernels, biases, strict=True)
     ]
-    outputs: list[Any] = []
+    outputs: list[Tensor] = []
     carry = None
     for at in order:
         gates = []
@@ -359,7 +366,9 @@ def _lstm_steps(to: _Expanded, cell: Any, x: Any, name: str, order: Sequence[int
     return outputs
 
 
-def _gru_steps(to: _Expanded, cell: Any, x: Any, name: str, order: Sequence[int]) -> list[Any]:
+def _gru_steps(
+    to: _Expanded, cell: Layer, x: Tensor, name: str, order: Sequence[int]
+) -> list[Tensor]:
     kernels, recurrents, biases = _weights(cell, 3)
     names = [f"{name}_{gate}" for gate in ("z", "r", "h")]
     state_bias = None

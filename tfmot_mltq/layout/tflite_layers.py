@@ -7,6 +7,7 @@ from types import ModuleType
 from typing import Any
 
 from tfmot_mltq.errors import UnsupportedModelError
+from tfmot_mltq.framework_types import Layer, Model, Tensor
 from tfmot_mltq.layout.clone_layer import clone_layer, copy_weights
 from tfmot_mltq.layout.graph import Graphs
 from tfmot_mltq.layout.layer_kinds import (
@@ -17,7 +18,7 @@ from tfmot_mltq.layout.layer_kinds import (
 )
 
 
-def tflite_layers(layer: Any, keras: ModuleType) -> tuple[list[Any], list[Any]]:
+def tflite_layers(layer: Layer, keras: ModuleType) -> tuple[list[Layer], list[Layer]]:
     """New, unbuilt layers that TFLite's operators compute one by one.
 
     Args:
@@ -43,7 +44,7 @@ def tflite_layers(layer: Any, keras: ModuleType) -> tuple[list[Any], list[Any]]:
     return without_separable(clone_layer(layer), keras), []
 
 
-def unwrapped(model: Any, graphs: Graphs) -> Any:
+def unwrapped(model: Model, graphs: Graphs) -> Model:
     """A model without wrappers that do not matter once it is trained: those of training, and
     TimeDistributed around a dense layer, which takes any number of axes before the last one.
 
@@ -59,9 +60,9 @@ def unwrapped(model: Any, graphs: Graphs) -> Any:
             )
     if not any(map(_is_wrapper, layers)):
         return model
-    copies: list[tuple[Any, Any]] = []
+    copies: list[tuple[Layer, Layer]] = []
 
-    def replace(layer: Any) -> list[Any]:
+    def replace(layer: Layer) -> list[Layer]:
         if kind_of(layer) == "SpectralNormalization":
             warnings.warn(
                 f"Layer '{layer.name}' (SpectralNormalization) becomes the layer that it holds: "
@@ -79,7 +80,7 @@ def unwrapped(model: Any, graphs: Graphs) -> Any:
     return rebuilt
 
 
-def _is_wrapper(layer: Any) -> bool:
+def _is_wrapper(layer: Layer) -> bool:
     if kind_of(layer) == "TimeDistributed":
         return kind_of(layer.layer) == "Dense"
     return kind_of(layer) == "SpectralNormalization"
@@ -94,7 +95,7 @@ _ADAPTIVE_POOLINGS = {
 }
 
 
-def _without_adaption(layer: Any, keras: ModuleType) -> Any | None:
+def _without_adaption(layer: Layer, keras: ModuleType) -> Layer | None:
     """The pooling of one size that an adaptive one is; None if its windows are of several sizes."""
     shapes = {tuple(node.input_tensors[0].shape) for node in layer._inbound_nodes}
     if len(shapes) != 1 or layer.data_format != "channels_last":
@@ -123,14 +124,14 @@ class PairwiseMerge:
       keras: Framework of the layer.
     """
 
-    def __init__(self, layer: Any, keras: ModuleType) -> None:
+    def __init__(self, layer: Layer, keras: ModuleType) -> None:
         self.name = layer.name
         self._averages = kind_of(layer) == "Average"
         self._merge_class = getattr(keras.layers, _PAIRWISE[kind_of(layer)])
         self._rescaling_class = keras.layers.Rescaling
         self._layers: dict[str, Any] = {}
 
-    def __call__(self, tensors: Any) -> Any:
+    def __call__(self, tensors: Tensor) -> Tensor:
         """Merges symbolic tensors."""
         tensors = list(tensors)
         last = len(tensors) - 1
@@ -143,18 +144,18 @@ class PairwiseMerge:
             merged = self._layer(self._rescaling_class, self.name, 1 / len(tensors))(merged)
         return merged
 
-    def _layer(self, cls: type, name: str, *arguments: Any) -> Any:
+    def _layer(self, cls: type, name: str, *arguments: Any) -> Layer:
         if name not in self._layers:
             self._layers[name] = cls(*arguments, name=name)
         return self._layers[name]
 
 
-def without_separable(layer: Any, keras: ModuleType) -> list[Any]:
+def without_separable(layer: Layer, keras: ModuleType) -> list[Layer]:
     """The two convolutions of an unbuilt separable one; any other layer as it is."""
     return _split_separable(layer, keras) if kind_of(layer) in SEPARABLE_LAYERS else [layer]
 
 
-def _split_separable(layer: Any, keras: ModuleType) -> list[Any]:
+def _split_separable(layer: Layer, keras: ModuleType) -> list[Layer]:
     """The depthwise and the pointwise convolution of a separable one."""
     config = layer.get_config()
     depthwise_class, pointwise_class = (
@@ -194,7 +195,7 @@ def _split_separable(layer: Any, keras: ModuleType) -> list[Any]:
     return [*padding, depthwise, pointwise]
 
 
-def split_weights(layer: Any, parts: list[Any]) -> None:
+def split_weights(layer: Layer, parts: list[Layer]) -> None:
     """Copies the weights of a layer to the built layers that stand for it."""
     weights = layer.get_weights() if getattr(layer, "weights", None) else []
     for part in parts:

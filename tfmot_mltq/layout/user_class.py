@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from tfmot_mltq.errors import first_line
+from tfmot_mltq.framework_types import Model
 from tfmot_mltq.frameworks import FRAMEWORKS, framework_of
 
 if TYPE_CHECKING:
@@ -40,7 +41,7 @@ def overrides(value: Any, method: str) -> bool:
     return definer in user_classes(value)
 
 
-def own_behaviour(model: Any) -> list[str]:
+def own_behaviour(model: Model) -> list[str]:
     """Names of the methods and properties by which a user's class differs from Keras' model."""
     found = {
         name: None
@@ -53,7 +54,7 @@ def own_behaviour(model: Any) -> list[str]:
     return list(found)
 
 
-def with_class_of(model: Any, result: Any, graphs: Graphs) -> Any:
+def with_class_of(model: Model, result: Model, graphs: Graphs) -> Model:
     """A functional model as one of the class of another model, on the same layers.
 
     Args:
@@ -86,7 +87,7 @@ def with_class_of(model: Any, result: Any, graphs: Graphs) -> Any:
     return kept
 
 
-def warn_of_unused(model: Any, user: str) -> None:
+def warn_of_unused(model: Model, user: str) -> None:
     """Warns of methods of a user's class that are not called while ``user`` trains the model."""
     unused = [name for name in own_behaviour(model) if name.endswith("_step") or "loss" in name]
     if unused:
@@ -102,7 +103,7 @@ def _is(names: list[str]) -> str:
     return "is" if len(names) == 1 else "are"
 
 
-def _construct(cls: type[Any], result: Any, graphs: Graphs) -> Any:
+def _construct(cls: type[Any], result: Model, graphs: Graphs) -> Model:
     """A model of ``cls`` with the inputs, outputs and name of ``result``.
 
     Raises:
@@ -126,7 +127,7 @@ def _construct(cls: type[Any], result: Any, graphs: Graphs) -> Any:
     return kept
 
 
-def _copy_attributes(model: Any, kept: Any, plain: Any, graphs: Graphs) -> None:
+def _copy_attributes(model: Model, kept: Model, plain: Model, graphs: Graphs) -> None:
     """Gives ``kept`` the attributes that a user set on ``model``.
 
     What holds weights stays what the constructor made, as the two models must not share it.

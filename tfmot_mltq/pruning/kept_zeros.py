@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 import numpy as np
 
+from tfmot_mltq.framework_types import Model
 from tfmot_mltq.layout.adapter import Adapter
 from tfmot_mltq.pruning.pruned_layer import PrunedLayer
 
 
-def pruned_by_inner_name(model: Any, adapter: Adapter) -> dict[str, PrunedLayer]:
+def pruned_by_inner_name(model: Model, adapter: Adapter) -> dict[str, PrunedLayer]:
     """The pruned layers of a model, by the names that their layers have in a plain model."""
     inner = {layer.name: adapter.inner_layer(layer).name for layer in model.layers}
     return {inner[layer.name]: layer for layer in adapter.pruned_layers(model)}
 
 
-def with_zeros_of(pruned: Mapping[str, PrunedLayer], quantized: Any, adapter: Adapter) -> Any:
+def with_zeros_of(pruned: Mapping[str, PrunedLayer], quantized: Model, adapter: Adapter) -> Model:
     """A quantized model whose words stay zero where those of a pruned float model were.
 
     Thresholds go on to choose among the bits of the other words, and the schedule goes on where it

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import warnings
-from typing import Any
 
+from tfmot_mltq.framework_types import Model
 from tfmot_mltq.frameworks import adapter_of
 from tfmot_mltq.layout.output_positions import output_positions
 from tfmot_mltq.pruning.masks import current_sparsity, meets
@@ -13,7 +13,7 @@ from tfmot_mltq.pruning.pruned_layer import PrunedLayer, ranked_together
 _MOST_NAMED = 8
 
 
-def warn_of_missed_sparsity(model: Any) -> None:
+def warn_of_missed_sparsity(model: Model) -> None:
     """Warns, once for a model, of layers that have not the sparsity with which their schedule ends.
 
     Training may have stopped before, or gone back to the weights of an earlier epoch.

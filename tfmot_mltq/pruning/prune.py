@@ -6,6 +6,7 @@ from collections.abc import Collection
 from typing import Any
 
 from tfmot_mltq.errors import UnsupportedModelError
+from tfmot_mltq.framework_types import Layer, Model
 from tfmot_mltq.frameworks import adapter_of, framework_of
 from tfmot_mltq.layout.adapter import Adapter
 from tfmot_mltq.layout.clone_layer import clone_layer
@@ -28,7 +29,7 @@ _OF_TFMOT = {
 
 
 def prune_low_magnitude(
-    model: Any = None,
+    model: Model = None,
     pruning_schedule: Any = None,
     *,
     granularity: str = "bit",
@@ -37,9 +38,9 @@ def prune_low_magnitude(
     block_size: tuple[int, int] | str = (1, 1),
     sparsity_of: str = "elements",
     layers: Collection[str] | None = None,
-    to_prune: Any = None,
+    to_prune: Model = None,
     **of_tfmot: Any,
-) -> Any:
+) -> Model:
     """A model whose weights are pruned while it trains.
 
     Train the result with the callback ``UpdatePruningStep``. The sparsity is met to one element of
@@ -110,7 +111,7 @@ def prune_low_magnitude(
     return with_class_of(model, pruned, adapter.graphs)
 
 
-def _only_model(model: Any, to_prune: Any) -> Any:
+def _only_model(model: Model, to_prune: Model) -> Model:
     """The one model that was passed.
 
     Raises:
@@ -127,11 +128,11 @@ def _only_model(model: Any, to_prune: Any) -> Any:
     return found
 
 
-def split_separable_layers(graphs: Graphs, model: Any) -> Any:
+def split_separable_layers(graphs: Graphs, model: Model) -> Model:
     """A copy of a model with every SeparableConv2D as its two convolutions."""
-    copies: list[tuple[Any, list[Any]]] = []
+    copies: list[tuple[Layer, list[Layer]]] = []
 
-    def split(layer: Any) -> list[Any]:
+    def split(layer: Layer) -> list[Layer]:
         copies.append((layer, without_separable(clone_layer(layer), graphs.keras)))
         return copies[-1][1]
 
@@ -142,7 +143,7 @@ def split_separable_layers(graphs: Graphs, model: Any) -> Any:
 
 
 def _chosen_layers(
-    flat: Any, adapter: Adapter, pruning: PruningSpec, layers: Collection[str] | None
+    flat: Model, adapter: Adapter, pruning: PruningSpec, layers: Collection[str] | None
 ) -> Collection[str]:
     """Names of the layers to prune."""
     if any(adapter.is_quantized(layer) for layer in flat.layers):
@@ -164,7 +165,7 @@ def _chosen_layers(
     return chosen
 
 
-def _ternary_layers(flat: Any, adapter: Adapter) -> list[str]:
+def _ternary_layers(flat: Model, adapter: Adapter) -> list[str]:
     levels = [
         found for layer in flat.layers if (found := adapter.multi_level_layer(layer)) is not None
     ]
@@ -181,7 +182,9 @@ def _ternary_layers(flat: Any, adapter: Adapter) -> list[str]:
     return ternary
 
 
-def _float_layers(flat: Any, adapter: Adapter, pruning: PruningSpec) -> tuple[list[str], list[str]]:
+def _float_layers(
+    flat: Model, adapter: Adapter, pruning: PruningSpec
+) -> tuple[list[str], list[str]]:
     """The layers that can be pruned, and those between the first and the last of them."""
     if pruning.granularity == "bit":
         raise UnsupportedModelError(
@@ -197,7 +200,7 @@ def _float_layers(flat: Any, adapter: Adapter, pruning: PruningSpec) -> tuple[li
     return names, [name for name in names if name not in first | last]
 
 
-def _check_schedule(pruned: Any, adapter: Adapter) -> None:
+def _check_schedule(pruned: Model, adapter: Adapter) -> None:
     """Refuses blocks that do not fit, and schedules that would add bits."""
     positions = output_positions(adapter.graphs, pruned)
     for group in ranked_together(adapter.pruned_layers(pruned)):

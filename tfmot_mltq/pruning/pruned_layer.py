@@ -10,6 +10,7 @@ import numpy as np
 
 from tfmot_mltq.config import MultiLevelConfig
 from tfmot_mltq.decomposition import KernelState, as_matrix
+from tfmot_mltq.framework_types import Variable
 from tfmot_mltq.pruning.prunable_kernel import PrunableKernel
 from tfmot_mltq.pruning.pruning_spec import PruningSpec
 
@@ -35,10 +36,10 @@ class PrunedLayer:
     pruning: PruningSpec
     spec: MultiLevelConfig | None
     channel_axes: int
-    kernel: Any
-    mask: Any
-    pruned: Any
-    pruning_step: Any
+    kernel: Variable
+    mask: Variable
+    pruned: Variable
+    pruning_step: Variable
     state: Callable[[], KernelState]
     notice_pruning_step: Callable[[], None]
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from typing import Any
 
+from tfmot_mltq.framework_types import Config
 from tfmot_mltq.pruning.schedule import PruningSchedule, as_schedule
 
 GRANULARITIES = ("bit", "word")
@@ -84,13 +85,13 @@ class PruningSpec:
             )
         return self.block_size
 
-    def get_config(self) -> dict[str, Any]:
+    def get_config(self) -> Config:
         """The fields as plain data."""
         fields = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
         return {**fields, "schedule": self.schedule.get_config()}
 
 
-def as_pruning_spec(value: PruningSpec | dict[str, Any]) -> PruningSpec:
+def as_pruning_spec(value: PruningSpec | Config) -> PruningSpec:
     """A ``PruningSpec``, given as such or by its configuration."""
     if isinstance(value, PruningSpec):
         return value

@@ -5,6 +5,8 @@ from __future__ import annotations
 import dataclasses
 from typing import Any
 
+from tfmot_mltq.framework_types import Config
+
 
 class PruningSchedule:
     """Base of the schedules: at which steps of training masks are updated, and to what sparsity.
@@ -33,7 +35,7 @@ class PruningSchedule:
             return False
         return (step - begin) % self.frequency == 0 or step == end
 
-    def get_config(self) -> dict[str, Any]:
+    def get_config(self) -> Config:
         """Class name and arguments, in TFMOT's form."""
         values = vars(self).items()
         # NumPy scalars, as from np.ceil, do not go into JSON.

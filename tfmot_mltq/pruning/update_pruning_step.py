@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from tfmot_mltq.distillation import DistillerMixin
+from tfmot_mltq.framework_types import Model
 from tfmot_mltq.frameworks import FRAMEWORKS, adapter_of
 from tfmot_mltq.layout.output_positions import output_positions
 from tfmot_mltq.pruning.masks import masks_for
@@ -49,19 +50,19 @@ class UpdatePruningStep:
         self._begun = 0
 
     @property
-    def model(self) -> Any:
+    def model(self) -> Model:
         """The model in training; unlike Keras' property, it does not fetch its state from JAX."""
         return self._model
 
     @model.setter
-    def model(self, model: Any) -> None:
+    def model(self, model: Model) -> None:
         self._model = model
 
     def set_params(self, params: Any) -> None:
         """Keras' hook."""
         self.params = params
 
-    def set_model(self, model: Any) -> None:
+    def set_model(self, model: Model) -> None:
         """Keras' hook."""
         self._model = model
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 
+from tfmot_mltq.framework_types import Layer, Model
 from tfmot_mltq.kernels import Call
 from tfmot_mltq.layout.adapter import Adapter
 from tfmot_mltq.layout.graph import Node
@@ -16,7 +16,7 @@ from tfmot_mltq.packing.packed_layer import Geometry
 
 
 def layer_calls(
-    model: Any, adapter: Adapter, layers: dict[str, MultiLevelLayer]
+    model: Model, adapter: Adapter, layers: dict[str, MultiLevelLayer]
 ) -> dict[str, list[Call]]:
     """The calls of each layer by name. Free sizes count as 1."""
     calls: dict[str, list[Call]] = {name: [] for name in layers}
@@ -27,7 +27,7 @@ def layer_calls(
     return calls
 
 
-def _call(node: Node, layer: MultiLevelLayer, keras_layer: Any) -> Call:
+def _call(node: Node, layer: MultiLevelLayer, keras_layer: Layer) -> Call:
     inputs = _sizes(node.inputs[0].shape)
     outputs = _sizes(node.outputs[0].shape)
     kind = layer.kind.operator

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import Any
 
 import numpy as np
 
+from tfmot_mltq.framework_types import Dataset, Model
 from tfmot_mltq.frameworks import adapter_of
 from tfmot_mltq.layout.graph import first_and_last
 from tfmot_mltq.layout.layer_kinds import is_a, kind_of, unsupported_reason
@@ -17,7 +17,7 @@ from tfmot_mltq.report.layer_statistics import LayerStatistics, layer_statistics
 from tfmot_mltq.report.zero_activations import used_activations
 
 
-def multi_level_layers(model: Any) -> dict[str, MultiLevelLayer]:
+def multi_level_layers(model: Model) -> dict[str, MultiLevelLayer]:
     """The multi-level layers of a model by name, in graph order.
 
     Raises:
@@ -31,7 +31,7 @@ def multi_level_layers(model: Any) -> dict[str, MultiLevelLayer]:
 
 
 def model_statistics(
-    model: Any, layers: dict[str, MultiLevelLayer], dataset: Any = None
+    model: Model, layers: dict[str, MultiLevelLayer], dataset: Dataset = None
 ) -> list[LayerStatistics]:
     """One entry per multi-level layer, in graph order; the calls of a shared layer add up.
 
@@ -79,7 +79,7 @@ class Int8Layer:
     reason: str
 
 
-def int8_layers(model: Any) -> list[Int8Layer]:
+def int8_layers(model: Model) -> list[Int8Layer]:
     """The layers with weights that have no levels, in graph order, without batch normalisation.
 
     Raises:

@@ -11,10 +11,17 @@ import numpy as np
 from tfmot_mltq.files import replaced_file
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+    from matplotlib.ticker import FuncFormatter
     from matplotlib.typing import HashableList
 
+    from tfmot_mltq.search.trial import SparsifyResult
 
-def new_figure(mosaic: list[HashableList[str]], size: tuple[float, float]) -> tuple[Any, Any]:
+
+def new_figure(
+    mosaic: list[HashableList[str]], size: tuple[float, float]
+) -> tuple[Figure, dict[str, Axes]]:
     """A Matplotlib figure and its axes by name, as of ``subplot_mosaic``, without a display.
 
     Raises:
@@ -32,7 +39,7 @@ def new_figure(mosaic: list[HashableList[str]], size: tuple[float, float]) -> tu
     return figure, figure.subplot_mosaic(mosaic)
 
 
-def save_figure(figure: Any, path: str | os.PathLike[str]) -> pathlib.Path:
+def save_figure(figure: Figure, path: str | os.PathLike[str]) -> pathlib.Path:
     """Writes a figure to a file; its suffix says in which format."""
     path = pathlib.Path(path)
     with replaced_file(path) as temporary:
@@ -45,14 +52,14 @@ _COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7")
 _GREY = "#999999"
 
 
-def plot_trials(result: Any) -> Any:
+def plot_trials(result: SparsifyResult) -> Figure:
     """A figure of what ``sparsify`` tried."""
     figure, axes = new_figure([["trials"]], (6.4, 4.2))
     draw_trials(axes["trials"], result)
     return figure
 
 
-def draw_trials(axis: Any, result: Any) -> None:
+def draw_trials(axis: Axes, result: SparsifyResult) -> None:
     """Accuracy against density: all trials, the Pareto curve, and the tolerance."""
     trials = result.trials
     densities = [1.0 - trial.sparsity for trial in trials]
@@ -81,7 +88,9 @@ def draw_trials(axis: Any, result: Any) -> None:
     axis.legend(frameon=False)
 
 
-def model_figure(figures: dict[str, Any], scales: dict[str, np.ndarray], search: Any = None) -> Any:
+def model_figure(
+    figures: dict[str, Any], scales: dict[str, np.ndarray], search: SparsifyResult | None = None
+) -> Figure:
     """A figure of a quantized model: densities, scales, bytes, work, and a search if there is one.
 
     Args:
@@ -103,7 +112,7 @@ def model_figure(figures: dict[str, Any], scales: dict[str, np.ndarray], search:
     return figure
 
 
-def _label_layers(axis: Any, layers: list[dict[str, Any]]) -> np.ndarray:
+def _label_layers(axis: Axes, layers: list[dict[str, Any]]) -> np.ndarray:
     places = np.arange(len(layers))
     axis.set_yticks(places, [layer["name"] for layer in layers], fontsize=8)
     axis.set_ylim(len(layers) - 0.4, -0.6)  # the first layer on top
@@ -111,7 +120,7 @@ def _label_layers(axis: Any, layers: list[dict[str, Any]]) -> np.ndarray:
     return places
 
 
-def _draw_densities(axis: Any, layers: list[dict[str, Any]]) -> None:
+def _draw_densities(axis: Axes, layers: list[dict[str, Any]]) -> None:
     places = _label_layers(axis, layers)
     most = max(layer["levels"] for layer in layers)
     width = 0.8 / most
@@ -134,7 +143,7 @@ def _draw_densities(axis: Any, layers: list[dict[str, Any]]) -> None:
     _legend_below(axis)
 
 
-def _draw_scales(axis: Any, layers: list[dict[str, Any]], scales: dict[str, np.ndarray]) -> None:
+def _draw_scales(axis: Axes, layers: list[dict[str, Any]], scales: dict[str, np.ndarray]) -> None:
     places = _label_layers(axis, layers)
     for level in range(max(layer["levels"] for layer in layers)):
         rows = [
@@ -162,7 +171,7 @@ def _draw_scales(axis: Any, layers: list[dict[str, Any]], scales: dict[str, np.n
     _legend_below(axis)
 
 
-def _draw_bytes(axis: Any, layers: list[dict[str, Any]]) -> None:
+def _draw_bytes(axis: Axes, layers: list[dict[str, Any]]) -> None:
     places = _label_layers(axis, layers)
     names = (("int8_bytes", "int8", _GREY), ("flash_bytes", "packed", _COLOURS[0]))
     for row, (key, label, colour) in enumerate(names):
@@ -177,7 +186,7 @@ def _draw_bytes(axis: Any, layers: list[dict[str, Any]]) -> None:
     _legend_below(axis)
 
 
-def _draw_work(axis: Any, layers: list[dict[str, Any]]) -> None:
+def _draw_work(axis: Axes, layers: list[dict[str, Any]]) -> None:
     places = _label_layers(axis, layers)
     dense = [layer["macs"] for layer in layers]
     left = [layer["nonzero_bits"] * layer["positions"] for layer in layers]
@@ -188,11 +197,11 @@ def _draw_work(axis: Any, layers: list[dict[str, Any]]) -> None:
     _legend_below(axis)
 
 
-def _legend_below(axis: Any) -> None:
+def _legend_below(axis: Axes) -> None:
     axis.legend(fontsize=8, frameon=False, ncols=5, loc="upper center", bbox_to_anchor=(0.5, -0.12))
 
 
-def _percent_formatter() -> Any:
+def _percent_formatter() -> FuncFormatter:
     from matplotlib.ticker import FuncFormatter
 
     return FuncFormatter(lambda value, _: f"{100 * value:.3g}%")

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from tfmot_mltq.framework_types import Dataset, Model
 from tfmot_mltq.report.summary import summary
 
 
-def potential_speedup(model: Any, dataset: Any = None) -> dict[str, Any]:
+def potential_speedup(model: Model, dataset: Dataset = None) -> dict[str, Any]:
     """How much less a quantized model computes than its multi-level binary form.
 
     With M levels, N multiply-accumulates, nb the non-zero bits of a weight or activation, and each

@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.table import Table
 
 from tfmot_mltq.cost_model.choose_encodings import check_optimize
+from tfmot_mltq.framework_types import Dataset, Model
 from tfmot_mltq.frameworks import adapter_of
 from tfmot_mltq.pruning.missed_sparsity import warn_of_missed_sparsity
 from tfmot_mltq.report.device_prediction import add_predictions, predict_layers
@@ -28,8 +29,8 @@ from tfmot_mltq.report.model_statistics import (
 
 
 def summary(
-    model: Any,
-    dataset: Any = None,
+    model: Model,
+    dataset: Dataset = None,
     *,
     target: str | None = None,
     optimize: str = "size",

@@ -6,20 +6,29 @@ import base64
 import io
 import json
 import pathlib
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from tfmot_mltq.files import replaced_file
+from tfmot_mltq.framework_types import Dataset, Model
 from tfmot_mltq.frameworks import adapter_of
 from tfmot_mltq.report.plots import model_figure, save_figure
 from tfmot_mltq.report.summary import summary
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from tfmot_mltq.search.trial import SparsifyResult
 
 _SUFFIXES = (".html", ".png", ".svg", ".pdf", ".json")
 
 
 def write_report(
-    model: Any, path: str | pathlib.Path, dataset: Any = None, search: Any = None
+    model: Model,
+    path: str | pathlib.Path,
+    dataset: Dataset = None,
+    search: SparsifyResult | None = None,
 ) -> pathlib.Path:
     """Writes what a quantized model holds and costs as a page, a picture or data.
 
@@ -53,14 +62,14 @@ def write_report(
     return path
 
 
-def _scales(model: Any) -> dict[str, np.ndarray]:
+def _scales(model: Model) -> dict[str, np.ndarray]:
     """Scales of each layer by name, shape (levels, output channels)."""
     adapter = adapter_of(model)
     layers = [adapter.multi_level_layer(layer) for layer in model.layers]
     return {layer.name: layer.decompose()[1] for layer in layers if layer is not None}
 
 
-def _page(name: str, figures: dict[str, Any], figure: Any, search: Any) -> str:
+def _page(name: str, figures: dict[str, Any], figure: Figure, search: SparsifyResult | None) -> str:
     try:
         import jinja2
     except ModuleNotFoundError as error:

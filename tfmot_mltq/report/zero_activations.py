@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable
-from typing import Any
 
 import numpy as np
 
 from tfmot_mltq.activation_levels import ActivationLevels
+from tfmot_mltq.framework_types import Dataset, Layer, Model
 from tfmot_mltq.layout.adapter import Adapter
 from tfmot_mltq.layout.graph import Node
 from tfmot_mltq.layout.multi_level_layer import MultiLevelLayer
@@ -43,7 +43,7 @@ class UsedActivations:
 
 
 def used_activations(
-    model: Any, dataset: Any, adapter: Adapter, layers: dict[str, MultiLevelLayer]
+    model: Model, dataset: Dataset, adapter: Adapter, layers: dict[str, MultiLevelLayer]
 ) -> dict[str, UsedActivations]:
     """Counts of each multi-level layer, by name.
 
@@ -104,7 +104,7 @@ def _counter(
 
 
 def _sums_per_entry(
-    counts: np.ndarray, layer: MultiLevelLayer, keras_layer: Any
+    counts: np.ndarray, layer: MultiLevelLayer, keras_layer: Layer
 ) -> tuple[np.ndarray, int]:
     """Sum of ``counts``, one per activation, that each entry of a kernel meets, and the output
     positions.

@@ -13,6 +13,7 @@ from typing import Any
 
 from rich.console import Console
 
+from tfmot_mltq.framework_types import Model
 from tfmot_mltq.frameworks import adapter_of
 from tfmot_mltq.layout.output_positions import output_positions
 from tfmot_mltq.pruning.masks import current_sparsity
@@ -34,9 +35,9 @@ _UPDATES = 50
 
 
 def sparsify(
-    model: Any,
-    train_fn: Callable[[Any, list[Any]], Any],
-    evaluate_fn: Callable[[Any], float],
+    model: Model,
+    train_fn: Callable[[Model, list[Any]], Any],
+    evaluate_fn: Callable[[Model], float],
     max_accuracy_drop: float = 0.01,
     granularity: str = "bit",
     *,
@@ -144,7 +145,7 @@ def sparsify(
     return SparsifyResult(chosen, best, reference_accuracy, max_accuracy_drop, trials)
 
 
-def _sparsity_now(model: Any, pruning: dict[str, Any]) -> float:
+def _sparsity_now(model: Model, pruning: dict[str, Any]) -> float:
     """The sparsity of a model before the search; refuses what cannot be pruned."""
     almost_all = ConstantSparsity(1.0 - 1e-9, 0)
     pruned = prune_low_magnitude(model, almost_all, **pruning)
@@ -208,15 +209,15 @@ class _RaiseSparsity(UpdatePruningStep):
 class _Trainer:
     """Runs trials; the fields are arguments of ``sparsify``, and what makes a trial's callback."""
 
-    model: Any
-    train_fn: Callable[[Any, list[Any]], Any]
-    evaluate_fn: Callable[[Any], float]
+    model: Model
+    train_fn: Callable[[Model, list[Any]], Any]
+    evaluate_fn: Callable[[Model], float]
     pruning: dict[str, Any]
     pruning_schedule: Callable[[float], Any]
     new_callback: Callable[[], UpdatePruningStep]
     strategy: Any
 
-    def run(self, sparsity: float, lowest_accuracy: float) -> tuple[Trial, Any]:
+    def run(self, sparsity: float, lowest_accuracy: float) -> tuple[Trial, Model]:
         """Prunes, trains and evaluates."""
         start = time.monotonic()
         schedule = self.pruning_schedule(sparsity)
@@ -228,7 +229,7 @@ class _Trainer:
         is_good = accuracy >= lowest_accuracy
         return Trial(sparsity, accuracy, is_good, seconds, _total(pruned)), pruned
 
-    def accuracy(self, model: Any, what: str) -> float:
+    def accuracy(self, model: Model, what: str) -> float:
         """The accuracy of a model.
 
         Raises:
@@ -251,7 +252,7 @@ class _Trainer:
         return contextlib.nullcontext() if self.strategy is None else self.strategy.scope()
 
 
-def _total(pruned: Any) -> dict[str, Any]:
+def _total(pruned: Model) -> dict[str, Any]:
     adapter = adapter_of(pruned)
     if not any(adapter.is_quantized(layer) for layer in pruned.layers):
         return {}

@@ -6,6 +6,7 @@ import dataclasses
 import pathlib
 from typing import Any
 
+from tfmot_mltq.framework_types import Model
 from tfmot_mltq.report.plots import plot_trials, save_figure
 
 
@@ -41,7 +42,7 @@ class SparsifyResult:
       trials: All trials by rising sparsity.
     """
 
-    model: Any
+    model: Model
     best: Trial | None
     reference_accuracy: float
     max_accuracy_drop: float

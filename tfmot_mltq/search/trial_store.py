@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from tfmot_mltq.files import replaced_file
+from tfmot_mltq.framework_types import Model
 from tfmot_mltq.layout.graph import Graphs
 from tfmot_mltq.layout.user_class import with_class_of
 from tfmot_mltq.saved_config import CONFIG_VERSION
@@ -23,15 +24,15 @@ class TrialMemory:
 
     def __init__(self) -> None:
         self.trials: list[Trial] = []
-        self._best: tuple[float, Any] = (-1.0, None)
+        self._best: tuple[float, Model] = (-1.0, None)
 
-    def add(self, trial: Trial, model: Any) -> None:
+    def add(self, trial: Trial, model: Model) -> None:
         """Keeps a trial, and the model if it is the sparsest that is good enough."""
         self.trials.append(trial)
         if trial.within_tolerance and trial.sparsity > self._best[0]:
             self._best = (trial.sparsity, model)
 
-    def model(self, trial: Trial) -> Any:
+    def model(self, trial: Trial) -> Model:
         """The model of the sparsest trial that is good enough, which is what ``trial`` is."""
         assert trial.sparsity == self._best[0]
         return self._best[1]
@@ -55,7 +56,7 @@ class TrialStore:
         self,
         directory: str | pathlib.Path,
         graphs: Graphs,
-        like: Any,
+        like: Model,
         search: Mapping[str, Any],
     ) -> None:
         self._folder = pathlib.Path(directory)
@@ -65,7 +66,7 @@ class TrialStore:
         self._folder.mkdir(parents=True, exist_ok=True)
         self.trials = self._read()
 
-    def add(self, trial: Trial, model: Any) -> None:
+    def add(self, trial: Trial, model: Model) -> None:
         """Writes the model of a trial, then the trial."""
         with replaced_file(self._model_path(trial)) as path:
             self._graphs.without_class(model).save(path)
@@ -77,7 +78,7 @@ class TrialStore:
         with replaced_file(self._folder / _INDEX) as path:
             path.write_text(json.dumps(index, indent=2) + "\n")
 
-    def model(self, trial: Trial) -> Any:
+    def model(self, trial: Trial) -> Model:
         """The model of a trial, uncompiled."""
         load_model = self._graphs.keras.models.load_model
         with self._graphs.own_objects(self._like):
@@ -114,7 +115,7 @@ class TrialStore:
         return trials
 
 
-def model_fingerprint(model: Any) -> str:
+def model_fingerprint(model: Model) -> str:
     """A hash of the layers and the weights of a model."""
     digest = hashlib.sha256()
     for layer, values in ((layer.name, layer.get_weights()) for layer in model.layers):

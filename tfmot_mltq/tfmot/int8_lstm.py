@@ -12,6 +12,7 @@ from tensorflow_model_optimization.python.core.keras import utils as tfmot_utils
 
 from tfmot_mltq import lstm_simulation
 from tfmot_mltq.decomposition import straight_through
+from tfmot_mltq.framework_types import Config, Layer, Shape, Tensor
 from tfmot_mltq.layout.recurrent import is_fused_lstm
 from tfmot_mltq.lstm_simulation import RANGE_NAMES, LstmRanges
 from tfmot_mltq.saved_config import unversioned, versioned
@@ -39,7 +40,7 @@ class Int8LSTM(tf_keras.layers.LSTM):
         super().__init__(*args, **kwargs)
         self.ema_decay = ema_decay
 
-    def build(self, input_shape: Any) -> None:
+    def build(self, input_shape: Shape) -> None:
         """Adds the weights of the plain layer and the ranges."""
         super().build(input_shape)
         for name in RANGE_NAMES:
@@ -53,8 +54,12 @@ class Int8LSTM(tf_keras.layers.LSTM):
             setattr(self, name, weight)
 
     def call(
-        self, inputs: Any, mask: Any = None, training: Any = None, initial_state: Any = None
-    ) -> Any:
+        self,
+        inputs: Tensor,
+        mask: Any = None,
+        training: bool | Tensor | None = None,
+        initial_state: Tensor = None,
+    ) -> Tensor:
         """From (batch, steps, features) to (batch, units), or with the steps in between."""
         if initial_state is not None or mask is not None or not is_fused_lstm(self):
             return super().call(inputs, mask, training, initial_state)
@@ -66,7 +71,7 @@ class Int8LSTM(tf_keras.layers.LSTM):
         )
 
     @tf.autograph.experimental.do_not_convert
-    def _simulated(self, x: Any, training: bool) -> Any:
+    def _simulated(self, x: Tensor, training: bool) -> Tensor:
         dropped, hidden_dropped = self._dropout_masks(x, training)
         if dropped is not None:
             x = x * dropped[:, None]
@@ -103,7 +108,7 @@ class Int8LSTM(tf_keras.layers.LSTM):
         result = tf.transpose(hidden, (1, 0, 2)) if self.return_sequences else hidden[-1]
         return (result, hidden[-1], cell[-1]) if self.return_state else result
 
-    def _dropout_masks(self, x: Any, training: bool) -> tuple[Any, Any]:
+    def _dropout_masks(self, x: Tensor, training: bool) -> tuple[Any, Any]:
         """What input and hidden state are multiplied with, in all steps; None for nothing."""
         if not training:
             return None, None
@@ -114,7 +119,7 @@ class Int8LSTM(tf_keras.layers.LSTM):
         self._maybe_reset_cell_dropout_mask(self.cell)
         return dropped, hidden_dropped
 
-    def _rounded(self, kernel: Any) -> Any:
+    def _rounded(self, kernel: Tensor) -> Tensor:
         kernel = tf.convert_to_tensor(kernel)
         quantized = lstm_simulation.int8_gate_kernel(tf.stop_gradient(kernel), tnp)
         return straight_through(kernel, quantized, tf.stop_gradient)
@@ -127,7 +132,7 @@ class Int8LSTM(tf_keras.layers.LSTM):
         """The ranges of the states, in NumPy."""
         return LstmRanges(*(numpy_value(getattr(self, name)) for name in RANGE_NAMES))
 
-    def plain(self) -> Any:
+    def plain(self) -> Layer:
         """The unbuilt layer that this one was made of."""
         return tf_keras.layers.LSTM.from_config(unversioned(super().get_config(), self.name))
 
@@ -138,12 +143,12 @@ class Int8LSTM(tf_keras.layers.LSTM):
             for value in map(numpy_value, self.cell.weights)
         ]
 
-    def get_config(self) -> dict[str, Any]:
+    def get_config(self) -> Config:
         """Keras configuration."""
         return versioned({**super().get_config(), "ema_decay": self.ema_decay})
 
     @classmethod
-    def from_config(cls, config: dict[str, Any]) -> Any:
+    def from_config(cls, config: Config) -> Any:
         """A layer from its configuration.
 
         Raises:

@@ -6,6 +6,7 @@ from typing import Any
 
 import tf_keras
 
+from tfmot_mltq.framework_types import Config, Layer
 from tfmot_mltq.layout.clone_layer import lambda_config
 
 
@@ -21,16 +22,16 @@ class KeptLambda(tf_keras.layers.Lambda):
         super().__init__(**arguments)
         self.plain_class = plain_class
 
-    def get_config(self) -> dict[str, Any]:
+    def get_config(self) -> Config:
         """Arguments of the constructor."""
         return {**lambda_config(self), "plain_class": self.plain_class}
 
     @classmethod
-    def from_config(cls, config: dict[str, Any], custom_objects: Any = None) -> KeptLambda:
+    def from_config(cls, config: Config, custom_objects: Any = None) -> KeptLambda:
         """A layer from ``get_config``."""
         return cls(**config)
 
 
-def kept(layer: Any) -> KeptLambda:
+def kept(layer: Layer) -> KeptLambda:
     """The form in which TFMOT may copy a Lambda layer."""
     return KeptLambda(type(layer), **lambda_config(layer))

@@ -9,6 +9,7 @@ import tensorflow as tf
 import tf_keras
 
 from tfmot_mltq.errors import UnsupportedModelError
+from tfmot_mltq.framework_types import Model, Structure, Tensor
 from tfmot_mltq.frameworks import framework_of
 from tfmot_mltq.layout.graph import Graphs, Node
 
@@ -27,7 +28,7 @@ def _map_arguments(node: Any, tensors: dict[int, Any]) -> tuple[Any, Any]:
 class _TfKerasGraphs(Graphs):
     keras = tf_keras
 
-    def check_model(self, model: Any) -> None:
+    def check_model(self, model: Model) -> None:
         super().check_model(model)
         for node in _keras_nodes(model):
             # A Keras 3 layer called on a tf_keras tensor leaves only its functions in the graph.
@@ -38,7 +39,7 @@ class _TfKerasGraphs(Graphs):
                     "`import tf_keras`."
                 )
 
-    def nodes_in_order(self, model: Any) -> list[Node]:
+    def nodes_in_order(self, model: Model) -> list[Node]:
         return [
             Node(
                 layer=node.layer,
@@ -50,30 +51,30 @@ class _TfKerasGraphs(Graphs):
             for node in _keras_nodes(model)
         ]
 
-    def is_functional(self, model: Any) -> bool:
+    def is_functional(self, model: Model) -> bool:
         return isinstance(model, tf_keras.Sequential) or model._is_graph_network
 
-    def is_built(self, model: Any) -> bool:
+    def is_built(self, model: Model) -> bool:
         return model.built and model._is_graph_network
 
-    def input_names(self, model: Any) -> list[str]:
+    def input_names(self, model: Model) -> list[str]:
         return model.input_names
 
-    def flatten(self, structure: Any) -> list[Any]:
+    def flatten(self, structure: Structure) -> list[Tensor]:
         return tf.nest.flatten(structure)
 
-    def pack(self, structure: Any, flat: list[Any]) -> Any:
+    def pack(self, structure: Structure, flat: list[Tensor]) -> Structure:
         return tf.nest.pack_sequence_as(structure, flat)
 
-    def input_structure(self, model: Any) -> Any:
+    def input_structure(self, model: Model) -> Structure:
         if not isinstance(model, tf_keras.Sequential):
             return model.input
         return model.inputs[0] if len(model.inputs) == 1 else model.inputs
 
-    def output_structure(self, model: Any) -> Any:
+    def output_structure(self, model: Model) -> Structure:
         return model.output
 
-    def matmul(self, a: Any, b: Any) -> Any:
+    def matmul(self, a: Tensor, b: Tensor) -> Tensor:
         return tf.matmul(a, b)
 
 
@@ -84,7 +85,7 @@ def _arguments(node: Any) -> list[Any]:
     return tf.nest.flatten((node.call_args, node.call_kwargs)) if not node.is_input else []
 
 
-def _keras_nodes(model: Any) -> list[Any]:
+def _keras_nodes(model: Model) -> list[Any]:
     by_depth = model._nodes_by_depth
     return [node for depth in sorted(by_depth, reverse=True) for node in by_depth[depth]]
 
@@ -103,6 +104,6 @@ def takes_one_tensor(node: Any) -> bool:
     return "OpLambda" not in type(node.layer).__name__ and len(first) == len(node.keras_inputs)
 
 
-def layers_tfmot_cannot_wrap(model: Any) -> set[str]:
+def layers_tfmot_cannot_wrap(model: Model) -> set[str]:
     """Names of the layers with a call that TFMOT's wrappers cannot make."""
     return {node.layer.name for node in _keras_nodes(model) if not takes_one_tensor(node)}

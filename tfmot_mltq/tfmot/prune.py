@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
+from tfmot_mltq.framework_types import Layer, Model
 from tfmot_mltq.layout.clone_layer import clone_layer
 from tfmot_mltq.pruning.pruning_spec import PruningSpec
 from tfmot_mltq.tfmot.custom_objects import quantize_scope
@@ -14,16 +14,16 @@ from tfmot_mltq.tfmot.quantize_wrapper import MltqQuantizeWrapper
 from tfmot_mltq.tfmot.saved_wrapper import local_name
 
 
-def prune(model: Any, prunings: Mapping[str, PruningSpec]) -> Any:
+def prune(model: Model, prunings: Mapping[str, PruningSpec]) -> Model:
     """A copy of a model without nested models, with layers that are pruned.
 
     Args:
       model: Float or quantized model.
       prunings: How to prune which layers, by name.
     """
-    copies: list[tuple[Any, Any]] = []
+    copies: list[tuple[Layer, Layer]] = []
 
-    def replace(layer: Any) -> list[Any]:
+    def replace(layer: Layer) -> list[Layer]:
         copies.append((layer, _copy(layer, prunings.get(layer.name))))
         return [copies[-1][1]]
 
@@ -38,7 +38,7 @@ def prune(model: Any, prunings: Mapping[str, PruningSpec]) -> Any:
     return pruned
 
 
-def _copy(layer: Any, pruning: PruningSpec | None) -> Any:
+def _copy(layer: Layer, pruning: PruningSpec | None) -> Layer:
     if pruning is None:
         return clone_layer(layer)
     if isinstance(layer, MltqQuantizeWrapper):

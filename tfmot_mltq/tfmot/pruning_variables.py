@@ -12,16 +12,17 @@ import tensorflow.experimental.numpy as tnp
 import tf_keras
 
 from tfmot_mltq.decomposition import KernelState, as_matrices
+from tfmot_mltq.framework_types import Layer, Tensor, Variable
 from tfmot_mltq.pruning.check_started import check_started
 
 
-def numpy_value(variable: Any) -> np.ndarray:
+def numpy_value(variable: Variable) -> np.ndarray:
     """The value of a weight outside the graph being traced, as an array."""
     with tf.init_scope():
         return variable.numpy()
 
 
-def add_pruning_variables(layer: Any, mask_shape: tuple[int, ...]) -> dict[str, Any]:
+def add_pruning_variables(layer: Layer, mask_shape: tuple[int, ...]) -> dict[str, Variable]:
     """Adds ``mask``, ``pruned`` and ``pruning_step`` to a layer, and returns them by name."""
     one_value = tf.VariableAggregation.ONLY_FIRST_REPLICA
     return {
@@ -45,14 +46,14 @@ def add_pruning_variables(layer: Any, mask_shape: tuple[int, ...]) -> dict[str, 
     }
 
 
-def check_counted(training: Any, variables: Mapping[str, Any], name: str) -> None:
+def check_counted(training: bool | Tensor, variables: Mapping[str, Variable], name: str) -> None:
     """Refuses to train a pruned layer that nothing prunes, see ``check_started``."""
     if "pruning_step" in variables and training is True:
         check_started(int(numpy_value(variables["pruning_step"])) >= 0, name)
 
 
 def kernel_state(
-    variables: Mapping[str, Any], channel_axes: int, value: Callable[[Any], Any] = numpy_value
+    variables: Mapping[str, Variable], channel_axes: int, value: Callable[[Any], Any] = numpy_value
 ) -> KernelState:
     """The state of a kernel in matrix form, each variable read by ``value``."""
     held = {
@@ -66,6 +67,8 @@ def kernel_state(
     return KernelState(**held)
 
 
-def masked(kernel: Any, variables: Mapping[str, Any], value: Callable[[Any], Any]) -> Any:
+def masked(
+    kernel: Tensor, variables: Mapping[str, Variable], value: Callable[[Any], Any]
+) -> Tensor:
     """A kernel where its mask of one level is set."""
     return kernel * value(variables["mask"])[0] if "mask" in variables else kernel

@@ -12,6 +12,7 @@ from tensorflow_model_optimization.python.core.sparsity.keras import (
     pruning_wrapper as tfmot_pruning_wrapper,
 )
 
+from tfmot_mltq.framework_types import Config, Layer, Shape, Tensor, Variable
 from tfmot_mltq.layout.layer_kinds import kind_of
 from tfmot_mltq.pruning.pruning_spec import PruningSpec, as_pruning_spec
 from tfmot_mltq.saved_config import unversioned, versioned
@@ -35,17 +36,17 @@ class PruneLowMagnitude(SavedWrapper, tfmot_pruning_wrapper.PruneLowMagnitude):
       pruning: ``PruningSpec`` or its configuration.
     """
 
-    def __init__(self, layer: Any, pruning: PruningSpec | dict[str, Any], **kwargs: Any) -> None:
+    def __init__(self, layer: Layer, pruning: PruningSpec | Config, **kwargs: Any) -> None:
         super().__init__(layer, **kwargs)
         self.pruning = as_pruning_spec(pruning)
-        self.pruning_variables: dict[str, Any] = {}
+        self.pruning_variables: dict[str, Variable] = {}
 
-    def build(self, input_shape: Any) -> None:
+    def build(self, input_shape: Shape) -> None:
         """Adds the mask and the step. TFMOT's own build would add its own."""
         tf_keras.layers.Wrapper.build(self, input_shape)
         self.pruning_variables = add_pruning_variables(self, (1, *self.float_kernel.shape))
 
-    def call(self, inputs: Any, training: Any = None, **kwargs: Any) -> Any:
+    def call(self, inputs: Tensor, training: bool | Tensor | None = None, **kwargs: Any) -> Tensor:
         """What the layer gives with its kernel pruned."""
         if training is None:
             training = tf_keras.backend.learning_phase()
@@ -53,7 +54,7 @@ class PruneLowMagnitude(SavedWrapper, tfmot_pruning_wrapper.PruneLowMagnitude):
         with self._kernel_replaced(self._kernel_of_call()):
             return self.layer.call(inputs, **kwargs)
 
-    def _kernel_of_call(self) -> Any:
+    def _kernel_of_call(self) -> Tensor:
         if current_mode() is SimulationMode.EXPORT:
             return tf.constant(self.baked())
         return masked(self.float_kernel, self.pruning_variables, tf.convert_to_tensor)
@@ -63,7 +64,7 @@ class PruneLowMagnitude(SavedWrapper, tfmot_pruning_wrapper.PruneLowMagnitude):
         return masked(numpy_value(self.float_kernel), self.pruning_variables, numpy_value)
 
     @property
-    def float_kernel(self) -> Any:
+    def float_kernel(self) -> Variable:
         """The trained variable."""
         return getattr(self.layer, self._kernel_name)
 
@@ -72,7 +73,7 @@ class PruneLowMagnitude(SavedWrapper, tfmot_pruning_wrapper.PruneLowMagnitude):
         return MULTI_LEVEL_CONFIGS[kind_of(self.layer)].weight_attr
 
     @contextlib.contextmanager
-    def _kernel_replaced(self, kernel: Any) -> Iterator[None]:
+    def _kernel_replaced(self, kernel: Tensor) -> Iterator[None]:
         # Not by setattr: Keras would take the variable for a weight that is gone.
         variable = self.float_kernel
         self.layer.__dict__[self._kernel_name] = kernel
@@ -81,13 +82,13 @@ class PruneLowMagnitude(SavedWrapper, tfmot_pruning_wrapper.PruneLowMagnitude):
         finally:
             self.layer.__dict__[self._kernel_name] = variable
 
-    def get_config(self) -> dict[str, Any]:
+    def get_config(self) -> Config:
         """Keras configuration."""
         config = tf_keras.layers.Wrapper.get_config(self)
         return versioned({**config, "pruning": self.pruning.get_config()})
 
     @classmethod
-    def from_config(cls, config: dict[str, Any]) -> PruneLowMagnitude:
+    def from_config(cls, config: Config) -> PruneLowMagnitude:
         """A wrapper from its Keras configuration.
 
         Raises:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 import tensorflow_model_optimization as tfmot
 import tf_keras
 
 from tfmot_mltq.config import MultiLevelConfig
 from tfmot_mltq.errors import UnsupportedModelError
+from tfmot_mltq.framework_types import Layer, Model
 from tfmot_mltq.layout.clone_layer import clone_layer, copy_weights
 from tfmot_mltq.layout.layer_kinds import kind_of
 from tfmot_mltq.tfmot.custom_objects import quantize_scope
@@ -20,13 +20,13 @@ from tfmot_mltq.tfmot.quantize_scheme import MultiLevelQuantizeScheme
 from tfmot_mltq.tfmot.quantized_layers import is_annotated, multi_level_layer
 
 
-def annotate(layer: Any, spec: MultiLevelConfig) -> Any:
+def annotate(layer: Layer, spec: MultiLevelConfig) -> Layer:
     """A layer marked for ``quantize_apply``."""
     config = MULTI_LEVEL_CONFIGS[kind_of(layer)](spec)
     return tfmot.quantization.keras.quantize_annotate_layer(layer, config)
 
 
-def quantize(flat: Any, configs: Mapping[str, MultiLevelConfig]) -> Any:
+def quantize(flat: Model, configs: Mapping[str, MultiLevelConfig]) -> Model:
     """The quantized form of a model without nested models.
 
     Args:
@@ -45,7 +45,7 @@ def quantize(flat: Any, configs: Mapping[str, MultiLevelConfig]) -> Any:
             )
     unwrappable = layers_tfmot_cannot_wrap(flat)
 
-    def annotated(layer: Any) -> list[Any]:
+    def annotated(layer: Layer) -> list[Layer]:
         if isinstance(layer, tf_keras.layers.Lambda):
             return [kept(layer)]
         copy = clone_layer(layer)
@@ -60,9 +60,9 @@ def quantize(flat: Any, configs: Mapping[str, MultiLevelConfig]) -> Any:
         quantized = tfmot.quantization.keras.quantize_apply(model, scheme)
         # TFMOT leaves its layers connected to the model of an intermediate step as well, which
         # makes `layer.output` ambiguous; in a copy they belong to one model.
-        copies: list[tuple[Any, Any]] = []
+        copies: list[tuple[Layer, Layer]] = []
 
-        def clone(layer: Any) -> list[Any]:
+        def clone(layer: Layer) -> list[Layer]:
             copies.append((layer, clone_layer(layer)))
             return [copies[-1][1]]
 

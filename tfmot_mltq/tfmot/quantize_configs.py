@@ -8,6 +8,7 @@ from typing import Any
 from tensorflow_model_optimization.quantization.keras import QuantizeConfig
 
 from tfmot_mltq.config import MultiLevelConfig
+from tfmot_mltq.framework_types import Config, Layer
 from tfmot_mltq.layout.layer_kinds import INT8_CHANNEL_AXES, KERNEL_LAYERS, keeps_quantization
 from tfmot_mltq.pruning.pruning_spec import PruningSpec
 from tfmot_mltq.saved_config import unversioned, versioned
@@ -29,25 +30,25 @@ class OutputQuantizeConfig(QuantizeConfig):
     def __init__(self, quantize_output: bool = True) -> None:
         self.quantize_output = quantize_output
 
-    def get_weights_and_quantizers(self, layer: Any) -> list[tuple[Any, Any]]:
+    def get_weights_and_quantizers(self, layer: Layer) -> list[tuple[Any, Any]]:
         """No weights."""
         return []
 
-    def set_quantize_weights(self, layer: Any, quantize_weights: list[Any]) -> None:
+    def set_quantize_weights(self, layer: Layer, quantize_weights: list[Any]) -> None:
         """No weights."""
         del layer, quantize_weights  # AutoGraph cannot read a body that is only a docstring
 
-    def get_activations_and_quantizers(self, layer: Any) -> list[tuple[Any, Any]]:
+    def get_activations_and_quantizers(self, layer: Layer) -> list[tuple[Any, Any]]:
         """None: a fused activation is quantized as the output of its layer, and the layout
         transform makes layers of the others.
         """
         return []
 
-    def set_quantize_activations(self, layer: Any, quantize_activations: list[Any]) -> None:
+    def set_quantize_activations(self, layer: Layer, quantize_activations: list[Any]) -> None:
         """No activations."""
         del layer, quantize_activations
 
-    def get_output_quantizers(self, layer: Any) -> list[Any]:
+    def get_output_quantizers(self, layer: Layer) -> list[Any]:
         """The range quantizer, unless the range is fixed or the output is not to be quantized."""
         if not self.quantize_output or keeps_quantization(layer):
             return []
@@ -61,12 +62,12 @@ class OutputQuantizeConfig(QuantizeConfig):
         """Configurations of the layers that stand for one layer, its activation apart."""
         return [self]
 
-    def get_config(self) -> dict[str, Any]:
+    def get_config(self) -> Config:
         """Keras configuration."""
         return versioned({"quantize_output": self.quantize_output})
 
     @classmethod
-    def from_config(cls, config: dict[str, Any]) -> OutputQuantizeConfig:
+    def from_config(cls, config: Config) -> OutputQuantizeConfig:
         """A configuration from its Keras configuration.
 
         Raises:
@@ -82,15 +83,15 @@ class WeightsQuantizeConfig(OutputQuantizeConfig):
     weight_attr = "kernel"
     weight_quantizer: Any
 
-    def get_weights_and_quantizers(self, layer: Any) -> list[tuple[Any, Any]]:
+    def get_weights_and_quantizers(self, layer: Layer) -> list[tuple[Any, Any]]:
         """The kernel and its quantizer."""
         return [(getattr(layer, self.weight_attr), self.weight_quantizer)]
 
-    def set_quantize_weights(self, layer: Any, quantize_weights: list[Any]) -> None:
+    def set_quantize_weights(self, layer: Layer, quantize_weights: list[Any]) -> None:
         """Puts the quantized kernel in place for a call."""
         setattr(layer, self.weight_attr, quantize_weights[0])
 
-    def get_config(self) -> dict[str, Any]:
+    def get_config(self) -> Config:
         """Keras configuration."""
         pruning = self.weight_quantizer.pruning
         config = super().get_config()
@@ -108,7 +109,7 @@ class Int8QuantizeConfig(WeightsQuantizeConfig):
     def __init__(
         self,
         quantize_output: bool = True,
-        pruning: PruningSpec | dict[str, Any] | None = None,
+        pruning: PruningSpec | Config | None = None,
     ) -> None:
         super().__init__(quantize_output)
         axes = INT8_CHANNEL_AXES[self.layer_class]
@@ -164,9 +165,9 @@ class MultiLevelQuantizeConfig(WeightsQuantizeConfig):
 
     def __init__(
         self,
-        decomposition: MultiLevelConfig | dict[str, Any],
+        decomposition: MultiLevelConfig | Config,
         quantize_output: bool = True,
-        pruning: PruningSpec | dict[str, Any] | None = None,
+        pruning: PruningSpec | Config | None = None,
     ) -> None:
         super().__init__(quantize_output)
         axes = KERNEL_LAYERS[self.layer_class].channel_axes
@@ -177,7 +178,7 @@ class MultiLevelQuantizeConfig(WeightsQuantizeConfig):
         """How the kernel is decomposed."""
         return self.weight_quantizer.spec
 
-    def get_config(self) -> dict[str, Any]:
+    def get_config(self) -> Config:
         """Keras configuration."""
         return {"decomposition": dataclasses.asdict(self.decomposition), **super().get_config()}
 
@@ -228,7 +229,7 @@ class SeparableConv2DQuantizeConfig(OutputQuantizeConfig):
 
     def __init__(
         self,
-        decomposition: MultiLevelConfig | dict[str, Any] | None,
+        decomposition: MultiLevelConfig | Config | None,
         quantize_output: bool = True,
     ) -> None:
         super().__init__(quantize_output)
@@ -245,7 +246,7 @@ class SeparableConv2DQuantizeConfig(OutputQuantizeConfig):
             pointwise(self.decomposition, self.quantize_output),
         ]
 
-    def get_config(self) -> dict[str, Any]:
+    def get_config(self) -> Config:
         """Keras configuration."""
         spec = self.decomposition
         if isinstance(spec, MultiLevelConfig):

@@ -15,6 +15,7 @@ from tensorflow_model_optimization.python.core.quantization.keras import (
 )
 
 from tfmot_mltq.errors import UnsupportedModelError
+from tfmot_mltq.framework_types import Layer, Model, Tensor
 from tfmot_mltq.layout.clone_layer import clone_layer, copy_weights
 from tfmot_mltq.layout.layer_kinds import check_activation_levels
 from tfmot_mltq.layout.range_groups import RangeQuantizers, plan_ranges
@@ -44,7 +45,7 @@ class MultiLevelQuantizeLayoutTransform(tfmot_quantize_layout_transform.Quantize
         self._registry = registry
 
     def apply(
-        self, model: Any, layer_quantize_map: dict[str, dict[str, Any]]
+        self, model: Model, layer_quantize_map: dict[str, dict[str, Any]]
     ) -> tuple[Any, dict[str, dict[str, Any]]]:
         """TFMOT's interface: the changed model, and the layers that are still to be wrapped."""
         configured: dict[str, configs.OutputQuantizeConfig] = {}
@@ -54,14 +55,14 @@ class MultiLevelQuantizeLayoutTransform(tfmot_quantize_layout_transform.Quantize
 
     def _replace_layers(
         self,
-        model: Any,
+        model: Model,
         layer_quantize_map: dict[str, dict[str, Any]],
         configured: dict[str, configs.OutputQuantizeConfig],
     ) -> Any:
         """A copy of the model with the layers that TFLite runs; fills ``configured``."""
-        copies: list[tuple[Any, list[Any]]] = []
+        copies: list[tuple[Layer, list[Layer]]] = []
 
-        def replace(layer: Any) -> list[Any]:
+        def replace(layer: Layer) -> list[Layer]:
             config = layer_quantize_map.get(layer.name, {}).get("quantize_config")
             config = config or self._registry.get_quantize_config(layer)
             if not isinstance(config, configs.OutputQuantizeConfig):
@@ -84,10 +85,10 @@ class MultiLevelQuantizeLayoutTransform(tfmot_quantize_layout_transform.Quantize
 
 
 def _place_quantizers(
-    model: Any,
+    model: Model,
     configured: dict[str, configs.OutputQuantizeConfig],
     registry: MultiLevelQuantizeRegistry,
-) -> Any:
+) -> Model:
     """A copy of the model with every layer wrapped, and a range wherever TFLite stores a tensor.
 
     A range of one tensor without limits is the output quantizer of its layer's wrapper, where it
@@ -97,9 +98,9 @@ def _place_quantizers(
     plan = plan_ranges(nodes, GRAPHS.layers_that_defer(model), model.outputs, _is_float)
     quantizers = RangeQuantizers(plan, QuantizeActivation, QuantizeFixedRange)
     unwrappable = layers_tfmot_cannot_wrap(model)
-    copies: list[tuple[Any, Any]] = []
+    copies: list[tuple[Layer, Layer]] = []
 
-    def place(layer: Any) -> list[Any]:
+    def place(layer: Layer) -> list[Layer]:
         if is_fused_lstm(layer):
             copy = Int8LSTM.from_config(layer.get_config())
             copies.append((layer, copy))
@@ -139,5 +140,5 @@ def _place_quantizers(
     return placed
 
 
-def _is_float(tensor: Any) -> bool:
+def _is_float(tensor: Tensor) -> bool:
     return tensor.dtype.is_floating

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 from tensorflow_model_optimization.python.core.quantization.keras import (
     quantize_registry as tfmot_quantize_registry,
 )
 
 from tfmot_mltq.config import MultiLevelConfig
+from tfmot_mltq.framework_types import Layer
 from tfmot_mltq.layout.layer_kinds import kind_of, unsupported_reason
 from tfmot_mltq.tfmot import quantize_configs as configs
 from tfmot_mltq.tfmot.model_graph import takes_one_tensor
@@ -58,11 +58,11 @@ class MultiLevelQuantizeRegistry(tfmot_quantize_registry.QuantizeRegistry):
         self._config = config
         self._per_layer = per_layer
 
-    def supports(self, layer: Any) -> bool:
+    def supports(self, layer: Layer) -> bool:
         """Every layer that TFMOT's wrapper can call."""
         return all(takes_one_tensor(node) for node in layer._inbound_nodes)
 
-    def get_quantize_config(self, layer: Any) -> configs.OutputQuantizeConfig:
+    def get_quantize_config(self, layer: Layer) -> configs.OutputQuantizeConfig:
         """The configuration of a layer."""
         kind = kind_of(layer)
         config = self._per_layer.get(layer.name, self._config)

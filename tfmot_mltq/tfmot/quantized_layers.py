@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Iterable, Iterator
-from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -13,6 +12,7 @@ from tensorflow_model_optimization.python.core.quantization.keras import (
 )
 
 from tfmot_mltq.activation_levels import ActivationLevels
+from tfmot_mltq.framework_types import Layer, Model, Tensor, Variable
 from tfmot_mltq.int8_simulation import joined_range, scale_and_zero_point
 from tfmot_mltq.layout.clone_layer import clone_layer, copy_weights
 from tfmot_mltq.layout.layer_kinds import KERNEL_LAYERS, kind_of
@@ -32,23 +32,23 @@ from tfmot_mltq.tfmot.quantize_wrapper import MltqQuantizeWrapper
 from tfmot_mltq.tfmot.saved_wrapper import SavedWrapper, local_name
 
 
-def is_annotated(layer: Any) -> bool:
+def is_annotated(layer: Layer) -> bool:
     """Whether ``quantize_annotate_layer`` made the layer."""
     return isinstance(layer, tfmot_quantize_annotate.QuantizeAnnotate)
 
 
-def is_quantized(layer: Any) -> bool:
+def is_quantized(layer: Layer) -> bool:
     """Whether the layer is part of a quantized model."""
     kinds = (MltqQuantizeWrapper, QuantizeActivation, TernarizeActivation, Int8LSTM)
     return isinstance(layer, kinds)
 
 
-def inner_layer(layer: Any) -> Any:
+def inner_layer(layer: Layer) -> Layer:
     """The layer inside a wrapper; any other layer as it is."""
     return layer.layer if isinstance(layer, SavedWrapper) else layer
 
 
-def multi_level_layer(layer: Any) -> MultiLevelLayer | None:
+def multi_level_layer(layer: Layer) -> MultiLevelLayer | None:
     """What is known of a layer with multi-level weights; None for any other layer."""
     if not isinstance(layer, MltqQuantizeWrapper):
         return None
@@ -66,22 +66,22 @@ def multi_level_layer(layer: Any) -> MultiLevelLayer | None:
     )
 
 
-def activation_levels(layer: Any) -> ActivationLevels | None:
+def activation_levels(layer: Layer) -> ActivationLevels | None:
     """The levels that a layer cuts activations into; None if it does something else."""
     return layer.activation_levels() if isinstance(layer, TernarizeActivation) else None
 
 
-def is_pruned(layer: Any) -> bool:
+def is_pruned(layer: Layer) -> bool:
     """Whether the layer has a mask."""
     return "mask" in _kernel_variables(layer)
 
 
-def pruned_layers(model: Any) -> list[PrunedLayer]:
+def pruned_layers(model: Model) -> list[PrunedLayer]:
     """The layers of a model that are pruned, float ones and quantized ones."""
     return [_pruned_layer(layer) for layer in model.layers if is_pruned(layer)]
 
 
-def _pruned_layer(layer: Any) -> PrunedLayer:
+def _pruned_layer(layer: Layer) -> PrunedLayer:
     variables = _kernel_variables(layer)
     axes = KERNEL_LAYERS[kind_of(layer.layer)].channel_axes
     if isinstance(layer, PruneLowMagnitude):
@@ -103,7 +103,7 @@ def _pruned_layer(layer: Any) -> PrunedLayer:
     )
 
 
-def _kernel_variables(layer: Any) -> dict[str, Any]:
+def _kernel_variables(layer: Layer) -> dict[str, Variable]:
     """What a layer holds beside its kernel, by name."""
     if isinstance(layer, PruneLowMagnitude):
         return layer.pruning_variables
@@ -112,9 +112,9 @@ def _kernel_variables(layer: Any) -> dict[str, Any]:
     return {}
 
 
-def fused_batch_norm(layer: Any, reader: Any) -> BatchNorm | None:
+def fused_batch_norm(layer: Layer, reader: Layer) -> BatchNorm | None:
     """The batch normalisation that TFLite folds into a layer, if its reader is one."""
-    inner: Any = getattr(reader, "layer", None)
+    inner: Layer = getattr(reader, "layer", None)
     # The output is only left unquantized where TFLite fuses the reader.
     if kind_of(inner) != "BatchNormalization" or layer.quantize_config.quantize_output:
         return None
@@ -122,7 +122,7 @@ def fused_batch_norm(layer: Any, reader: Any) -> BatchNorm | None:
     return batch_norm_affine(weights, inner.epsilon)
 
 
-def plain_layer(layer: Any) -> Any | None:
+def plain_layer(layer: Layer) -> Layer | None:
     """An unbuilt layer of the plain model for a layer of a quantized one; None if it goes."""
     if isinstance(layer, (QuantizeActivation, QuantizeFixedRange, TernarizeActivation)):
         return None
@@ -131,7 +131,7 @@ def plain_layer(layer: Any) -> Any | None:
     return clone_layer(inner_layer(layer))
 
 
-def bake_weights(layer: Any, plain: Any) -> None:
+def bake_weights(layer: Layer, plain: Layer) -> None:
     """Copies the weights of a quantized layer to its plain form, kernels quantized."""
     if isinstance(layer, Int8LSTM):
         plain.set_weights(layer.baked_weights())
@@ -149,7 +149,7 @@ def bake_weights(layer: Any, plain: Any) -> None:
     plain.set_weights([values[local_name(weight)] for weight in plain.weights])
 
 
-def range_flags(model: Any) -> Iterator[Any]:
+def range_flags(model: Model) -> Iterator[Variable]:
     """The weights that tell which activation ranges are set."""
     for layer in model.layers:
         if isinstance(layer, Int8LSTM):
@@ -160,10 +160,10 @@ def range_flags(model: Any) -> Iterator[Any]:
                     yield weight
 
 
-def inference(model: Any, compiled: bool) -> Callable[[list[np.ndarray]], None]:
+def inference(model: Model, compiled: bool) -> Callable[[list[np.ndarray]], None]:
     """The model as a function of a list of arrays, in the simulation mode of the caller."""
 
-    def run(*inputs: Any) -> None:
+    def run(*inputs: Tensor) -> None:
         GRAPHS.flat_call(model, inputs)
 
     if compiled:
@@ -180,11 +180,11 @@ def inference(model: Any, compiled: bool) -> Callable[[list[np.ndarray]], None]:
     return call
 
 
-def check_convertible(model: Any) -> None:
+def check_convertible(model: Model) -> None:
     """Every tf_keras model runs on TensorFlow, which ``convert`` needs."""
 
 
-def as_inputs(model: Any, arrays: Iterable[np.ndarray]) -> list[Any]:
+def as_inputs(model: Model, arrays: Iterable[np.ndarray]) -> list[Tensor]:
     """Arrays as tensors of the types that a model takes."""
     return [
         tf.cast(tf.constant(array), tensor.dtype)
@@ -192,12 +192,12 @@ def as_inputs(model: Any, arrays: Iterable[np.ndarray]) -> list[Any]:
     ]
 
 
-def to_numpy(tensor: Any) -> np.ndarray:
+def to_numpy(tensor: Tensor) -> np.ndarray:
     """The value of a tensor."""
     return tensor.numpy()
 
 
-def output_quantization(layer: Any) -> tuple[float, int] | None:
+def output_quantization(layer: Layer) -> tuple[float, int] | None:
     """Scale and zero point of what a layer gives; None if it does not quantize its output."""
     if isinstance(layer, QuantizeFixedRange):
         return scale_and_zero_point(*layer.limits)

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from tfmot_mltq.framework_types import LayerBase
+from tfmot_mltq.framework_types import LayerBase, Variable
 from tfmot_mltq.saved_weights import load_named_weights
 
 
-def local_name(weight: Any) -> str:
+def local_name(weight: Variable) -> str:
     """`kernel` for `conv2d_1/kernel:0`."""
     return weight.name.partition(":")[0].rpartition("/")[2]
 
@@ -21,7 +21,7 @@ class SavedWrapper(LayerBase):
     wrapped layer does not store itself.
     """
 
-    def _own_variables(self) -> list[Any]:
+    def _own_variables(self) -> list[Variable]:
         of_layer = {id(weight) for weight in self.layer.weights}
         return [weight for weight in self.weights if id(weight) not in of_layer]
 
@@ -35,6 +35,6 @@ class SavedWrapper(LayerBase):
         weights = {local_name(weight): weight for weight in self._own_variables()}
         load_named_weights(self.name, weights, store)
 
-    def named_weights(self) -> dict[str, Any]:
+    def named_weights(self) -> dict[str, Variable]:
         """All variables of the wrapper and its layer by local name (kernel, bias, gamma, ...)."""
         return {local_name(weight): weight for weight in self.weights}

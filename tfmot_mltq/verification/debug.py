@@ -15,6 +15,7 @@ from rich.table import Table
 
 from tfmot_mltq import calibration
 from tfmot_mltq.converter.kept_samples import KeptSamples
+from tfmot_mltq.framework_types import Dataset, Model
 from tfmot_mltq.quantize import check_quantized
 from tfmot_mltq.report.plots import new_figure, save_figure
 from tfmot_mltq.verification.operator_errors import OperatorError, operator_errors
@@ -23,9 +24,9 @@ _MOST_SAMPLES = 32
 
 
 def debug(
-    model: Any,
+    model: Model,
     tflite: bytes | str | os.PathLike[str],
-    samples: Any,
+    samples: Dataset,
     *,
     runtime: str = "tflm",
     plot: str | os.PathLike[str] | None = None,
@@ -116,8 +117,10 @@ def _figure(errors: Sequence[OperatorError]) -> Any:
     figure, axes = new_figure([["errors"]], (6.4, 1.2 + 0.22 * max(len(compared), 6)))
     axis = axes["errors"]
     places = range(len(compared))
-    axis.barh(places, [error.largest for error in compared], color="#E69F00", label="largest")
-    axis.barh(places, [error.mean for error in compared], color="#0072B2", label="mean")
+    largest = [error.largest for error in compared if error.largest is not None]
+    mean = [error.mean for error in compared if error.mean is not None]
+    axis.barh(places, largest, color="#E69F00", label="largest")
+    axis.barh(places, mean, color="#0072B2", label="mean")
     axis.set_yticks(
         places, [f"{e.number} {e.op} ({_short(e.layer)})" for e in compared], fontsize=7
     )

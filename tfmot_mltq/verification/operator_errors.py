@@ -11,13 +11,14 @@ import dataclasses
 import math
 import re
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
 from tfmot_mltq import flatbuffer
+from tfmot_mltq.framework_types import Model
 from tfmot_mltq.frameworks import adapter_of
+from tfmot_mltq.layout.graph import Node
 from tfmot_mltq.packing.format import CUSTOM_OP_NAMES
 from tfmot_mltq.runtime.interpreter import Interpreter
 
@@ -57,7 +58,7 @@ class OperatorError:
 
 
 def operator_errors(
-    model: Any, tflite: bytes, samples: Sequence[np.ndarray], runtime: str
+    model: Model, tflite: bytes, samples: Sequence[np.ndarray], runtime: str
 ) -> list[OperatorError]:
     """The errors of all operators of the main graph, in order.
 
@@ -109,7 +110,7 @@ class _KerasTensor:
     values: np.ndarray
 
 
-def _keras_tensors(model: Any, samples: Sequence[np.ndarray]) -> list[_KerasTensor]:
+def _keras_tensors(model: Model, samples: Sequence[np.ndarray]) -> list[_KerasTensor]:
     adapter = adapter_of(model)
     graphs = adapter.graphs
     nodes = [node for node in graphs.nodes_in_order(model) if len(node.outputs) == 1]
@@ -128,7 +129,7 @@ def _keras_tensors(model: Any, samples: Sequence[np.ndarray]) -> list[_KerasTens
     ]
 
 
-def _aliases(nodes: Sequence[Any]) -> dict[int, frozenset[str]]:
+def _aliases(nodes: Sequence[Node]) -> dict[int, frozenset[str]]:
     """By tensor: the layers before it whose output may be stored as this tensor."""
     makers = {id(node.outputs[0]): node for node in nodes}
     found = {}

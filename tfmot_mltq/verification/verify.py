@@ -6,11 +6,11 @@ import contextlib
 import time
 import warnings
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 
 from tfmot_mltq.errors import ConversionError, RuntimeUnavailableError
+from tfmot_mltq.framework_types import Model
 from tfmot_mltq.frameworks import adapter_of
 from tfmot_mltq.runtime.interpreter import Interpreter
 from tfmot_mltq.runtime.tensor_details import TensorDetails
@@ -39,7 +39,7 @@ _PARTING_SNR = 25.0
 
 
 def verify(
-    model: Any,
+    model: Model,
     tflite: bytes,
     samples: Sequence[np.ndarray] | None,
     *,
@@ -148,7 +148,7 @@ def _random_inputs(inputs: Sequence[TensorDetails]) -> list[np.ndarray]:
     return arrays
 
 
-def _keras_outputs(model: Any, samples: Sequence[np.ndarray]) -> list[np.ndarray]:
+def _keras_outputs(model: Model, samples: Sequence[np.ndarray]) -> list[np.ndarray]:
     adapter = adapter_of(model)
     outputs = adapter.graphs.flat_call(model, adapter.as_inputs(model, samples))
     return [np.asarray(adapter.to_numpy(output), np.float32) for output in outputs]
@@ -166,7 +166,7 @@ def _run(interpreter: Interpreter, samples: Sequence[np.ndarray], end: float) ->
 
 
 def _check_not_constant(
-    model: Any, expected: Sequence[np.ndarray], interpreter: Interpreter
+    model: Model, expected: Sequence[np.ndarray], interpreter: Interpreter
 ) -> None:
     """Refuses a model with a dead output: no comparison could find a fault in it.
 
@@ -230,7 +230,7 @@ def _has_a_fault(errors: Sequence[OperatorError]) -> bool:
     return False
 
 
-def _cuts_activations(model: Any) -> bool:
+def _cuts_activations(model: Model) -> bool:
     """Whether activations have levels: a step in front of a threshold is a level behind it, and so
     errors jump where nothing is wrong.
     """
