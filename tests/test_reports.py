@@ -144,8 +144,8 @@ def test_used_activations_add_up_over_calls(rng):
     q = mltq.quantize_model(model)
     data = rng.normal(size=(3, 6, 6, 3)).astype(np.float32)
     mltq.calibrate(q, data)
-    from tfmot_mltq.keras import adapter
+    from tfmot_mltq.keras.adapter import ADAPTER
 
-    layer = adapter.multi_level_layer(q.get_layer("shared"))
-    used = used_activations(q, data, adapter, {"shared": layer})["shared"]
+    layer = ADAPTER.multi_level_layer(q.get_layer("shared"))
+    used = used_activations(q, data, ADAPTER, {"shared": layer})["shared"]
     assert used.products == 2 * 3 * 36 * 81

@@ -7,6 +7,7 @@ from typing import Any
 
 import tensorflow as tf
 import tensorflow.experimental.numpy as tnp
+import tf_keras
 from tensorflow_model_optimization.python.core.quantization.keras import (
     quantize_wrapper as tfmot_quantize_wrapper,
 )
@@ -45,9 +46,15 @@ class MltqQuantizeWrapper(SavedWrapper, tfmot_quantize_wrapper.QuantizeWrapperV2
         """The layer with quantized weights, its output quantized as far as it is stored."""
         if current_mode() is SimulationMode.EXPORT and is_dilated(self.layer):
             return self._exported_dilation(inputs, training, **kwargs)
+        if training is None:
+            training = tf_keras.backend.learning_phase()
         step = sum_step(self.known_sum())
-        bias = getattr(self.layer, "bias", None)
-        if step is None or bias is None or current_mode() is not SimulationMode.SIMULATE:
+        bias = self.named_weights().get("bias")
+        # In training the replicas of a strategy call one layer at a time, in threads of their own,
+        # and rounding is nothing that training needs to know.
+        if tf.is_tensor(training) or training or step is None or bias is None:
+            return super().call(inputs, training=training, **kwargs)
+        if current_mode() is not SimulationMode.SIMULATE:
             return super().call(inputs, training=training, **kwargs)
         value = tf.convert_to_tensor(bias)
         rounded = int8_simulation.int32_bias(tf.stop_gradient(value), step, tnp)
