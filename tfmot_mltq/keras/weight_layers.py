@@ -23,7 +23,6 @@ from tfmot_mltq.framework_types import LayerBase
 from tfmot_mltq.keras.array_namespace import array_namespace
 from tfmot_mltq.keras.eager_value import eager_value
 from tfmot_mltq.keras.int8_lstm import Int8LSTM
-from tfmot_mltq.keras.int8_sums import sum_step
 from tfmot_mltq.keras.saved_layer import SavedLayer
 from tfmot_mltq.layout.clone_layer import copy_weights
 from tfmot_mltq.layout.int8_sums import Int8Sum
@@ -164,7 +163,7 @@ class SimulatedKernel(SavedLayer):
             self._check_started()
         return ops.cast(self.simulated(ops.cast(self.kernel, "float32")), self.compute_dtype)
 
-    def call_bias(self) -> Any:
+    def call_bias(self, training: bool | None) -> Any:
         """The bias for a call."""
         return self.bias
 
@@ -284,14 +283,14 @@ class Int8Kernel(QuantizedKernel):
         steps = int8_simulation.kernel_steps(kernel, axes, array_namespace())
         return ops.reshape(steps, (-1,)) if axes else ops.reshape(steps, ())
 
-    def call_bias(self) -> Any:
-        """The bias, rounded as TFLite stores it where that is known."""
-        found = self.known_sum()
+    def call_bias(self, training: bool | None) -> Any:
+        """The bias, rounded as TFLite stores it where that is known, but for training."""
+        found = None if training else self.known_sum()
         if found is None or current_mode() is not SimulationMode.SIMULATE:
             return self.bias
         bias = ops.convert_to_tensor(self.bias)
         rounded = int8_simulation.int32_bias(
-            ops.stop_gradient(ops.cast(bias, "float32")), sum_step(found), array_namespace()
+            ops.stop_gradient(ops.cast(bias, "float32")), found.step(), array_namespace()
         )
         return mathematics.straight_through(bias, ops.cast(rounded, bias.dtype), ops.stop_gradient)
 
@@ -318,7 +317,7 @@ class Int8Kernel(QuantizedKernel):
 class _ConvolutionCall(LayerBase):
     def call(self, inputs: Any, training: bool | None = None) -> Any:
         kernel = self.call_kernel(training)
-        exported = _exported_dilation(self, inputs, kernel, is_depthwise=False)
+        exported = _exported_dilation(self, inputs, kernel, training, is_depthwise=False)
         if exported is not None:
             return exported
         padding = self.padding
@@ -333,13 +332,13 @@ class _ConvolutionCall(LayerBase):
             dilation_rate=self.dilation_rate,
             data_format=self.data_format,
         )
-        return _with_bias_and_activation(self, outputs)
+        return _with_bias_and_activation(self, outputs, training)
 
 
 class _DepthwiseConvolutionCall(LayerBase):
     def call(self, inputs: Any, training: bool | None = None) -> Any:
         kernel = self.call_kernel(training)
-        exported = _exported_dilation(self, inputs, kernel, is_depthwise=True)
+        exported = _exported_dilation(self, inputs, kernel, training, is_depthwise=True)
         if exported is not None:
             return exported
         outputs = ops.depthwise_conv(
@@ -350,14 +349,15 @@ class _DepthwiseConvolutionCall(LayerBase):
             dilation_rate=self.dilation_rate,
             data_format=self.data_format,
         )
-        return _with_bias_and_activation(self, outputs)
+        return _with_bias_and_activation(self, outputs, training)
 
 
 class _DenseCall(LayerBase):
     data_format = "channels_last"
 
     def call(self, inputs: Any, training: bool | None = None) -> Any:
-        return _with_bias_and_activation(self, ops.matmul(inputs, self.call_kernel(training)))
+        outputs = ops.matmul(inputs, self.call_kernel(training))
+        return _with_bias_and_activation(self, outputs, training)
 
 
 class _TransposedConvolutionCall(LayerBase):
@@ -371,7 +371,7 @@ class _TransposedConvolutionCall(LayerBase):
             dilation_rate=self.dilation_rate,
             data_format=self.data_format,
         )
-        return _with_bias_and_activation(self, outputs)
+        return _with_bias_and_activation(self, outputs, training)
 
 
 class _EinsumCall(LayerBase):
@@ -382,7 +382,9 @@ class _EinsumCall(LayerBase):
         return outputs if self.activation is None else self.activation(outputs)
 
 
-def _exported_dilation(layer: Any, inputs: Any, kernel: Any, is_depthwise: bool) -> Any | None:
+def _exported_dilation(
+    layer: Any, inputs: Any, kernel: Any, training: bool | None, is_depthwise: bool
+) -> Any | None:
     """What a dilated layer gives, as the converter is to find it; None for any other call."""
     if current_mode() is not SimulationMode.EXPORT:
         return None
@@ -391,12 +393,12 @@ def _exported_dilation(layer: Any, inputs: Any, kernel: Any, is_depthwise: bool)
     if not is_dilated(layer):
         return None
     outputs = dilated_convolution(inputs, kernel, layer, is_depthwise)
-    return _with_bias_and_activation(layer, outputs)
+    return _with_bias_and_activation(layer, outputs, training)
 
 
-def _with_bias_and_activation(layer: Any, outputs: Any) -> Any:
+def _with_bias_and_activation(layer: Any, outputs: Any, training: bool | None) -> Any:
     if layer.use_bias:
-        bias = layer.call_bias()
+        bias = layer.call_bias(training)
         if layer.data_format == "channels_first":
             bias = ops.reshape(bias, (1, -1, *[1] * layer.rank))
         outputs = ops.add(outputs, bias)
