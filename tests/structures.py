@@ -11,6 +11,8 @@ from typing import Any
 
 import numpy as np
 
+import tfmot_mltq as mltq
+
 IMAGE = (8, 8, 3)
 SERIES = (12, 4)
 VECTOR = (10,)
@@ -91,6 +93,13 @@ def randomise(model, rng):
                 values.append(rng.uniform(-0.3, 0.3, value.shape).astype(value.dtype))
         if values:
             layer.set_weights(values)
+
+
+def with_levels(model):
+    """Names of the layers that get levels, the first and the last among them."""
+    q = mltq.quantize_model(model, include_first_layer=True, include_last_layer=True)
+    listed = mltq.summary(q, print_table=False)["layers"]
+    return {entry["name"].removeprefix("quant_") for entry in listed}
 
 
 def conv(keras, x, filters=8, size=3, **kwargs):

@@ -95,8 +95,8 @@ def quantize_model(
     wanted = {**dict.fromkeys(by_default, chosen), **of_layers}
     configs = {name: found for name, found in wanted.items() if found is not None}
     _warn_of_unsupported(flat, nothing_left=not configs)
-    flat, _ = expand_recurrent(flat, adapter.graphs)
-    flat, _ = expand_attention(flat, adapter.graphs)
+    flat = expand_recurrent(flat, adapter.graphs)
+    flat = expand_attention(flat, adapter.graphs)
     quantized = adapter.quantize(flat, configs)
     if pruned:
         quantized = with_zeros_of(pruned, quantized, adapter)
@@ -154,8 +154,8 @@ def quantize_apply(model: Model) -> Model:
             "call mltq.quantize_model to quantize them all."
         )
     check_weights(flat)
-    flat, _ = expand_recurrent(unwrapped(flat, adapter.graphs), adapter.graphs)
-    flat, _ = expand_attention(flat, adapter.graphs)
+    flat = expand_recurrent(unwrapped(flat, adapter.graphs), adapter.graphs)
+    flat = expand_attention(flat, adapter.graphs)
     return with_class_of(model, adapter.quantize(flat, {}), adapter.graphs)
 
 

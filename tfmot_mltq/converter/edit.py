@@ -20,6 +20,14 @@ def quantization_of(tensor: schema.TensorT) -> tuple[float, int]:
     return float(tensor.quantization.scale[0]), int(tensor.quantization.zeroPoint[0])
 
 
+def quantization(scale: float, zero_point: int) -> schema.QuantizationParametersT:
+    """What a tensor with one scale and zero point has."""
+    found = schema.QuantizationParametersT()
+    found.scale = np.array([scale], np.float32)
+    found.zeroPoint = np.array([zero_point], np.int64)
+    return found
+
+
 def empty_model(model: schema.ModelT) -> schema.ModelT:
     """A ``ModelT`` with one empty subgraph that knows the operators of another model."""
     result = schema.ModelT()
@@ -68,13 +76,22 @@ def add_constant(
 
 def add_tensor_like(model: schema.ModelT, index: int, shape: Sequence[int], name: str) -> int:
     """Adds a tensor of the type and scale of another one, and returns its number."""
+    like = model.subgraphs[0].tensors[index]
+    return add_tensor(model, shape, like.type, like.quantization, name)
+
+
+def add_tensor(
+    model: schema.ModelT,
+    shape: Sequence[int],
+    kind: int,
+    quantized: schema.QuantizationParametersT | None,
+    name: str,
+) -> int:
+    """Adds a tensor that an operator makes, of a type of the schema, and returns its number."""
     tensors = model.subgraphs[0].tensors
     tensor = schema.TensorT()
-    tensor.name = name
-    tensor.shape = list(shape)
-    tensor.type = tensors[index].type
-    tensor.buffer = 0
-    tensor.quantization = tensors[index].quantization
+    tensor.name, tensor.shape, tensor.type, tensor.buffer = name, list(shape), kind, 0
+    tensor.quantization = quantized
     tensors.append(tensor)
     return len(tensors) - 1
 

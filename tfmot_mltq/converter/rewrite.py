@@ -9,6 +9,7 @@ import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
 from tfmot_mltq import flatbuffer
+from tfmot_mltq.converter import edit
 from tfmot_mltq.converter.activation_range import activation_range
 from tfmot_mltq.converter.edit import operator_code, quantization_of
 from tfmot_mltq.converter.export_layer import ExportLayer
@@ -135,9 +136,7 @@ def _cut_at_the_source(
     makers[id(operator)].output_activation = reader.activation
     reader.activation = None
     for tensor in passed:
-        tensor.quantization = schema.QuantizationParametersT()
-        tensor.quantization.scale = np.array([reader.input_quantization[0]], np.float32)
-        tensor.quantization.zeroPoint = np.array([0], np.int64)
+        tensor.quantization = edit.quantization(reader.input_quantization[0], 0)
 
 
 def _replace(model: schema.ModelT, replacement: _Replacement, packed: bytes) -> None:

@@ -33,9 +33,7 @@ def quantize_byte_inputs(model: schema.ModelT) -> None:
         ):
             continue
         tensor.type = schema.TensorType.INT8
-        tensor.quantization = schema.QuantizationParametersT()
-        tensor.quantization.scale = np.ones(1, np.float32)
-        tensor.quantization.zeroPoint = np.array([-128], np.int64)
+        tensor.quantization = edit.quantization(1.0, -128)
         for reader in readers:
             options = schema.DequantizeOptionsT()
             new = edit.builtin_operator(model, "DEQUANTIZE", 2, [index], reader.outputs, options)

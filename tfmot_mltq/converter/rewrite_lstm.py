@@ -7,7 +7,7 @@ layer, so that it computes what the layer simulates.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
@@ -89,8 +89,8 @@ def _write(model: schema.ModelT, operator: schema.OperatorT, layer: Layer) -> No
     old_output = int(product.outputs[0])
     name = flatbuffer.tensor_name(tensors[old_output])
     scale, zero_point = scale_and_zero_point(float(ranges.hidden_min), float(ranges.hidden_max))
-    hidden = _quantization(scale, zero_point)
-    cell = _quantization(float(cell_limit(np.float32(ranges.cell_max), np)) / 2**15, 0)
+    hidden = edit.quantization(scale, zero_point)
+    cell = edit.quantization(float(cell_limit(np.float32(ranges.cell_max), np)) / 2**15, 0)
     units = layer.units
     inputs = [-1] * 24
     inputs[0] = source
@@ -113,15 +113,15 @@ def _write(model: schema.ModelT, operator: schema.OperatorT, layer: Layer) -> No
         (_STATE, schema.TensorType.INT8, hidden, "hidden_state"),
         (_CELL, schema.TensorType.INT16, cell, "cell_state"),
     ):
-        inputs[index] = _add_tensor(model, (1, units), kind, quantization, f"{name}/{what}")
+        inputs[index] = edit.add_tensor(model, (1, units), kind, quantization, f"{name}/{what}")
         tensors[inputs[index]].isVariable = True
     shape = list(map(int, tensors[old_output].shape))
-    output = _add_tensor(model, shape, schema.TensorType.INT8, hidden, f"{name}/int8")
+    output = edit.add_tensor(model, shape, schema.TensorType.INT8, hidden, f"{name}/int8")
     options = operator.builtinOptions
     options.cellClip = 0.0  # TensorFlow cuts the cell off at 10, which Keras does not.
     written = edit.builtin_operator(model, _NAME, 1, inputs, [output], options)
     written.intermediates = [
-        _add_tensor(
+        edit.add_tensor(
             model,
             (0,),
             schema.TensorType.INT8 if is_hidden else schema.TensorType.FLOAT32,
@@ -176,28 +176,6 @@ def _int8_source(model: schema.ModelT, index: int, reader: schema.OperatorT) -> 
     operator.inputs, operator.outputs = [source, *maker.inputs[1:]], [moved]
     edit.replace(subgraph, [reader], [operator, reader])
     return moved
-
-
-def _add_tensor(
-    model: schema.ModelT,
-    shape: Sequence[int],
-    kind: int,
-    quantization: schema.QuantizationParametersT,
-    name: str,
-) -> int:
-    tensor = schema.TensorT()
-    tensor.name, tensor.shape, tensor.type, tensor.buffer = name, list(shape), kind, 0
-    tensor.quantization = quantization
-    tensors = model.subgraphs[0].tensors
-    tensors.append(tensor)
-    return len(tensors) - 1
-
-
-def _quantization(scale: float, zero_point: int) -> schema.QuantizationParametersT:
-    quantization = schema.QuantizationParametersT()
-    quantization.scale = np.array([scale], np.float32)
-    quantization.zeroPoint = np.array([zero_point], np.int64)
-    return quantization
 
 
 def _real_constant(model: schema.ModelT, index: int) -> np.ndarray:

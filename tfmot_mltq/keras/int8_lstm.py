@@ -12,6 +12,7 @@ from tfmot_mltq import lstm_simulation
 from tfmot_mltq.decomposition import straight_through
 from tfmot_mltq.framework_types import Config, Layer, Shape, Tensor
 from tfmot_mltq.keras.eager_value import eager_value
+from tfmot_mltq.keras.quantize_activation import add_range_weights
 from tfmot_mltq.keras.saved_layer import SavedLayer
 from tfmot_mltq.layout.recurrent import is_fused_lstm
 from tfmot_mltq.lstm_simulation import RANGE_NAMES, LstmRanges
@@ -42,17 +43,7 @@ class Int8LSTM(SavedLayer, keras.layers.LSTM):
     def build(self, input_shape: Shape) -> None:
         """Adds the weights of the plain layer and the ranges."""
         super().build(input_shape)
-        for name in RANGE_NAMES:
-            weight = self.add_weight(
-                name=name,
-                shape=(),
-                initializer="zeros",
-                dtype="float32",
-                trainable=False,
-                autocast=False,
-                aggregation="mean",
-            )
-            setattr(self, name, weight)
+        add_range_weights(self, RANGE_NAMES)
 
     def call(
         self,

@@ -6,7 +6,7 @@ import functools
 from collections.abc import Sequence
 from typing import Any
 
-from tfmot_mltq.layout.int8_sums import Int8Sum, SumNotes, int8_sum
+from tfmot_mltq.layout.int8_sums import SumNotes, int8_sum
 
 
 def note_sum(notes: SumNotes, site: int, tensor: Any) -> None:
@@ -16,14 +16,6 @@ def note_sum(notes: SumNotes, site: int, tensor: Any) -> None:
         is_quantizer = functools.partial(_has, "step")
         has_int8_kernel = functools.partial(_has, "kernel_steps")
         notes.note(int8_sum(made, _maker, is_quantizer, has_int8_kernel), site)
-
-
-def sum_step(found: Int8Sum) -> Any:
-    """Real value of 1 in a sum, on the backend: a scalar, or one for each channel."""
-    step = 1.0
-    for quantizer in found.quantizers:
-        step = step * quantizer.step()
-    return step if found.layer is None else step * found.layer.kernel_steps()
 
 
 def _maker(tensor: Any) -> tuple[Any, Sequence[Any]] | None:

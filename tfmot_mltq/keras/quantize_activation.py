@@ -11,13 +11,29 @@ from keras import ops
 
 from tfmot_mltq import int8_simulation
 from tfmot_mltq.decomposition import straight_through
+from tfmot_mltq.framework_types import LayerBase
 from tfmot_mltq.keras.array_namespace import array_namespace
 from tfmot_mltq.keras.eager_value import eager_value
 from tfmot_mltq.keras.fake_quantize import fake_quantize
-from tfmot_mltq.keras.int8_sums import note_sum, sum_step
+from tfmot_mltq.keras.int8_sums import note_sum
 from tfmot_mltq.keras.saved_layer import SavedLayer
 from tfmot_mltq.layout.int8_sums import SumNotes
 from tfmot_mltq.simulation_mode import SimulationMode, current_mode
+
+
+def add_range_weights(layer: LayerBase, names: Sequence[str], shape: tuple[int, ...] = ()) -> None:
+    """Adds the non-trainable float32 weights that hold a range, as attributes; 0 at first."""
+    for name in names:
+        weight = layer.add_weight(
+            name=name,
+            shape=shape,
+            initializer="zeros",
+            dtype="float32",
+            trainable=False,
+            autocast=False,
+            aggregation="mean",
+        )
+        setattr(layer, name, weight)
 
 
 class QuantizeActivation(SavedLayer, keras.layers.Layer):
@@ -60,17 +76,8 @@ class QuantizeActivation(SavedLayer, keras.layers.Layer):
 
     def build(self, input_shape: Any) -> None:
         """Adds the range."""
-        for name in ("range_min", "range_max", "initialized"):
-            weight = self.add_weight(
-                name=name,
-                shape=() if self.sites == 1 else (self.sites,),
-                initializer="zeros",
-                dtype="float32",
-                trainable=False,
-                autocast=False,
-                aggregation="mean",
-            )
-            setattr(self, name, weight)
+        shape = () if self.sites == 1 else (self.sites,)
+        add_range_weights(self, ("range_min", "range_max", "initialized"), shape)
 
     def call(
         self,
@@ -109,7 +116,7 @@ class QuantizeActivation(SavedLayer, keras.layers.Layer):
         found = self._sums.at(site)
         if found is not None:
             rounded = int8_simulation.rounded_twice(
-                ops.stop_gradient(values), sum_step(found), self.step(), xp
+                ops.stop_gradient(values), found.step(), self.step(), xp
             )
             values = straight_through(values, rounded, ops.stop_gradient)
         if ties_away:

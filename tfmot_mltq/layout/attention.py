@@ -15,7 +15,7 @@ import numpy as np
 
 from tfmot_mltq.framework_types import Layer, Model, Tensor
 from tfmot_mltq.layout.expanded_layer import ExpandedLayer, with_expanded
-from tfmot_mltq.layout.graph import Graphs, Node
+from tfmot_mltq.layout.graph import Graphs, Node, calls_of_layers
 from tfmot_mltq.layout.layer_kinds import kind_of
 from tfmot_mltq.layout.recurrent import mask_maker
 
@@ -23,7 +23,7 @@ _HEADS = ("MultiHeadAttention", "GroupedQueryAttention")
 _KINDS = (*_HEADS, "Attention", "AdditiveAttention")
 
 
-def expand_attention(model: Model, graphs: Graphs) -> tuple[Any, set[str]]:
+def expand_attention(model: Model, graphs: Graphs) -> Model:
     """A model in which attention layers are written out.
 
     Calls with a mask or of more than one axis of positions, and those that return the scores, stay;
@@ -34,22 +34,18 @@ def expand_attention(model: Model, graphs: Graphs) -> tuple[Any, set[str]]:
       graphs: Of its framework.
 
     Returns:
-      The model, itself if there is nothing to expand, and the names of the dense layers that are
-      part of an attention layer.
+      The model, itself if there is nothing to expand.
     """
-    calls: dict[int, list[Node]] = {}
-    for node in graphs.nodes_in_order(model):
-        if kind_of(node.layer) in _KINDS:
-            calls.setdefault(id(node.layer), []).append(node)
+    nodes_in_order = graphs.nodes_in_order(model)
+    calls = calls_of_layers(node for node in nodes_in_order if kind_of(node.layer) in _KINDS)
     if not calls or any(mask_maker(layer) for layer in model.layers):
-        return model, set()
-    dense: set[str] = set()
+        return model
     expanded = {
-        number: _expanded_class(nodes[0].layer)(nodes[0].layer, graphs, dense)
+        number: _expanded_class(nodes[0].layer)(nodes[0].layer, graphs)
         for number, nodes in calls.items()
         if _is_plain(nodes[0].layer) and _same_shapes(nodes) and all(map(_is_plain_call, nodes))
     }
-    return with_expanded(model, graphs, expanded), dense
+    return with_expanded(model, graphs, expanded)
 
 
 def _expanded_class(layer: Layer) -> type:
@@ -86,8 +82,8 @@ def _is_plain_call(node: Node) -> bool:
 class _ExpandedHeads(ExpandedLayer):
     """An attention of several heads, which may share keys and values in groups."""
 
-    def __init__(self, layer: Layer, graphs: Graphs, dense: set[str]) -> None:
-        super().__init__(layer, graphs.keras, dense)
+    def __init__(self, layer: Layer, graphs: Graphs) -> None:
+        super().__init__(layer, graphs.keras)
         self._matmul = graphs.matmul
 
     def __call__(self, query: Tensor, value: Tensor, key: Tensor = None, **_: Any) -> Tensor:
@@ -148,8 +144,8 @@ class _ExpandedHeads(ExpandedLayer):
 class _ExpandedAttention(ExpandedLayer):
     """An attention whose scores are products, or sums of tanh."""
 
-    def __init__(self, layer: Layer, graphs: Graphs, dense: set[str]) -> None:
-        super().__init__(layer, graphs.keras, dense)
+    def __init__(self, layer: Layer, graphs: Graphs) -> None:
+        super().__init__(layer, graphs.keras)
         self._matmul = graphs.matmul
 
     def __call__(self, tensors: Tensor, **_: Any) -> Tensor:

@@ -18,14 +18,12 @@ class ExpandedLayer:
     Args:
       layer: The layer.
       keras: Its framework.
-      dense: Takes the names of dense layers.
     """
 
-    def __init__(self, layer: Layer, keras: Any, dense: set[str]) -> None:
+    def __init__(self, layer: Layer, keras: Any) -> None:
         self.name = layer.name
         self._layer = layer
         self._keras = keras
-        self._dense = dense
         self._made: dict[str, Any] = {}
 
     def __call__(self, *args: Any, **kwargs: Any) -> Tensor:
@@ -44,7 +42,6 @@ class ExpandedLayer:
         self, name: str, x: Tensor, kernel: np.ndarray, bias: np.ndarray | None, **options: Any
     ) -> Any:
         """A dense layer with the weights of a part of the layer."""
-        self._dense.add(name)
         layer = self._layer_called(
             name,
             lambda: self._keras.layers.Dense(

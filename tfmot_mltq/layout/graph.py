@@ -278,6 +278,14 @@ class Graphs(abc.ABC):
         return fused - stored
 
 
+def calls_of_layers(nodes: Iterable[Node]) -> dict[int, list[Node]]:
+    """The calls of each layer, by id(layer)."""
+    calls: dict[int, list[Node]] = {}
+    for node in nodes:
+        calls.setdefault(id(node.layer), []).append(node)
+    return calls
+
+
 def first_and_last(nodes: list[Node], names: set[str]) -> tuple[set[str], set[str]]:
     """Which of the layers called ``names`` have none of them before, and which none behind them."""
     not_first = _behind_another(nodes, names, lambda node: node.inputs, lambda node: node.outputs)

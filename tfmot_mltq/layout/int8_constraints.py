@@ -85,16 +85,6 @@ _FIXED_RANGES = {
     "tanh": (-128 * _STEP_128, 127 * _STEP_128),
     "log_softmax": (-255 * _STEP_16, 0.0),
 }
-_FIXED_RANGE_KINDS = {
-    "Sigmoid": "sigmoid",
-    "math.sigmoid": "sigmoid",
-    "Softmax": "softmax",
-    "nn.softmax": "softmax",
-    "Tanh": "tanh",
-    "math.tanh": "tanh",
-    "LogSoftmax": "log_softmax",
-    "nn.log_softmax": "log_softmax",
-}
 
 # Activations that are constant to half a step of their int8 output below and above these inputs.
 _NO_LIMIT = (-math.inf, math.inf)
@@ -108,19 +98,24 @@ _SATURATIONS = {
     "sigmoid": (-6.4, 6.4),
     "tanh": (-3.25, 3.25),
 }
-_SATURATION_KINDS = {
+# Operations, and layers other than Activation, by the activation that they are.
+_ACTIVATION_OF_KIND = {
     "HardSigmoid": "hard_sigmoid",
     "HardSilu": "hard_silu",
     "HardTanh": "hard_tanh",
+    "LogSoftmax": "log_softmax",
     "Relu": "relu",
     "Relu6": "relu6",
     "Sigmoid": "sigmoid",
+    "Softmax": "softmax",
     "Tanh": "tanh",
     "ThresholdedReLU": "relu",
     "math.sigmoid": "sigmoid",
     "math.tanh": "tanh",
+    "nn.log_softmax": "log_softmax",
     "nn.relu": "relu",
     "nn.relu6": "relu6",
+    "nn.softmax": "softmax",
 }
 
 
@@ -150,10 +145,7 @@ def _is_identity(layer: Layer) -> bool:
 
 def fixed_range(layer: Layer) -> tuple[float, float] | None:
     """Smallest and largest value of an output whose scale TFLite fixes; None for other outputs."""
-    name = _FIXED_RANGE_KINDS.get(kind_of(layer))
-    if name is None and is_a(layer, ("Activation",)):
-        name = activation_name(layer)
-    return _FIXED_RANGES.get(name) if name else None
+    return _FIXED_RANGES.get(_function_of(layer))
 
 
 def saturation(layer: Layer) -> tuple[float, float]:
@@ -166,7 +158,12 @@ def saturation(layer: Layer) -> tuple[float, float]:
         if layer.negative_slope:
             return _NO_LIMIT
         return min(0.0, layer.threshold), math.inf if layer.max_value is None else layer.max_value
-    name = _SATURATION_KINDS.get(kind_of(layer))
+    return _SATURATIONS.get(_function_of(layer), _NO_LIMIT)
+
+
+def _function_of(layer: Layer) -> str:
+    """The name of the activation that a layer or operation is; "" for others."""
+    name = _ACTIVATION_OF_KIND.get(kind_of(layer))
     if name is None and is_a(layer, ("Activation",)):
-        name = activation_name(layer)
-    return _SATURATIONS.get(name, _NO_LIMIT) if name else _NO_LIMIT
+        return activation_name(layer)
+    return name or ""

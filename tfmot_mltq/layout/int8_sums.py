@@ -41,6 +41,13 @@ class Int8Sum:
     layer: Any
     quantizers: tuple[Any, ...]
 
+    def step(self) -> Any:
+        """Real value of 1 in the result, on the backend: a scalar, or one for each channel."""
+        step = 1.0
+        for quantizer in self.quantizers:
+            step = step * quantizer.step()
+        return step if self.layer is None else step * self.layer.kernel_steps()
+
 
 class SumNotes:
     """What the tensors are sums of that one quantizer stores.

@@ -17,7 +17,7 @@ import numpy as np
 
 from tfmot_mltq.framework_types import Layer, Model, Tensor
 from tfmot_mltq.layout.expanded_layer import ExpandedLayer, with_expanded
-from tfmot_mltq.layout.graph import Graphs
+from tfmot_mltq.layout.graph import Graphs, calls_of_layers
 from tfmot_mltq.layout.layer_kinds import activation_name, is_a, kind_of
 
 # A step of a GRU is some 17 operators, and each takes flash and time to convert.
@@ -47,7 +47,7 @@ def is_fused_lstm(layer: Layer) -> bool:
     )
 
 
-def expand_recurrent(model: Model, graphs: Graphs) -> tuple[Any, set[str]]:
+def expand_recurrent(model: Model, graphs: Graphs) -> Model:
     """A model in which recurrent layers are those that TFLite computes.
 
     What cannot be expanded stays, and conversion refuses it: ``refusal`` says why.
@@ -57,21 +57,17 @@ def expand_recurrent(model: Model, graphs: Graphs) -> tuple[Any, set[str]]:
       graphs: Of its framework.
 
     Returns:
-      The model, itself if there is nothing to expand, and the names of the dense layers that are
-      part of a recurrent layer.
+      The model, itself if there is nothing to expand.
     """
-    calls: dict[int, list[Any]] = {}
-    for node in graphs.nodes_in_order(model):
-        calls.setdefault(id(node.layer), []).append(node)
-    dense: set[str] = set()
+    calls = calls_of_layers(graphs.nodes_in_order(model))
     expanded: dict[int, ExpandedLayer] = {
-        id(layer): _Expanded(layer, graphs.keras, dense)
+        id(layer): _Expanded(layer, graphs.keras)
         for layer in model.layers
         if is_recurrent(layer)
         and not is_fused_lstm(layer)
         and refusal(layer, calls.get(id(layer), []), model.layers) is None
     }
-    return with_expanded(model, graphs, expanded), dense
+    return with_expanded(model, graphs, expanded)
 
 
 def refusal(layer: Layer, calls: Iterable[Any], layers: Iterable[Layer]) -> str | None:

@@ -10,7 +10,7 @@ from typing import Any
 import tensorflow as tf
 import tf_keras
 
-from tfmot_mltq.layout.int8_sums import Int8Sum, SumNotes, int8_sum
+from tfmot_mltq.layout.int8_sums import SumNotes, int8_sum
 from tfmot_mltq.tfmot.saved_wrapper import SavedWrapper
 
 
@@ -26,16 +26,6 @@ def note_sum(notes: SumNotes, layer: Any, inputs: Any) -> None:
     tensors = tf.nest.flatten(inputs)
     if all(map(_is_symbolic, tensors)):
         _note(notes, 0, (layer, tensors))
-
-
-def sum_step(found: Int8Sum | None) -> Any:
-    """Real value of 1 in a sum: a scalar, or one for each channel; None if there is none."""
-    if found is None:
-        return None
-    step = 1.0
-    for quantizer in found.quantizers:
-        step = step * quantizer.step()
-    return step if found.layer is None else step * found.layer.kernel_steps()
 
 
 def _note(notes: SumNotes, site: int, made: tuple[Any, Sequence[Any]]) -> None:

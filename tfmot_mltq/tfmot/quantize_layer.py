@@ -17,7 +17,7 @@ from tfmot_mltq.activation_levels import ActivationLevels
 from tfmot_mltq.layout.int8_sums import SumNotes
 from tfmot_mltq.saved_config import unversioned, versioned
 from tfmot_mltq.simulation_mode import SimulationMode, current_mode
-from tfmot_mltq.tfmot.int8_sums import note_sum_of, sum_step
+from tfmot_mltq.tfmot.int8_sums import note_sum_of
 from tfmot_mltq.tfmot.quantizers import ActivationRangeQuantizer
 
 
@@ -60,7 +60,8 @@ class QuantizeActivation(tf_keras.layers.Layer):
         """
         if training is None:
             training = tf_keras.backend.learning_phase()
-        step = sum_step(self._sums.at(site))
+        found = self._sums.at(site)
+        step = None if found is None else found.step()
         # The phase may be a tensor.
         return tfmot_utils.smart_cond(
             training,

@@ -16,7 +16,7 @@ from tfmot_mltq import decomposition, int8_simulation
 from tfmot_mltq.converter.dilated_convolution import dilated_convolution, is_dilated
 from tfmot_mltq.layout.int8_sums import Int8Sum, SumNotes
 from tfmot_mltq.simulation_mode import SimulationMode, current_mode
-from tfmot_mltq.tfmot.int8_sums import note_sum, sum_step
+from tfmot_mltq.tfmot.int8_sums import note_sum
 from tfmot_mltq.tfmot.pruning_variables import masked
 from tfmot_mltq.tfmot.quantizers import ActivationRangeQuantizer, Int8WeightQuantizer
 from tfmot_mltq.tfmot.saved_wrapper import SavedWrapper
@@ -48,16 +48,15 @@ class MltqQuantizeWrapper(SavedWrapper, tfmot_quantize_wrapper.QuantizeWrapperV2
             return self._exported_dilation(inputs, training, **kwargs)
         if training is None:
             training = tf_keras.backend.learning_phase()
-        step = sum_step(self.known_sum())
-        bias = self.named_weights().get("bias")
-        # In training the replicas of a strategy call one layer at a time, in threads of their own,
-        # and rounding is nothing that training needs to know.
-        if tf.is_tensor(training) or training or step is None or bias is None:
-            return super().call(inputs, training=training, **kwargs)
-        if current_mode() is not SimulationMode.SIMULATE:
+        # Not in training, where the replicas of a strategy call the layer in threads of their own.
+        is_inference = not (tf.is_tensor(training) or training)
+        simulates = is_inference and current_mode() is SimulationMode.SIMULATE
+        found = self.known_sum() if simulates else None
+        bias = None if found is None else self.named_weights().get("bias")
+        if found is None or bias is None:
             return super().call(inputs, training=training, **kwargs)
         value = tf.convert_to_tensor(bias)
-        rounded = int8_simulation.int32_bias(tf.stop_gradient(value), step, tnp)
+        rounded = int8_simulation.int32_bias(tf.stop_gradient(value), found.step(), tnp)
         # Past Keras, which would take the variable for gone.
         self.layer.__dict__["bias"] = decomposition.straight_through(
             value, rounded, tf.stop_gradient
@@ -89,7 +88,8 @@ class MltqQuantizeWrapper(SavedWrapper, tfmot_quantize_wrapper.QuantizeWrapperV2
         """TFMOT's hook."""
         if not isinstance(quantizer, ActivationRangeQuantizer):
             return super()._make_quantizer_fn(quantizer, x, training, quantizer_vars)
-        step = sum_step(self._sums.at(0))
+        found = self._sums.at(0)
+        step = None if found is None else found.step()
         return lambda: quantizer(x, training, weights=quantizer_vars, sum_step=step)
 
     @property
