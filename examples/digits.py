@@ -25,7 +25,7 @@ from rich.table import Table
 from stock import stock_tflite
 
 import tfmot_mltq as mltq
-from tfmot_mltq.files import write_file
+from tfmot_mltq.helpers.files import write_file
 
 FLAGS = flags.FLAGS
 flags.DEFINE_string("output", "build/demo", "Folder for the models and the results.")

@@ -27,7 +27,7 @@ from rich.console import Console
 from stock import stock_tflite
 
 import tfmot_mltq as mltq
-from tfmot_mltq.files import write_file
+from tfmot_mltq.helpers.files import write_file
 
 FLAGS = flags.FLAGS
 flags.DEFINE_string("model", "build/demo/float.keras", "A Keras model, .keras or .h5.")

@@ -34,7 +34,7 @@ from cifar10 import train as fit
 from rich.console import Console
 
 import tfmot_mltq as mltq
-from tfmot_mltq.files import replaced_file
+from tfmot_mltq.helpers.files import replaced_file
 
 FLAGS = flags.FLAGS
 flags.DEFINE_enum("network", "cnn", ["mlp", "cnn", "resnet8"], "Which network.")

@@ -31,7 +31,7 @@ from speech import disturbed, load_recordings, mfcc, one_second, read_wav
 from stock import stock_tflite
 
 import tfmot_mltq as mltq
-from tfmot_mltq.files import replaced_file, write_file
+from tfmot_mltq.helpers.files import replaced_file, write_file
 
 FLAGS = flags.FLAGS
 flags.DEFINE_string("data", None, "Recordings: the data set's folder of .wav files, or an .npz.")

@@ -116,7 +116,7 @@ def packed_operators(tflite):
 
 def packed_sizes(tflite):
     """Bytes of the packed tensor of every layer of a model, by name."""
-    from tfmot_mltq import flatbuffer
+    from tfmot_mltq.helpers import flatbuffer
 
     model = flatbuffer.load(tflite)
     return {

@@ -6,7 +6,7 @@ import re
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
-from tfmot_mltq import flatbuffer
+from tfmot_mltq.helpers import flatbuffer
 
 TYPES = {
     np.dtype(np.float32): schema.TensorType.FLOAT32,

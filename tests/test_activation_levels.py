@@ -6,7 +6,7 @@ import tf_keras as keras
 from packed_layers import packed_operators, packed_sizes
 
 import tfmot_mltq as mltq
-from tfmot_mltq import activation_levels as mathematics
+from tfmot_mltq.mathematics import activation_levels as mathematics
 from tfmot_mltq.packing.encodings import BITS
 from tfmot_mltq.packing.encodings.bits import BIT_PLANES
 

@@ -13,7 +13,7 @@ import pytest
 import tensorflow as tf
 
 import tfmot_mltq as mltq
-from tfmot_mltq import flatbuffer
+from tfmot_mltq.helpers import flatbuffer
 
 applications = keras.applications
 NETWORKS = {

@@ -7,8 +7,8 @@ import pytest
 from structures import randomise, with_levels
 
 import tfmot_mltq as mltq
-from tfmot_mltq.frameworks import adapter_of
 from tfmot_mltq.layout.attention import expand_attention
+from tfmot_mltq.layout.frameworks import adapter_of
 
 SERIES = (6, 4)
 FRAMEWORKS = ("keras", "tf_keras")

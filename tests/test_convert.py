@@ -11,8 +11,8 @@ import tf_keras as keras
 from backend_runs import BACKENDS
 
 import tfmot_mltq as mltq
-from tfmot_mltq import flatbuffer
 from tfmot_mltq.converter.match import filter_operators, match
+from tfmot_mltq.helpers import flatbuffer
 from tfmot_mltq.packing import packed_layer
 from tfmot_mltq.packing.format import CUSTOM_OP_NAMES
 

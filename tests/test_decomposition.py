@@ -5,7 +5,12 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from tfmot_mltq.config import MAX_LEVELS, MultiLevelConfig
-from tfmot_mltq.decomposition import check_finite, decompose, reconstruct, straight_through
+from tfmot_mltq.mathematics.decomposition import (
+    check_finite,
+    decompose,
+    reconstruct,
+    straight_through,
+)
 
 matrices = hnp.arrays(
     np.float64,

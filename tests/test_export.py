@@ -11,7 +11,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import tfmot_mltq as mltq
-from tfmot_mltq.c_sources import c_folder
 from tfmot_mltq.emulation.targets import TARGETS
 from tfmot_mltq.export.c_project import plan_c_project
 from tfmot_mltq.export.golden import golden_outputs, random_inputs
@@ -19,6 +18,7 @@ from tfmot_mltq.export.layouts import LAYOUTS
 from tfmot_mltq.export.memory_plan import ALIGNMENT, Buffer, plan_memory
 from tfmot_mltq.export.tflm_methods import registration
 from tfmot_mltq.export.tflm_project import plan_tflm_project
+from tfmot_mltq.helpers.c_sources import c_folder
 
 STUB = pathlib.Path(__file__).parent / "tflm_stub"
 ARDUINO_STUB = STUB.with_name("arduino_stub")

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import tfmot_mltq as mltq
-from tfmot_mltq import flatbuffer
+from tfmot_mltq.helpers import flatbuffer
 from tfmot_mltq.layout.layer_kinds import INT8_CHANNEL_AXES
 
 LAYERS = {

@@ -7,7 +7,7 @@ import pytest
 from structures import randomise
 
 import tfmot_mltq as mltq
-from tfmot_mltq import int8_simulation
+from tfmot_mltq.mathematics import int8_simulation
 
 FRAMEWORKS = ("keras", "tf_keras")
 

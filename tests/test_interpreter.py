@@ -6,7 +6,7 @@ import pytest
 import tf_keras as keras
 
 import tfmot_mltq as mltq
-from tfmot_mltq import flatbuffer
+from tfmot_mltq.helpers import flatbuffer
 from tfmot_mltq.packing.format import FORMAT_VERSION
 from tfmot_mltq.runtime import operator_library, tflm
 

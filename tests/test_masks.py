@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tfmot_mltq.config import MultiLevelConfig
-from tfmot_mltq.decomposition import KernelState, decompose, reconstruct
+from tfmot_mltq.mathematics.decomposition import KernelState, decompose, reconstruct
 from tfmot_mltq.pruning.criterion import bit_values
 from tfmot_mltq.pruning.masks import current_sparsity, is_sparser, masks_for, work_left
 from tfmot_mltq.pruning.prunable_kernel import PrunableKernel

@@ -14,10 +14,10 @@ from small_models import Builder, T, constant, one_operator
 from structures import randomise
 
 import tfmot_mltq as mltq
-from tfmot_mltq.c_sources import c_folder
 from tfmot_mltq.export.c_project import plan_c_project
 from tfmot_mltq.export.layouts import LAYOUTS
 from tfmot_mltq.export.tflm_methods import registration
+from tfmot_mltq.helpers.c_sources import c_folder
 from tfmot_mltq.packing import normalization as packing
 from tfmot_mltq.packing.format import NORMALIZATION_OP_NAME
 from tfmot_mltq.packing.normalization import Layout, decode, encode, from_real

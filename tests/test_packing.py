@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from packed_layers import random_geometry, random_layer, random_planes, with_activation
 
 from tfmot_mltq.config import MultiLevelConfig
-from tfmot_mltq.decomposition import decompose
+from tfmot_mltq.mathematics.decomposition import decompose
 from tfmot_mltq.packing import fixed_point, packed_layer, plane_codec
 from tfmot_mltq.packing import format as fmt
 from tfmot_mltq.packing.encodings import CODED, Planes

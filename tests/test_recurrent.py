@@ -7,8 +7,8 @@ import pytest
 from structures import randomise, with_levels
 
 import tfmot_mltq as mltq
-from tfmot_mltq import flatbuffer
-from tfmot_mltq.frameworks import adapter_of
+from tfmot_mltq.helpers import flatbuffer
+from tfmot_mltq.layout.frameworks import adapter_of
 from tfmot_mltq.layout.recurrent import MAX_STEPS, expand_recurrent
 
 SERIES = (12, 4)

@@ -11,7 +11,7 @@ from exported_library import ExportedLibrary
 from structures import STRUCTURES, build
 
 import tfmot_mltq as mltq
-from tfmot_mltq import flatbuffer
+from tfmot_mltq.helpers import flatbuffer
 
 # Steps of an output, of which there are 255.
 LARGEST_ERROR = 3.01

@@ -6,8 +6,8 @@ import tensorflow as tf
 import tf_keras as keras
 
 import tfmot_mltq as mltq
-from tfmot_mltq.decomposition import reconstruct
-from tfmot_mltq.saved_config import CONFIG_VERSION
+from tfmot_mltq.helpers.saved_config import CONFIG_VERSION
+from tfmot_mltq.mathematics.decomposition import reconstruct
 
 layers = keras.layers
 

@@ -654,7 +654,7 @@ def test_integer_inputs(keras, dtype):
 
 
 def test_integers_keep_every_bit():
-    from tfmot_mltq.representative_dataset import InputSpec, batches
+    from tfmot_mltq.helpers.representative_dataset import InputSpec, batches
 
     spec = InputSpec("x", (None, 1), np.dtype(np.int32))
     large = np.array([[2**24 + 1], [-(2**31)]], np.int64)

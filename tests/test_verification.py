@@ -7,10 +7,10 @@ from ai_edge_litert import schema_py_generated as schema
 from rich.console import Console
 
 import tfmot_mltq as mltq
-from tfmot_mltq import flatbuffer
 from tfmot_mltq.command_line.main import main
 from tfmot_mltq.converter import check_for_tflm, rewrite_for_tflm
 from tfmot_mltq.converter import convert as convert_module
+from tfmot_mltq.helpers import flatbuffer
 from tfmot_mltq.verification.verify import verify
 
 layers = keras.layers

@@ -57,7 +57,7 @@ def test_quantization_needs_no_tensorflow(backend, tmp_path):
 
 def test_conversion_without_tensorflow_says_what_to_install():
     script = """
-        from tfmot_mltq.frameworks import import_with_extra
+        from tfmot_mltq.layout.frameworks import import_with_extra
         try:
             import_with_extra(
                 "tfmot_mltq.converter.stock_int8", ("tensorflow",), "tensorflow", "mltq.convert"

@@ -17,7 +17,7 @@ from typing import Any
 
 import wrapt
 
-from tfmot_mltq.frameworks import FRAMEWORKS, import_with_extra
+from tfmot_mltq.layout.frameworks import FRAMEWORKS, import_with_extra
 
 # Where each public name lives; imported on first use, as not all users have every dependency.
 _PUBLIC = {

@@ -6,11 +6,11 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from tfmot_mltq import representative_dataset as representative
-from tfmot_mltq.framework_types import Dataset, Model
-from tfmot_mltq.frameworks import adapter_of
+from tfmot_mltq.helpers import representative_dataset as representative
+from tfmot_mltq.helpers.framework_types import Dataset, Model
+from tfmot_mltq.helpers.simulation_mode import SimulationMode, simulation_mode
+from tfmot_mltq.layout.frameworks import adapter_of
 from tfmot_mltq.quantize import check_quantized
-from tfmot_mltq.simulation_mode import SimulationMode, simulation_mode
 
 # Tracing a large model takes as long as some ten batches.
 _EAGER_BATCHES = 8

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from tfmot_mltq.errors import UnsupportedModelError
-from tfmot_mltq.framework_types import Model, ModelBase, Tensor
-from tfmot_mltq.frameworks import adapter_of, framework_of
+from tfmot_mltq.helpers.framework_types import Model, ModelBase, Tensor
+from tfmot_mltq.layout.frameworks import adapter_of, framework_of
 from tfmot_mltq.layout.user_class import warn_of_unused
 
 _SMALLEST_PROBABILITY = 1e-7

@@ -10,9 +10,9 @@ import numpy as np
 
 from tfmot_mltq.config import MultiLevelConfig, config_of_arguments, configs_by_name
 from tfmot_mltq.errors import UnsupportedModelError
-from tfmot_mltq.framework_types import Layer, Model
-from tfmot_mltq.frameworks import adapter_of
+from tfmot_mltq.helpers.framework_types import Layer, Model
 from tfmot_mltq.layout.attention import expand_attention
+from tfmot_mltq.layout.frameworks import adapter_of
 from tfmot_mltq.layout.graph import check_weights, first_and_last
 from tfmot_mltq.layout.layer_kinds import is_a, unsupported_reason
 from tfmot_mltq.layout.recurrent import expand_recurrent

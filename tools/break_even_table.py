@@ -14,7 +14,7 @@ from absl import app, flags
 from device_benchmark import MLPERF_TINY, layer_call, random_layer
 
 from tfmot_mltq.cost_model import predict
-from tfmot_mltq.files import replaced_file
+from tfmot_mltq.helpers.files import replaced_file
 from tfmot_mltq.kernels import Call, PlaneCounts
 from tfmot_mltq.kernels.plane_counts import count_planes
 from tfmot_mltq.packing import plane_codec

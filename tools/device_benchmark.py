@@ -31,11 +31,11 @@ from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
-from tfmot_mltq.activation_levels import ActivationLevels
 from tfmot_mltq.emulation.targets import CORE_SOURCES, DEVICE, TARGETS, DeviceError
-from tfmot_mltq.files import replaced_file
+from tfmot_mltq.helpers.files import replaced_file
 from tfmot_mltq.kernels import Call
 from tfmot_mltq.kernels.plane_counts import count_planes
+from tfmot_mltq.mathematics.activation_levels import ActivationLevels
 from tfmot_mltq.packing import fixed_point, packed_layer, plane_codec
 from tfmot_mltq.packing.encodings import Planes, ways_to_store
 from tfmot_mltq.packing.format import Kind, Padding

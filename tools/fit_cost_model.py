@@ -18,7 +18,7 @@ from rich.table import Table
 from scipy.optimize import nnls
 
 from tfmot_mltq.cost_model.predict import COEFFICIENTS_PATH, int8_work, work_cost
-from tfmot_mltq.files import replaced_file
+from tfmot_mltq.helpers.files import replaced_file
 from tfmot_mltq.kernels import kernel_of
 
 # Which C code of the kernels a target has.

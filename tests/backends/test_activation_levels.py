@@ -6,7 +6,7 @@ import pytest
 from keras import layers
 
 import tfmot_mltq as mltq
-from tfmot_mltq import activation_levels as mathematics
+from tfmot_mltq.mathematics import activation_levels as mathematics
 
 
 @pytest.fixture(scope="module")

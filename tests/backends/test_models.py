@@ -10,8 +10,8 @@ from keras import layers, ops
 from rich.console import Console
 
 import tfmot_mltq as mltq
-from tfmot_mltq.decomposition import decompose, reconstruct
-from tfmot_mltq.saved_config import CONFIG_VERSION
+from tfmot_mltq.helpers.saved_config import CONFIG_VERSION
+from tfmot_mltq.mathematics.decomposition import decompose, reconstruct
 
 
 def residual_model():

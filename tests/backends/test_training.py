@@ -6,7 +6,7 @@ import pytest
 from contract_networks import Conv2D, Dense
 
 import tfmot_mltq as mltq
-from tfmot_mltq.decomposition import decompose, reconstruct
+from tfmot_mltq.mathematics.decomposition import decompose, reconstruct
 
 BACKEND = keras.backend.backend()
 

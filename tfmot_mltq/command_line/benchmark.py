@@ -30,7 +30,7 @@ from rich.table import Table
 
 from tfmot_mltq.command_line.console import stdout_console
 from tfmot_mltq.emulation.targets import TARGETS
-from tfmot_mltq.frameworks import import_with_extra
+from tfmot_mltq.layout.frameworks import import_with_extra
 from tfmot_mltq.runtime.interpreter import RUNTIMES, Interpreter
 
 FILES = "benchmark takes one .tflite file"

@@ -25,9 +25,9 @@ from tfmot_mltq.command_line.samples import define_sample_flags, load_samples
 from tfmot_mltq.config import KINDS, THRESHOLDS, as_config
 from tfmot_mltq.cost_model.choose_encodings import DEFAULT_TARGET, OPTIMIZE
 from tfmot_mltq.cost_model.predict import targets
-from tfmot_mltq.files import write_file
-from tfmot_mltq.framework_types import Model
-from tfmot_mltq.frameworks import adapter_of
+from tfmot_mltq.helpers.files import write_file
+from tfmot_mltq.helpers.framework_types import Model
+from tfmot_mltq.layout.frameworks import adapter_of
 
 FILES = "convert takes one model"
 FEWEST_FILES = MOST_FILES = 1

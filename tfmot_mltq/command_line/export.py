@@ -33,7 +33,7 @@ from tfmot_mltq.command_line.output_files import check_output
 from tfmot_mltq.command_line.samples import define_sample_flags, load_samples
 from tfmot_mltq.export.golden import Golden, golden_outputs, random_inputs
 from tfmot_mltq.export.try_on_host import find_compiler, try_on_host
-from tfmot_mltq.frameworks import import_with_extra
+from tfmot_mltq.layout.frameworks import import_with_extra
 from tfmot_mltq.runtime.interpreter import Interpreter
 
 FILES = "export takes one .tflite file"

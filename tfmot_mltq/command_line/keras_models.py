@@ -8,8 +8,8 @@ import pathlib
 import zipfile
 
 from tfmot_mltq.errors import first_line
-from tfmot_mltq.framework_types import Model
-from tfmot_mltq.frameworks import FRAMEWORKS, import_with_extra
+from tfmot_mltq.helpers.framework_types import Model
+from tfmot_mltq.layout.frameworks import FRAMEWORKS, import_with_extra
 
 # What every message about a wrong file ends with.
 _CONVERTIBLE = (

@@ -19,7 +19,7 @@ from absl import flags
 from tfmot_mltq.command_line.answers import define_answer_flags, load_labels, open_model
 from tfmot_mltq.command_line.output_files import check_output
 from tfmot_mltq.command_line.samples import define_sample_flags, load_samples
-from tfmot_mltq.files import replaced_file
+from tfmot_mltq.helpers.files import replaced_file
 from tfmot_mltq.report.answers import accuracy, answers, classes
 
 FILES = "run takes one .tflite file"

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 from absl import flags
 
-from tfmot_mltq.frameworks import import_with_extra
+from tfmot_mltq.layout.frameworks import import_with_extra
 
 _IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp")
 

@@ -6,9 +6,9 @@ import re
 
 from ai_edge_litert import schema_py_generated as schema
 
-from tfmot_mltq import flatbuffer
 from tfmot_mltq.errors import ConversionError, RuntimeUnavailableError
 from tfmot_mltq.export.tflm_methods import registration
+from tfmot_mltq.helpers import flatbuffer
 from tfmot_mltq.runtime.interpreter import Interpreter
 
 _WAY_OUT = (

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from tfmot_mltq import calibration, flatbuffer
+from tfmot_mltq import calibration
 from tfmot_mltq.converter import rewrite
 from tfmot_mltq.converter.check_for_tflm import check_inputs, check_loads, check_operators
 from tfmot_mltq.converter.export_layer import export_layers
@@ -27,9 +27,10 @@ from tfmot_mltq.cost_model.choose_encodings import (
     choose_encodings,
 )
 from tfmot_mltq.errors import ConversionError
-from tfmot_mltq.framework_types import Dataset, Layer, Model
-from tfmot_mltq.frameworks import adapter_of, import_with_extra
+from tfmot_mltq.helpers import flatbuffer
+from tfmot_mltq.helpers.framework_types import Dataset, Layer, Model
 from tfmot_mltq.kernels import Call
+from tfmot_mltq.layout.frameworks import adapter_of, import_with_extra
 from tfmot_mltq.packing.encodings import check_code
 from tfmot_mltq.pruning.missed_sparsity import warn_of_missed_sparsity
 from tfmot_mltq.quantize import check_quantized

@@ -11,7 +11,7 @@ from __future__ import annotations
 import numpy as np
 import tensorflow as tf
 
-from tfmot_mltq.framework_types import Layer
+from tfmot_mltq.helpers.framework_types import Layer
 
 
 def is_dilated(layer: Layer) -> bool:

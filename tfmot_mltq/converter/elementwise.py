@@ -14,8 +14,8 @@ from collections.abc import Sequence
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
-from tfmot_mltq import flatbuffer
 from tfmot_mltq.converter import edit
+from tfmot_mltq.helpers import flatbuffer
 
 # Operators whose output element depends on the element of the input at the same place only.
 _ELEMENTWISE = frozenset({

@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from tfmot_mltq.activation_levels import ActivationLevels
-from tfmot_mltq.framework_types import Model
-from tfmot_mltq.frameworks import adapter_of
+from tfmot_mltq.helpers.framework_types import Model
+from tfmot_mltq.layout.frameworks import adapter_of
 from tfmot_mltq.layout.multi_level_layer import BatchNorm, MultiLevelLayer
+from tfmot_mltq.mathematics.activation_levels import ActivationLevels
 from tfmot_mltq.packing.format import Kind
 
 

@@ -19,8 +19,8 @@ import numpy as np
 import tensorflow as tf
 
 from tfmot_mltq.converter.recurrent import recurrent_layers
-from tfmot_mltq.framework_types import Layer, Model, Tensor
-from tfmot_mltq.frameworks import adapter_of
+from tfmot_mltq.helpers.framework_types import Layer, Model, Tensor
+from tfmot_mltq.layout.frameworks import adapter_of
 from tfmot_mltq.layout.layer_kinds import kind_of
 from tfmot_mltq.layout.recurrent import is_fused_lstm
 

@@ -11,9 +11,9 @@ import dataclasses
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
-from tfmot_mltq import flatbuffer
 from tfmot_mltq.converter.export_layer import ExportLayer
 from tfmot_mltq.errors import ConversionError
+from tfmot_mltq.helpers import flatbuffer
 from tfmot_mltq.packing.format import Kind
 
 KIND_OF_OPERATOR = {

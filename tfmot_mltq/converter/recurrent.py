@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from tfmot_mltq.errors import ConversionError
-from tfmot_mltq.framework_types import Layer, Model
-from tfmot_mltq.frameworks import adapter_of
+from tfmot_mltq.helpers.framework_types import Layer, Model
+from tfmot_mltq.layout.frameworks import adapter_of
 from tfmot_mltq.layout.layer_kinds import kind_of
 from tfmot_mltq.layout.recurrent import is_fused_lstm, is_recurrent, refusal
 

@@ -13,10 +13,10 @@ from collections.abc import Sequence
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
-from tfmot_mltq import flatbuffer
 from tfmot_mltq.converter import edit
 from tfmot_mltq.converter.edit import quantization_of
 from tfmot_mltq.converter.elementwise import ElementwiseFunction, evaluate, find_elementwise
+from tfmot_mltq.helpers import flatbuffer
 from tfmot_mltq.packing.format import LOOKUP_OP_NAME
 
 _VERSION = 1

@@ -11,8 +11,8 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
-from tfmot_mltq import flatbuffer
 from tfmot_mltq.converter import edit
+from tfmot_mltq.helpers import flatbuffer
 
 # Inputs of TensorFlow Lite Micro's CONCATENATION.
 _MOST_CONCATENATED = 10

@@ -12,13 +12,13 @@ from collections.abc import Iterable
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
-from tfmot_mltq import flatbuffer
 from tfmot_mltq.converter import edit
 from tfmot_mltq.converter.edit import drop_dead_operators, quantization_of
 from tfmot_mltq.errors import ConversionError
-from tfmot_mltq.framework_types import Layer
-from tfmot_mltq.int8_simulation import scale_and_zero_point
-from tfmot_mltq.lstm_simulation import GATES, cell_limit
+from tfmot_mltq.helpers import flatbuffer
+from tfmot_mltq.helpers.framework_types import Layer
+from tfmot_mltq.mathematics.int8_simulation import scale_and_zero_point
+from tfmot_mltq.mathematics.lstm_simulation import GATES, cell_limit
 
 _NAME = "UNIDIRECTIONAL_SEQUENCE_LSTM"
 # Among the inputs of the operator: two for each gate, a bias, and the states.

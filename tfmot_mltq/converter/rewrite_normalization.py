@@ -18,9 +18,9 @@ import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 from ai_edge_litert.interpreter import Interpreter, OpResolverType
 
-from tfmot_mltq import flatbuffer
 from tfmot_mltq.converter import edit
 from tfmot_mltq.converter.edit import quantization_of
+from tfmot_mltq.helpers import flatbuffer
 from tfmot_mltq.packing import normalization
 from tfmot_mltq.packing.format import NORMALIZATION_OP_NAME
 from tfmot_mltq.packing.normalization import Layout

@@ -10,13 +10,13 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from tfmot_mltq import flatbuffer
 from tfmot_mltq.converter.fused_lstm import call_to_trace
 from tfmot_mltq.errors import ConversionError
-from tfmot_mltq.framework_types import Model, Tensor
-from tfmot_mltq.frameworks import adapter_of
-from tfmot_mltq.native_output import capture_stderr
-from tfmot_mltq.simulation_mode import SimulationMode, simulation_mode
+from tfmot_mltq.helpers import flatbuffer
+from tfmot_mltq.helpers.framework_types import Model, Tensor
+from tfmot_mltq.helpers.native_output import capture_stderr
+from tfmot_mltq.helpers.simulation_mode import SimulationMode, simulation_mode
+from tfmot_mltq.layout.frameworks import adapter_of
 
 _NOT_IN_TFLITE = re.compile(r"'tf\.(\w+)' op is neither a custom op nor a flex op")
 

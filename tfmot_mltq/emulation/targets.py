@@ -9,7 +9,7 @@ import subprocess
 import tempfile
 from collections.abc import Sequence
 
-from tfmot_mltq.c_sources import c_folder
+from tfmot_mltq.helpers.c_sources import c_folder
 
 DEVICE = c_folder("device")
 CORE_SOURCES = sorted(c_folder("core").glob("*.c"))

@@ -6,13 +6,13 @@ import zlib
 from collections.abc import Mapping
 from typing import Any
 
-from tfmot_mltq.c_sources import c_sources
 from tfmot_mltq.export.c_code import Code, Layer, Place, Scratch, State, array_body
 from tfmot_mltq.export.memory_plan import ALIGNMENT, Buffer, plan_memory
 from tfmot_mltq.export.needed_sources import kernel_table, kernels_of, needed_core, needed_stock
 from tfmot_mltq.export.project import Project, check_name
 from tfmot_mltq.export.reader import Step, Tensor
 from tfmot_mltq.export.step import Steps, read_steps
+from tfmot_mltq.helpers.c_sources import c_sources
 from tfmot_mltq.kernels.kernel import VARIANTS
 from tfmot_mltq.report.tflite_operators import TfliteOperator, read_operators
 

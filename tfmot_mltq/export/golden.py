@@ -7,9 +7,9 @@ from collections.abc import Sequence
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
-from tfmot_mltq import flatbuffer
 from tfmot_mltq.errors import ConversionError
 from tfmot_mltq.export.reader import read_tensor
+from tfmot_mltq.helpers import flatbuffer
 from tfmot_mltq.runtime.interpreter import Interpreter
 
 # Inputs of a model, and its outputs for them.

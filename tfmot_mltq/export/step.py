@@ -6,10 +6,10 @@ import dataclasses
 
 from ai_edge_litert import schema_py_generated as schema
 
-from tfmot_mltq import flatbuffer
 from tfmot_mltq.errors import ConversionError
 from tfmot_mltq.export.operators import READERS
 from tfmot_mltq.export.reader import WAY_OUT, Reader, Step, Tensor, read_tensor
+from tfmot_mltq.helpers import flatbuffer
 
 _TYPES = {"input": ("int8", "float32", "int32"), "output": ("int8", "float32")}
 

@@ -7,7 +7,7 @@ from types import SimpleNamespace
 
 import keras
 
-from tfmot_mltq.framework_types import ArrayNamespace
+from tfmot_mltq.helpers.framework_types import ArrayNamespace
 
 
 @functools.cache

@@ -5,7 +5,7 @@ from __future__ import annotations
 import keras
 import numpy as np
 
-from tfmot_mltq.framework_types import Variable
+from tfmot_mltq.helpers.framework_types import Variable
 
 
 def eager_value(variable: Variable) -> np.ndarray:

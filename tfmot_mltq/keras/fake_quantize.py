@@ -5,8 +5,8 @@ from __future__ import annotations
 import keras
 from keras import ops
 
-from tfmot_mltq.decomposition import straight_through
-from tfmot_mltq.framework_types import Tensor
+from tfmot_mltq.helpers.framework_types import Tensor
+from tfmot_mltq.mathematics.decomposition import straight_through
 
 
 def fake_quantize(values: Tensor, low: Tensor, high: Tensor) -> Tensor:

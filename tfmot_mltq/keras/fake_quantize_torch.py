@@ -6,7 +6,7 @@ from typing import Any
 
 import torch
 
-from tfmot_mltq.framework_types import Tensor
+from tfmot_mltq.helpers.framework_types import Tensor
 
 # hardtanh's backward lets a gradient through strictly between two limits: here only at 0.
 _JUST_ABOVE_ZERO = 1e-30

@@ -8,7 +8,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from tfmot_mltq.framework_types import Model, Tensor
+from tfmot_mltq.helpers.framework_types import Model, Tensor
 from tfmot_mltq.keras.model_graph import GRAPHS
 
 Run = Callable[[list[Any]], Any]

@@ -8,16 +8,16 @@ import keras
 import numpy as np
 from keras import ops
 
-from tfmot_mltq import lstm_simulation
-from tfmot_mltq.decomposition import straight_through
-from tfmot_mltq.framework_types import Config, Layer, Shape, Tensor
+from tfmot_mltq.helpers.framework_types import Config, Layer, Shape, Tensor
+from tfmot_mltq.helpers.saved_config import unversioned
+from tfmot_mltq.helpers.simulation_mode import SimulationMode, current_mode
 from tfmot_mltq.keras.eager_value import eager_value
 from tfmot_mltq.keras.quantize_activation import add_range_weights
 from tfmot_mltq.keras.saved_layer import SavedLayer
 from tfmot_mltq.layout.recurrent import is_fused_lstm
-from tfmot_mltq.lstm_simulation import RANGE_NAMES, LstmRanges
-from tfmot_mltq.saved_config import unversioned
-from tfmot_mltq.simulation_mode import SimulationMode, current_mode
+from tfmot_mltq.mathematics import lstm_simulation
+from tfmot_mltq.mathematics.decomposition import straight_through
+from tfmot_mltq.mathematics.lstm_simulation import RANGE_NAMES, LstmRanges
 
 
 class Int8LSTM(SavedLayer, keras.layers.LSTM):

@@ -6,7 +6,7 @@ from typing import Any
 
 import keras
 
-from tfmot_mltq.framework_types import Model, Structure, Tensor
+from tfmot_mltq.helpers.framework_types import Model, Structure, Tensor
 from tfmot_mltq.layout.graph import Graphs, Node
 
 

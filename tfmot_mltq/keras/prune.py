@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from tfmot_mltq.framework_types import Layer, Model
+from tfmot_mltq.helpers.framework_types import Layer, Model
 from tfmot_mltq.keras.model_graph import GRAPHS
 from tfmot_mltq.keras.weight_layers import PRUNED_CLASSES, SimulatedKernel, copy_all_weights
 from tfmot_mltq.layout.clone_layer import clone_layer

@@ -9,7 +9,7 @@ import keras
 
 from tfmot_mltq.config import MultiLevelConfig
 from tfmot_mltq.errors import UnsupportedModelError
-from tfmot_mltq.framework_types import Layer, Model, Tensor
+from tfmot_mltq.helpers.framework_types import Layer, Model, Tensor
 from tfmot_mltq.keras.int8_lstm import Int8LSTM
 from tfmot_mltq.keras.model_graph import GRAPHS
 from tfmot_mltq.keras.quantize_activation import QuantizeActivation, QuantizeFixedRange

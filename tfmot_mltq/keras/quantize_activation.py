@@ -9,16 +9,16 @@ import keras
 import numpy as np
 from keras import ops
 
-from tfmot_mltq import int8_simulation
-from tfmot_mltq.decomposition import straight_through
-from tfmot_mltq.framework_types import LayerBase
+from tfmot_mltq.helpers.framework_types import LayerBase
+from tfmot_mltq.helpers.simulation_mode import SimulationMode, current_mode
 from tfmot_mltq.keras.array_namespace import array_namespace
 from tfmot_mltq.keras.eager_value import eager_value
 from tfmot_mltq.keras.fake_quantize import fake_quantize
 from tfmot_mltq.keras.int8_sums import note_sum
 from tfmot_mltq.keras.saved_layer import SavedLayer
 from tfmot_mltq.layout.int8_sums import SumNotes
-from tfmot_mltq.simulation_mode import SimulationMode, current_mode
+from tfmot_mltq.mathematics import int8_simulation
+from tfmot_mltq.mathematics.decomposition import straight_through
 
 
 def add_range_weights(layer: LayerBase, names: Sequence[str], shape: tuple[int, ...] = ()) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 import keras
 
 from tfmot_mltq.config import MultiLevelConfig, as_config
-from tfmot_mltq.framework_types import Config, Layer, Shape, Tensor
+from tfmot_mltq.helpers.framework_types import Config, Layer, Shape, Tensor
 from tfmot_mltq.keras.saved_layer import SavedLayer
 
 

@@ -8,10 +8,8 @@ from collections.abc import Iterable, Iterator
 import keras
 import numpy as np
 
-from tfmot_mltq.activation_levels import ActivationLevels
 from tfmot_mltq.errors import ConversionError
-from tfmot_mltq.framework_types import Layer, Model, Tensor, Variable
-from tfmot_mltq.int8_simulation import scale_and_zero_point
+from tfmot_mltq.helpers.framework_types import Layer, Model, Tensor, Variable
 from tfmot_mltq.keras.eager_value import eager_value
 from tfmot_mltq.keras.int8_lstm import Int8LSTM
 from tfmot_mltq.keras.quantize_activation import QuantizeActivation, QuantizeFixedRange
@@ -25,6 +23,8 @@ from tfmot_mltq.keras.weight_layers import (
 from tfmot_mltq.layout.clone_layer import clone_layer, copy_weights
 from tfmot_mltq.layout.layer_kinds import kind_of
 from tfmot_mltq.layout.multi_level_layer import BatchNorm, MultiLevelLayer, batch_norm_affine
+from tfmot_mltq.mathematics.activation_levels import ActivationLevels
+from tfmot_mltq.mathematics.int8_simulation import scale_and_zero_point
 from tfmot_mltq.pruning.pruned_layer import PrunedLayer
 
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from tfmot_mltq.framework_types import Config, LayerBase
-from tfmot_mltq.saved_config import unversioned, versioned
+from tfmot_mltq.helpers.framework_types import Config, LayerBase
+from tfmot_mltq.helpers.saved_config import unversioned, versioned
 
 
 class SavedLayer(LayerBase):

@@ -7,13 +7,13 @@ from typing import Any
 import keras
 from keras import ops
 
-from tfmot_mltq import activation_levels as mathematics
-from tfmot_mltq.activation_levels import ActivationLevels
-from tfmot_mltq.framework_types import Config, Shape, Tensor
+from tfmot_mltq.helpers.framework_types import Config, Shape, Tensor
+from tfmot_mltq.helpers.simulation_mode import SimulationMode, current_mode
 from tfmot_mltq.keras.array_namespace import array_namespace
 from tfmot_mltq.keras.eager_value import eager_value
 from tfmot_mltq.keras.saved_layer import SavedLayer
-from tfmot_mltq.simulation_mode import SimulationMode, current_mode
+from tfmot_mltq.mathematics import activation_levels as mathematics
+from tfmot_mltq.mathematics.activation_levels import ActivationLevels
 
 
 class TernarizeActivation(SavedLayer, keras.layers.Layer):

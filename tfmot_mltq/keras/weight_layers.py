@@ -15,11 +15,11 @@ import keras
 import numpy as np
 from keras import ops
 
-from tfmot_mltq import decomposition as mathematics
-from tfmot_mltq import int8_simulation
 from tfmot_mltq.config import MultiLevelConfig, as_config
-from tfmot_mltq.decomposition import KernelState
-from tfmot_mltq.framework_types import LayerBase
+from tfmot_mltq.helpers.framework_types import LayerBase
+from tfmot_mltq.helpers.saved_config import unversioned
+from tfmot_mltq.helpers.saved_weights import load_named_weights
+from tfmot_mltq.helpers.simulation_mode import SimulationMode, current_mode
 from tfmot_mltq.keras.array_namespace import array_namespace
 from tfmot_mltq.keras.eager_value import eager_value
 from tfmot_mltq.keras.int8_lstm import Int8LSTM
@@ -27,11 +27,10 @@ from tfmot_mltq.keras.saved_layer import SavedLayer
 from tfmot_mltq.layout.clone_layer import copy_weights
 from tfmot_mltq.layout.int8_sums import Int8Sum
 from tfmot_mltq.layout.layer_kinds import INT8_CHANNEL_AXES, KERNEL_LAYERS
+from tfmot_mltq.mathematics import decomposition, int8_simulation
+from tfmot_mltq.mathematics.decomposition import KernelState
 from tfmot_mltq.pruning.check_started import check_started
 from tfmot_mltq.pruning.pruning_spec import PruningSpec, as_pruning_spec
-from tfmot_mltq.saved_config import unversioned
-from tfmot_mltq.saved_weights import load_named_weights
-from tfmot_mltq.simulation_mode import SimulationMode, current_mode
 
 _STATE_NAMES = tuple(field.name for field in dataclasses.fields(KernelState))
 _OWN_NAMES = (*_STATE_NAMES, "pruning_step")
@@ -144,7 +143,7 @@ class SimulatedKernel(SavedLayer):
         held = {name: value(getattr(self, name)) for name in _STATE_NAMES if hasattr(self, name)}
         if "mask" in held:
             xp = np if isinstance(held["mask"], np.ndarray) else array_namespace()
-            held["mask"] = mathematics.as_matrices(held["mask"], self.channel_axes, xp)
+            held["mask"] = decomposition.as_matrices(held["mask"], self.channel_axes, xp)
         return KernelState(**held)
 
     def simulated(self, kernel: Any) -> Any:
@@ -237,15 +236,15 @@ class MultiLevelKernel(QuantizedKernel):
 
     def start_training_state(self) -> None:
         """Sets learned scales and thresholds to what the kernel gives without learning."""
-        start = mathematics.initial_state(
-            mathematics.as_matrix(self.kernel.numpy(), self.channel_axes), self.decomposition
+        start = decomposition.initial_state(
+            decomposition.as_matrix(self.kernel.numpy(), self.channel_axes), self.decomposition
         )
         for name, value in start.items():
             getattr(self, name).assign(value)
 
     def simulated(self, kernel: Any) -> Any:
         """The multi-level kernel."""
-        return mathematics.trained_quantize(
+        return decomposition.trained_quantize(
             kernel,
             self.decomposition,
             self.channel_axes,
@@ -256,7 +255,7 @@ class MultiLevelKernel(QuantizedKernel):
 
     def baked(self, kernel: np.ndarray) -> np.ndarray:
         """The multi-level kernel in NumPy."""
-        return mathematics.quantize(
+        return decomposition.quantize(
             kernel, self.decomposition, self.channel_axes, np, self.state(eager_value)
         )
 
@@ -292,7 +291,9 @@ class Int8Kernel(QuantizedKernel):
         rounded = int8_simulation.int32_bias(
             ops.stop_gradient(ops.cast(bias, "float32")), found.step(), array_namespace()
         )
-        return mathematics.straight_through(bias, ops.cast(rounded, bias.dtype), ops.stop_gradient)
+        return decomposition.straight_through(
+            bias, ops.cast(rounded, bias.dtype), ops.stop_gradient
+        )
 
     def _rounded(self, kernel: Any, xp: Any) -> Any:
         axes = INT8_CHANNEL_AXES[self.plain_class.__name__]
@@ -303,7 +304,7 @@ class Int8Kernel(QuantizedKernel):
         if self.pruning is not None:
             kernel = kernel * ops.convert_to_tensor(self.mask)[0]
         quantized = self._rounded(ops.stop_gradient(kernel), array_namespace())
-        return mathematics.straight_through(kernel, quantized, ops.stop_gradient)
+        return decomposition.straight_through(kernel, quantized, ops.stop_gradient)
 
     def baked(self, kernel: np.ndarray) -> np.ndarray:
         """The kernel, rounded in NumPy."""

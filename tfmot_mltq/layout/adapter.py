@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from tfmot_mltq.activation_levels import ActivationLevels
 from tfmot_mltq.config import MultiLevelConfig
-from tfmot_mltq.framework_types import Layer, Model, Tensor, Variable
+from tfmot_mltq.helpers.framework_types import Layer, Model, Tensor, Variable
 from tfmot_mltq.layout.graph import Graphs
 from tfmot_mltq.layout.multi_level_layer import BatchNorm, MultiLevelLayer
+from tfmot_mltq.mathematics.activation_levels import ActivationLevels
 
 if TYPE_CHECKING:
     from tfmot_mltq.distillation import DistillerMixin

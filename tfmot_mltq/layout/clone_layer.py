@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from tfmot_mltq.errors import UnsupportedModelError, first_line
-from tfmot_mltq.framework_types import Config, Layer
+from tfmot_mltq.helpers.framework_types import Config, Layer
 from tfmot_mltq.layout.layer_kinds import is_a
 from tfmot_mltq.layout.user_class import user_classes
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from tfmot_mltq.framework_types import Layer, Model, Tensor
+from tfmot_mltq.helpers.framework_types import Layer, Model, Tensor
 from tfmot_mltq.layout.clone_layer import clone_layer, copy_weights
 from tfmot_mltq.layout.graph import Graphs
 

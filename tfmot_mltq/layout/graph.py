@@ -13,14 +13,14 @@ from contextlib import AbstractContextManager
 from types import ModuleType
 from typing import Any
 
-from tfmot_mltq.decomposition import check_finite
 from tfmot_mltq.errors import UnsupportedModelError
-from tfmot_mltq.framework_types import Layer, Model, Structure, Tensor
-from tfmot_mltq.frameworks import framework_of
+from tfmot_mltq.helpers.framework_types import Layer, Model, Structure, Tensor
 from tfmot_mltq.layout.clone_layer import clone_layer, copy_weights, own_objects
+from tfmot_mltq.layout.frameworks import framework_of
 from tfmot_mltq.layout.layer_kinds import fuses
 from tfmot_mltq.layout.names import NamesInUse, flat_names, scope_name, with_scope_names
 from tfmot_mltq.layout.user_class import overrides
+from tfmot_mltq.mathematics.decomposition import check_finite
 
 # Turns a layer into the layers that replace it, applied one after the other.
 Replace = Callable[[Layer], list[Layer]]

@@ -11,7 +11,7 @@ import math
 
 import numpy as np
 
-from tfmot_mltq.framework_types import Layer
+from tfmot_mltq.helpers.framework_types import Layer
 from tfmot_mltq.layout.layer_kinds import activation_name, is_a, kind_of
 
 

@@ -7,8 +7,8 @@ from collections.abc import Collection
 
 from tfmot_mltq.config import MultiLevelConfig
 from tfmot_mltq.errors import UnsupportedModelError
-from tfmot_mltq.framework_types import Layer
-from tfmot_mltq.frameworks import FRAMEWORKS
+from tfmot_mltq.helpers.framework_types import Layer
+from tfmot_mltq.layout.frameworks import FRAMEWORKS
 from tfmot_mltq.packing.format import Kind
 
 

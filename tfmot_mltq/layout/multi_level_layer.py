@@ -8,8 +8,14 @@ from collections.abc import Mapping
 import numpy as np
 
 from tfmot_mltq.config import MultiLevelConfig
-from tfmot_mltq.decomposition import NO_STATE, KernelState, as_matrix, check_finite, decompose
 from tfmot_mltq.layout.layer_kinds import KERNEL_LAYERS, KernelLayer
+from tfmot_mltq.mathematics.decomposition import (
+    NO_STATE,
+    KernelState,
+    as_matrix,
+    check_finite,
+    decompose,
+)
 
 
 @dataclasses.dataclass(frozen=True)

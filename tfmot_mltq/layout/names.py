@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from tfmot_mltq.errors import UnsupportedModelError
-from tfmot_mltq.framework_types import Layer
+from tfmot_mltq.helpers.framework_types import Layer
 
 # What TensorFlow refuses in the names of scopes and operations, and as their first character.
 _NOT_IN_SCOPES = re.compile(r"[^A-Za-z0-9_./>-]")

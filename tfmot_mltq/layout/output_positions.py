@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from tfmot_mltq.framework_types import Model
+from tfmot_mltq.helpers.framework_types import Model
 from tfmot_mltq.layout.graph import Graphs
 
 

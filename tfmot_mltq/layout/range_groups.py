@@ -14,7 +14,7 @@ import math
 from collections.abc import Callable, Collection, Iterable
 from typing import Any
 
-from tfmot_mltq.framework_types import Tensor
+from tfmot_mltq.helpers.framework_types import Tensor
 from tfmot_mltq.layout.graph import Node
 from tfmot_mltq.layout.int8_constraints import (
     Constraint,

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from tfmot_mltq.framework_types import Layer, Model, Tensor
+from tfmot_mltq.helpers.framework_types import Layer, Model, Tensor
 from tfmot_mltq.layout.expanded_layer import ExpandedLayer, with_expanded
 from tfmot_mltq.layout.graph import Graphs, calls_of_layers
 from tfmot_mltq.layout.layer_kinds import activation_name, is_a, kind_of

@@ -7,7 +7,7 @@ from types import ModuleType
 from typing import Any
 
 from tfmot_mltq.errors import UnsupportedModelError
-from tfmot_mltq.framework_types import Layer, Model, Tensor
+from tfmot_mltq.helpers.framework_types import Layer, Model, Tensor
 from tfmot_mltq.layout.clone_layer import clone_layer, copy_weights
 from tfmot_mltq.layout.graph import Graphs
 from tfmot_mltq.layout.layer_kinds import (

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from tfmot_mltq.errors import first_line
-from tfmot_mltq.framework_types import Model
-from tfmot_mltq.frameworks import FRAMEWORKS, framework_of
+from tfmot_mltq.helpers.framework_types import Model
+from tfmot_mltq.layout.frameworks import FRAMEWORKS, framework_of
 
 if TYPE_CHECKING:
     from tfmot_mltq.layout.graph import Graphs

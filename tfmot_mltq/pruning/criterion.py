@@ -6,7 +6,7 @@ import itertools
 
 import numpy as np
 
-from tfmot_mltq.decomposition import residual_levels, with_columns
+from tfmot_mltq.mathematics.decomposition import residual_levels, with_columns
 from tfmot_mltq.pruning.prunable_kernel import PrunableKernel
 from tfmot_mltq.pruning.pruning_spec import PruningSpec
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from tfmot_mltq.framework_types import Model
+from tfmot_mltq.helpers.framework_types import Model
 from tfmot_mltq.layout.adapter import Adapter
 from tfmot_mltq.pruning.pruned_layer import PrunedLayer
 

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from tfmot_mltq.decomposition import TWN_FACTOR, residual_levels, with_columns
+from tfmot_mltq.mathematics.decomposition import TWN_FACTOR, residual_levels, with_columns
 from tfmot_mltq.pruning.criterion import bit_values, from_blocks, in_blocks, word_values
 from tfmot_mltq.pruning.prunable_kernel import PrunableKernel
 from tfmot_mltq.pruning.pruning_spec import PruningSpec

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import warnings
 
-from tfmot_mltq.framework_types import Model
-from tfmot_mltq.frameworks import adapter_of
+from tfmot_mltq.helpers.framework_types import Model
+from tfmot_mltq.layout.frameworks import adapter_of
 from tfmot_mltq.layout.output_positions import output_positions
 from tfmot_mltq.pruning.masks import current_sparsity, meets
 from tfmot_mltq.pruning.pruned_layer import PrunedLayer, ranked_together

@@ -7,7 +7,7 @@ import dataclasses
 import numpy as np
 
 from tfmot_mltq.config import MultiLevelConfig
-from tfmot_mltq.decomposition import KernelState, decompose
+from tfmot_mltq.mathematics.decomposition import KernelState, decompose
 
 
 @dataclasses.dataclass(frozen=True)

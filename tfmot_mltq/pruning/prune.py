@@ -6,10 +6,10 @@ from collections.abc import Collection
 from typing import Any
 
 from tfmot_mltq.errors import UnsupportedModelError
-from tfmot_mltq.framework_types import Layer, Model
-from tfmot_mltq.frameworks import adapter_of, framework_of
+from tfmot_mltq.helpers.framework_types import Layer, Model
 from tfmot_mltq.layout.adapter import Adapter
 from tfmot_mltq.layout.clone_layer import clone_layer
+from tfmot_mltq.layout.frameworks import adapter_of, framework_of
 from tfmot_mltq.layout.graph import Graphs, check_weights, first_and_last
 from tfmot_mltq.layout.layer_kinds import unsupported_reason
 from tfmot_mltq.layout.output_positions import output_positions

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 
 from tfmot_mltq.config import MultiLevelConfig
-from tfmot_mltq.decomposition import KernelState, as_matrix
-from tfmot_mltq.framework_types import Variable
+from tfmot_mltq.helpers.framework_types import Variable
+from tfmot_mltq.mathematics.decomposition import KernelState, as_matrix
 from tfmot_mltq.pruning.prunable_kernel import PrunableKernel
 from tfmot_mltq.pruning.pruning_spec import PruningSpec
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from typing import Any
 
-from tfmot_mltq.framework_types import Config
+from tfmot_mltq.helpers.framework_types import Config
 from tfmot_mltq.pruning.schedule import PruningSchedule, as_schedule
 
 GRANULARITIES = ("bit", "word")

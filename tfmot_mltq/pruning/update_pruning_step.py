@@ -8,8 +8,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from tfmot_mltq.distillation import DistillerMixin
-from tfmot_mltq.framework_types import Model
-from tfmot_mltq.frameworks import FRAMEWORKS, adapter_of
+from tfmot_mltq.helpers.framework_types import Model
+from tfmot_mltq.layout.frameworks import FRAMEWORKS, adapter_of
 from tfmot_mltq.layout.output_positions import output_positions
 from tfmot_mltq.pruning.masks import masks_for
 from tfmot_mltq.pruning.pruned_layer import PrunedLayer, ranked_together

@@ -7,7 +7,7 @@ from typing import Any
 
 from tfmot_mltq.cost_model import predict
 from tfmot_mltq.cost_model.choose_encodings import choose_encodings
-from tfmot_mltq.framework_types import Model
+from tfmot_mltq.helpers.framework_types import Model
 from tfmot_mltq.kernels import Call
 from tfmot_mltq.kernels.plane_counts import count_planes
 from tfmot_mltq.layout.adapter import Adapter

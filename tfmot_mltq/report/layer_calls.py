@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from tfmot_mltq.framework_types import Layer, Model
+from tfmot_mltq.helpers.framework_types import Layer, Model
 from tfmot_mltq.kernels import Call
 from tfmot_mltq.layout.adapter import Adapter
 from tfmot_mltq.layout.graph import Node

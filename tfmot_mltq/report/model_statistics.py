@@ -6,8 +6,8 @@ import dataclasses
 
 import numpy as np
 
-from tfmot_mltq.framework_types import Dataset, Model
-from tfmot_mltq.frameworks import adapter_of
+from tfmot_mltq.helpers.framework_types import Dataset, Model
+from tfmot_mltq.layout.frameworks import adapter_of
 from tfmot_mltq.layout.graph import first_and_last
 from tfmot_mltq.layout.layer_kinds import is_a, kind_of, unsupported_reason
 from tfmot_mltq.layout.multi_level_layer import MultiLevelLayer

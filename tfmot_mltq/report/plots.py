@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from tfmot_mltq.files import replaced_file
+from tfmot_mltq.helpers.files import replaced_file
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

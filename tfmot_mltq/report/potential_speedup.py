@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from tfmot_mltq.framework_types import Dataset, Model
+from tfmot_mltq.helpers.framework_types import Dataset, Model
 from tfmot_mltq.report.summary import summary
 
 

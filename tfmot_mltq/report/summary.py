@@ -10,8 +10,8 @@ from rich.console import Console
 from rich.table import Table
 
 from tfmot_mltq.cost_model.choose_encodings import check_optimize
-from tfmot_mltq.framework_types import Dataset, Model
-from tfmot_mltq.frameworks import adapter_of
+from tfmot_mltq.helpers.framework_types import Dataset, Model
+from tfmot_mltq.layout.frameworks import adapter_of
 from tfmot_mltq.pruning.missed_sparsity import warn_of_missed_sparsity
 from tfmot_mltq.report.device_prediction import add_predictions, predict_layers
 from tfmot_mltq.report.layer_statistics import (

@@ -8,9 +8,9 @@ import functools
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
-from tfmot_mltq import flatbuffer
 from tfmot_mltq.cost_model import predict
 from tfmot_mltq.cost_model.tflite_call import sized_call, stock_call
+from tfmot_mltq.helpers import flatbuffer
 from tfmot_mltq.kernels import Call, PlaneCounts
 from tfmot_mltq.kernels.plane_counts import count_planes
 from tfmot_mltq.packing import packed_layer

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from tfmot_mltq.files import replaced_file
-from tfmot_mltq.framework_types import Dataset, Model
-from tfmot_mltq.frameworks import adapter_of
+from tfmot_mltq.helpers.files import replaced_file
+from tfmot_mltq.helpers.framework_types import Dataset, Model
+from tfmot_mltq.layout.frameworks import adapter_of
 from tfmot_mltq.report.plots import model_figure, save_figure
 from tfmot_mltq.report.summary import summary
 

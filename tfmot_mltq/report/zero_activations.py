@@ -7,12 +7,12 @@ from collections.abc import Callable
 
 import numpy as np
 
-from tfmot_mltq.activation_levels import ActivationLevels
-from tfmot_mltq.framework_types import Dataset, Layer, Model
+from tfmot_mltq.helpers.framework_types import Dataset, Layer, Model
+from tfmot_mltq.helpers.representative_dataset import batches, input_specs
 from tfmot_mltq.layout.adapter import Adapter
 from tfmot_mltq.layout.graph import Node
 from tfmot_mltq.layout.multi_level_layer import MultiLevelLayer
-from tfmot_mltq.representative_dataset import batches, input_specs
+from tfmot_mltq.mathematics.activation_levels import ActivationLevels
 
 
 @dataclasses.dataclass(frozen=True)

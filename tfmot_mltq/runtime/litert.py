@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from tfmot_mltq.native_output import capture_stderr
+from tfmot_mltq.helpers.native_output import capture_stderr
 from tfmot_mltq.runtime.operator_library import library_path
 from tfmot_mltq.runtime.tensor_details import ModelDetails
 

@@ -7,7 +7,7 @@ import dataclasses
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
-from tfmot_mltq import flatbuffer
+from tfmot_mltq.helpers import flatbuffer
 
 
 @dataclasses.dataclass(frozen=True)

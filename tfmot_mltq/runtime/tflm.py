@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from tfmot_mltq.errors import RuntimeUnavailableError
-from tfmot_mltq.native_output import capture_stderr
+from tfmot_mltq.helpers.native_output import capture_stderr
 from tfmot_mltq.runtime.operator_library import load_library
 from tfmot_mltq.runtime.tensor_details import ModelDetails
 

@@ -13,8 +13,8 @@ from typing import Any
 
 from rich.console import Console
 
-from tfmot_mltq.framework_types import Model
-from tfmot_mltq.frameworks import adapter_of
+from tfmot_mltq.helpers.framework_types import Model
+from tfmot_mltq.layout.frameworks import adapter_of
 from tfmot_mltq.layout.output_positions import output_positions
 from tfmot_mltq.pruning.masks import current_sparsity
 from tfmot_mltq.pruning.prune import prune_low_magnitude

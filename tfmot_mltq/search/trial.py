@@ -6,7 +6,7 @@ import dataclasses
 import pathlib
 from typing import Any
 
-from tfmot_mltq.framework_types import Model
+from tfmot_mltq.helpers.framework_types import Model
 from tfmot_mltq.report.plots import plot_trials, save_figure
 
 

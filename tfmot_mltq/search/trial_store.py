@@ -9,11 +9,11 @@ import pathlib
 from collections.abc import Mapping
 from typing import Any
 
-from tfmot_mltq.files import replaced_file
-from tfmot_mltq.framework_types import Model
+from tfmot_mltq.helpers.files import replaced_file
+from tfmot_mltq.helpers.framework_types import Model
+from tfmot_mltq.helpers.saved_config import CONFIG_VERSION
 from tfmot_mltq.layout.graph import Graphs
 from tfmot_mltq.layout.user_class import with_class_of
-from tfmot_mltq.saved_config import CONFIG_VERSION
 from tfmot_mltq.search.trial import Trial
 
 _INDEX = "trials.json"

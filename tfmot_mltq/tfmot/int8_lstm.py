@@ -10,13 +10,13 @@ import tensorflow.experimental.numpy as tnp
 import tf_keras
 from tensorflow_model_optimization.python.core.keras import utils as tfmot_utils
 
-from tfmot_mltq import lstm_simulation
-from tfmot_mltq.decomposition import straight_through
-from tfmot_mltq.framework_types import Config, Layer, Shape, Tensor
+from tfmot_mltq.helpers.framework_types import Config, Layer, Shape, Tensor
+from tfmot_mltq.helpers.saved_config import unversioned, versioned
+from tfmot_mltq.helpers.simulation_mode import SimulationMode, current_mode
 from tfmot_mltq.layout.recurrent import is_fused_lstm
-from tfmot_mltq.lstm_simulation import RANGE_NAMES, LstmRanges
-from tfmot_mltq.saved_config import unversioned, versioned
-from tfmot_mltq.simulation_mode import SimulationMode, current_mode
+from tfmot_mltq.mathematics import lstm_simulation
+from tfmot_mltq.mathematics.decomposition import straight_through
+from tfmot_mltq.mathematics.lstm_simulation import RANGE_NAMES, LstmRanges
 from tfmot_mltq.tfmot.pruning_variables import numpy_value
 
 

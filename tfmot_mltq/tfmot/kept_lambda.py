@@ -6,7 +6,7 @@ from typing import Any
 
 import tf_keras
 
-from tfmot_mltq.framework_types import Config, Layer
+from tfmot_mltq.helpers.framework_types import Config, Layer
 from tfmot_mltq.layout.clone_layer import lambda_config
 
 

@@ -9,8 +9,8 @@ import tensorflow as tf
 import tf_keras
 
 from tfmot_mltq.errors import UnsupportedModelError
-from tfmot_mltq.framework_types import Model, Structure, Tensor
-from tfmot_mltq.frameworks import framework_of
+from tfmot_mltq.helpers.framework_types import Model, Structure, Tensor
+from tfmot_mltq.layout.frameworks import framework_of
 from tfmot_mltq.layout.graph import Graphs, Node
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from tfmot_mltq.framework_types import Layer, Model
+from tfmot_mltq.helpers.framework_types import Layer, Model
 from tfmot_mltq.layout.clone_layer import clone_layer
 from tfmot_mltq.pruning.pruning_spec import PruningSpec
 from tfmot_mltq.tfmot.custom_objects import quantize_scope

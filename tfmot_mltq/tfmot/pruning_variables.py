@@ -11,8 +11,8 @@ import tensorflow as tf
 import tensorflow.experimental.numpy as tnp
 import tf_keras
 
-from tfmot_mltq.decomposition import KernelState, as_matrices
-from tfmot_mltq.framework_types import Layer, Tensor, Variable
+from tfmot_mltq.helpers.framework_types import Layer, Tensor, Variable
+from tfmot_mltq.mathematics.decomposition import KernelState, as_matrices
 from tfmot_mltq.pruning.check_started import check_started
 
 

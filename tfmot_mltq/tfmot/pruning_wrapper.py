@@ -12,11 +12,11 @@ from tensorflow_model_optimization.python.core.sparsity.keras import (
     pruning_wrapper as tfmot_pruning_wrapper,
 )
 
-from tfmot_mltq.framework_types import Config, Layer, Shape, Tensor, Variable
+from tfmot_mltq.helpers.framework_types import Config, Layer, Shape, Tensor, Variable
+from tfmot_mltq.helpers.saved_config import unversioned, versioned
+from tfmot_mltq.helpers.simulation_mode import SimulationMode, current_mode
 from tfmot_mltq.layout.layer_kinds import kind_of
 from tfmot_mltq.pruning.pruning_spec import PruningSpec, as_pruning_spec
-from tfmot_mltq.saved_config import unversioned, versioned
-from tfmot_mltq.simulation_mode import SimulationMode, current_mode
 from tfmot_mltq.tfmot.pruning_variables import (
     add_pruning_variables,
     check_counted,

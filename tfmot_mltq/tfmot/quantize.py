@@ -9,7 +9,7 @@ import tf_keras
 
 from tfmot_mltq.config import MultiLevelConfig
 from tfmot_mltq.errors import UnsupportedModelError
-from tfmot_mltq.framework_types import Layer, Model
+from tfmot_mltq.helpers.framework_types import Layer, Model
 from tfmot_mltq.layout.clone_layer import clone_layer, copy_weights
 from tfmot_mltq.layout.layer_kinds import kind_of
 from tfmot_mltq.tfmot.custom_objects import quantize_scope

@@ -8,10 +8,10 @@ from typing import Any
 from tensorflow_model_optimization.quantization.keras import QuantizeConfig
 
 from tfmot_mltq.config import MultiLevelConfig
-from tfmot_mltq.framework_types import Config, Layer
+from tfmot_mltq.helpers.framework_types import Config, Layer
+from tfmot_mltq.helpers.saved_config import unversioned, versioned
 from tfmot_mltq.layout.layer_kinds import INT8_CHANNEL_AXES, KERNEL_LAYERS, keeps_quantization
 from tfmot_mltq.pruning.pruning_spec import PruningSpec
-from tfmot_mltq.saved_config import unversioned, versioned
 from tfmot_mltq.tfmot.quantizers import (
     ActivationRangeQuantizer,
     Int8WeightQuantizer,

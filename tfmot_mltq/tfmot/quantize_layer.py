@@ -12,11 +12,11 @@ import tensorflow.experimental.numpy as tnp
 import tf_keras
 from tensorflow_model_optimization.python.core.keras import utils as tfmot_utils
 
-from tfmot_mltq import activation_levels as mathematics
-from tfmot_mltq.activation_levels import ActivationLevels
+from tfmot_mltq.helpers.saved_config import unversioned, versioned
+from tfmot_mltq.helpers.simulation_mode import SimulationMode, current_mode
 from tfmot_mltq.layout.int8_sums import SumNotes
-from tfmot_mltq.saved_config import unversioned, versioned
-from tfmot_mltq.simulation_mode import SimulationMode, current_mode
+from tfmot_mltq.mathematics import activation_levels as mathematics
+from tfmot_mltq.mathematics.activation_levels import ActivationLevels
 from tfmot_mltq.tfmot.int8_sums import note_sum_of
 from tfmot_mltq.tfmot.quantizers import ActivationRangeQuantizer
 

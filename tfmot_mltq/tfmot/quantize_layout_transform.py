@@ -15,7 +15,7 @@ from tensorflow_model_optimization.python.core.quantization.keras import (
 )
 
 from tfmot_mltq.errors import UnsupportedModelError
-from tfmot_mltq.framework_types import Layer, Model, Tensor
+from tfmot_mltq.helpers.framework_types import Layer, Model, Tensor
 from tfmot_mltq.layout.clone_layer import clone_layer, copy_weights
 from tfmot_mltq.layout.layer_kinds import check_activation_levels
 from tfmot_mltq.layout.range_groups import RangeQuantizers, plan_ranges

@@ -9,7 +9,7 @@ from tensorflow_model_optimization.python.core.quantization.keras import (
 )
 
 from tfmot_mltq.config import MultiLevelConfig
-from tfmot_mltq.framework_types import Layer
+from tfmot_mltq.helpers.framework_types import Layer
 from tfmot_mltq.layout.layer_kinds import kind_of, unsupported_reason
 from tfmot_mltq.tfmot import quantize_configs as configs
 from tfmot_mltq.tfmot.model_graph import takes_one_tensor

@@ -12,10 +12,10 @@ from tensorflow_model_optimization.python.core.quantization.keras import (
     quantize_wrapper as tfmot_quantize_wrapper,
 )
 
-from tfmot_mltq import decomposition, int8_simulation
 from tfmot_mltq.converter.dilated_convolution import dilated_convolution, is_dilated
+from tfmot_mltq.helpers.simulation_mode import SimulationMode, current_mode
 from tfmot_mltq.layout.int8_sums import Int8Sum, SumNotes
-from tfmot_mltq.simulation_mode import SimulationMode, current_mode
+from tfmot_mltq.mathematics import decomposition, int8_simulation
 from tfmot_mltq.tfmot.int8_sums import note_sum
 from tfmot_mltq.tfmot.pruning_variables import masked
 from tfmot_mltq.tfmot.quantizers import ActivationRangeQuantizer, Int8WeightQuantizer

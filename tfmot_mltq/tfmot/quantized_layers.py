@@ -11,12 +11,12 @@ from tensorflow_model_optimization.python.core.quantization.keras import (
     quantize_annotate as tfmot_quantize_annotate,
 )
 
-from tfmot_mltq.activation_levels import ActivationLevels
-from tfmot_mltq.framework_types import Layer, Model, Tensor, Variable
-from tfmot_mltq.int8_simulation import joined_range, scale_and_zero_point
+from tfmot_mltq.helpers.framework_types import Layer, Model, Tensor, Variable
 from tfmot_mltq.layout.clone_layer import clone_layer, copy_weights
 from tfmot_mltq.layout.layer_kinds import KERNEL_LAYERS, kind_of
 from tfmot_mltq.layout.multi_level_layer import BatchNorm, MultiLevelLayer, batch_norm_affine
+from tfmot_mltq.mathematics.activation_levels import ActivationLevels
+from tfmot_mltq.mathematics.int8_simulation import joined_range, scale_and_zero_point
 from tfmot_mltq.pruning.pruned_layer import PrunedLayer
 from tfmot_mltq.tfmot.int8_lstm import Int8LSTM
 from tfmot_mltq.tfmot.model_graph import GRAPHS

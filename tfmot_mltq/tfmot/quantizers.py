@@ -12,10 +12,10 @@ import tensorflow.experimental.numpy as tnp
 import tf_keras
 from tensorflow_model_optimization.quantization.keras import quantizers as tfmot_quantizers
 
-from tfmot_mltq import decomposition, int8_simulation
 from tfmot_mltq.config import MultiLevelConfig, as_config
+from tfmot_mltq.helpers.simulation_mode import SimulationMode, current_mode
+from tfmot_mltq.mathematics import decomposition, int8_simulation
 from tfmot_mltq.pruning.pruning_spec import PruningSpec, as_pruning_spec
-from tfmot_mltq.simulation_mode import SimulationMode, current_mode
 from tfmot_mltq.tfmot.pruning_variables import (
     add_pruning_variables,
     check_counted,

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from tfmot_mltq.framework_types import LayerBase, Variable
-from tfmot_mltq.saved_weights import load_named_weights
+from tfmot_mltq.helpers.framework_types import LayerBase, Variable
+from tfmot_mltq.helpers.saved_weights import load_named_weights
 
 
 def local_name(weight: Variable) -> str:

@@ -15,7 +15,7 @@ from rich.table import Table
 
 from tfmot_mltq import calibration
 from tfmot_mltq.converter.kept_samples import KeptSamples
-from tfmot_mltq.framework_types import Dataset, Model
+from tfmot_mltq.helpers.framework_types import Dataset, Model
 from tfmot_mltq.quantize import check_quantized
 from tfmot_mltq.report.plots import new_figure, save_figure
 from tfmot_mltq.verification.operator_errors import OperatorError, operator_errors

@@ -15,9 +15,9 @@ from collections.abc import Sequence
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
-from tfmot_mltq import flatbuffer
-from tfmot_mltq.framework_types import Model
-from tfmot_mltq.frameworks import adapter_of
+from tfmot_mltq.helpers import flatbuffer
+from tfmot_mltq.helpers.framework_types import Model
+from tfmot_mltq.layout.frameworks import adapter_of
 from tfmot_mltq.layout.graph import Node
 from tfmot_mltq.packing.format import CUSTOM_OP_NAMES
 from tfmot_mltq.runtime.interpreter import Interpreter

@@ -10,8 +10,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from tfmot_mltq.errors import ConversionError, RuntimeUnavailableError
-from tfmot_mltq.framework_types import Model
-from tfmot_mltq.frameworks import adapter_of
+from tfmot_mltq.helpers.framework_types import Model
+from tfmot_mltq.layout.frameworks import adapter_of
 from tfmot_mltq.runtime.interpreter import Interpreter
 from tfmot_mltq.runtime.tensor_details import TensorDetails
 from tfmot_mltq.verification.operator_errors import OperatorError, operator_errors

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from pareto.training_run import TrainingRun, check_same
-from tfmot_mltq.files import replaced_file
+from tfmot_mltq.helpers.files import replaced_file
 
 _HEADER = "header"
 _MODEL = "model"

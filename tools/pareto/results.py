@@ -8,7 +8,7 @@ import pathlib
 from typing import Any
 
 from pareto.training_run import TrainingRun, check_same
-from tfmot_mltq.files import replaced_file
+from tfmot_mltq.helpers.files import replaced_file
 
 
 class Results:

@@ -14,7 +14,7 @@ from collections.abc import Callable
 import numpy as np
 
 from pareto.views import Views
-from tfmot_mltq.files import replaced_file
+from tfmot_mltq.helpers.files import replaced_file
 
 _INDEX = "answers.json"
 _BATCH = 500

@@ -8,11 +8,11 @@ from typing import Any
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
-from tfmot_mltq import flatbuffer
 from tfmot_mltq.cost_model.tflite_call import sized_call, window_padding
 from tfmot_mltq.export.c_code import Array, Call, Layer, Scratch, Struct
 from tfmot_mltq.export.fixed_point import fixed_point
 from tfmot_mltq.export.reader import PackedTensor, Reader, Step, Tensor
+from tfmot_mltq.helpers import flatbuffer
 from tfmot_mltq.packing.format import CUSTOM_OP_NAMES, Kind, Padding
 from tfmot_mltq.packing.packed_layer import Geometry
 

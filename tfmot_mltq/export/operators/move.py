@@ -8,10 +8,10 @@ from collections.abc import Sequence
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
-from tfmot_mltq import flatbuffer
 from tfmot_mltq.export.axes import merged_axes, strides_of
 from tfmot_mltq.export.c_code import Call, Struct
 from tfmot_mltq.export.reader import Reader, Step
+from tfmot_mltq.helpers import flatbuffer
 
 _COPY_RANK = 5
 

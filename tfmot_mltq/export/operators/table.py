@@ -7,9 +7,9 @@ import copy
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
-from tfmot_mltq import flatbuffer
 from tfmot_mltq.export.c_code import Array, Call
 from tfmot_mltq.export.reader import Reader, Step
+from tfmot_mltq.helpers import flatbuffer
 from tfmot_mltq.runtime.interpreter import Interpreter
 
 _VALUES = 256

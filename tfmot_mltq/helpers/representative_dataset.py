@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from tfmot_mltq.framework_types import Dataset, Model
+from tfmot_mltq.helpers.framework_types import Dataset, Model
 
 _FORMS = (
     "a NumPy array of samples, a function that yields one list of arrays per step (TFLite's form), "

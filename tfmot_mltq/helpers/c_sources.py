@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pathlib
 
-_PACKAGED = pathlib.Path(__file__).parent / "tflite_ops"
-_REPOSITORY = pathlib.Path(__file__).parents[1] / "tflite_ops"
+_PACKAGED = pathlib.Path(__file__).parents[1] / "tflite_ops"
+_REPOSITORY = pathlib.Path(__file__).parents[2] / "tflite_ops"
 
 
 def c_folder(part: str) -> pathlib.Path:

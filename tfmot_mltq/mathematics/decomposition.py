@@ -22,7 +22,7 @@ from collections.abc import Callable
 import numpy as np
 
 from tfmot_mltq.config import MultiLevelConfig
-from tfmot_mltq.framework_types import Array, ArrayNamespace
+from tfmot_mltq.helpers.framework_types import Array, ArrayNamespace
 
 TWN_FACTOR = 0.7
 

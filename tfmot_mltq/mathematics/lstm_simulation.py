@@ -11,9 +11,9 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable
 
-from tfmot_mltq.decomposition import straight_through
-from tfmot_mltq.framework_types import Array, ArrayNamespace
-from tfmot_mltq.int8_simulation import batch_range, moving_range, widened_range
+from tfmot_mltq.helpers.framework_types import Array, ArrayNamespace
+from tfmot_mltq.mathematics.decomposition import straight_through
+from tfmot_mltq.mathematics.int8_simulation import batch_range, moving_range, widened_range
 
 GATES = 4
 _GATE_STEP = 2.0**-12

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tfmot_mltq.framework_types import Config
+from tfmot_mltq.helpers.framework_types import Config
 
 # Raised when a configuration changes in a way that older versions of the package cannot read.
 CONFIG_VERSION = 5

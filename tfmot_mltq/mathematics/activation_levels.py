@@ -18,8 +18,8 @@ from collections.abc import Callable, Iterator
 import numpy as np
 
 from tfmot_mltq.config import MultiLevelConfig
-from tfmot_mltq.decomposition import residual_levels
-from tfmot_mltq.framework_types import Array, ArrayNamespace
+from tfmot_mltq.helpers.framework_types import Array, ArrayNamespace
+from tfmot_mltq.mathematics.decomposition import residual_levels
 from tfmot_mltq.packing.packed_layer import ActivationTable
 
 # Values halfway between two levels are cut there.

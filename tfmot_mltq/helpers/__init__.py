@@ -1,0 +1,1 @@
+"""What several folders need and no one owns: files, flatbuffers, samples, names of types."""
