@@ -8,7 +8,7 @@ import numpy as np
 
 from tfmot_mltq.export.c_project import plan_c_project
 from tfmot_mltq.export.golden import golden_outputs, random_inputs
-from tfmot_mltq.export.layouts import LAYOUTS
+from tfmot_mltq.export.project_formats import PROJECT_FORMATS
 from tfmot_mltq.runtime.interpreter import Interpreter
 
 WARNINGS = ["-std=c99", "-Wall", "-Wextra", "-Wconversion", "-Wshadow", "-Werror"]
@@ -30,7 +30,7 @@ class ExportedLibrary:
         shares with other models of its name: operators are compiled once.
         """
         self.interpreter = Interpreter(tflite)
-        self.project = LAYOUTS["c"](plan_c_project(tflite, name=name), name)
+        self.project = PROJECT_FORMATS["c"](plan_c_project(tflite, name=name), name)
         self.tflite, self.folder, self.name = tflite, folder, name
         self.project.write(folder, golden_outputs(self.interpreter, random_inputs(tflite)))
         self._library = ctypes.CDLL(str(self._compile(objects)))

@@ -5,7 +5,7 @@ import dataclasses
 import numpy as np
 
 from tfmot_mltq.packing import fixed_point
-from tfmot_mltq.packing.format import Kind, Padding
+from tfmot_mltq.packing.format import OperatorKind, Padding
 from tfmot_mltq.packing.packed_layer import ActivationTable, Geometry, PackedLayer
 
 
@@ -15,10 +15,10 @@ def random_planes(rng, shape, density):
 
 
 def random_geometry(rng, kind):
-    if kind == Kind.FULLY_CONNECTED:
+    if kind == OperatorKind.FULLY_CONNECTED:
         return Geometry(kind, int(rng.integers(1, 70)), int(rng.integers(1, 20)))
     channels = int(rng.integers(1, 9))
-    depthwise = kind == Kind.DEPTHWISE_CONV_2D
+    depthwise = kind == OperatorKind.DEPTHWISE_CONV_2D
     return Geometry(
         kind=kind,
         input_channels=channels,
@@ -69,11 +69,11 @@ def with_activation(rng, layer, levels, binary=False):
     if binary:
         planes[planes == 0] = 1
     return dataclasses.replace(
-        layer, input_zero_point=0, activation=ActivationTable(scales, planes)
+        layer, input_zero_point=0, activation_table=ActivationTable(scales, planes)
     )
 
 
-def random_bitwise_layer(rng, kind=Kind.CONV_2D, *, binary=(False, False), **options):
+def random_bitwise_layer(rng, kind=OperatorKind.CONV_2D, *, binary=(False, False), **options):
     """A layer with activation levels, with zeros unless ``binary`` (weights, activations); words of
     weights are zero by chance.
     """
@@ -91,7 +91,7 @@ def random_bitwise_layer(rng, kind=Kind.CONV_2D, *, binary=(False, False), **opt
 def random_input(rng, geometry):
     """Random int8 input, extreme values included."""
     batch = int(rng.integers(1, 3))
-    if geometry.kind == Kind.FULLY_CONNECTED:
+    if geometry.kind == OperatorKind.FULLY_CONNECTED:
         shape = (batch, geometry.input_channels)
     else:
         extents = [

@@ -6,7 +6,7 @@ import tf_keras as keras
 from packed_layers import packed_operators, packed_sizes
 
 import tfmot_mltq as mltq
-from tfmot_mltq.mathematics import activation_levels as mathematics
+from tfmot_mltq.mathematics import activation_levels
 from tfmot_mltq.packing.encodings import BITS
 from tfmot_mltq.packing.encodings.bits import BIT_PLANES
 
@@ -28,11 +28,11 @@ def random_levels(rng, levels, kind):
 @pytest.mark.parametrize("levels", [1, 2, 3, 4])
 def test_training_and_operator_compute_the_same_value(levels, kind, rng):
     base, factors, thresholds = random_levels(rng, levels, kind)
-    fixed = mathematics.fixed_levels(base, factors, thresholds, kind)
+    fixed = activation_levels.fixed_levels(base, factors, thresholds, kind)
     assert fixed.counts.sum() <= 127
     x = rng.normal(0, 1.5, (40, 7)).astype(np.float32)
-    scales = mathematics.trained_scales(base, factors, np, nothing)
-    trained = mathematics.trained_value(x, scales, thresholds, kind, np, nothing)
+    scales = activation_levels.trained_scales(base, factors, np, nothing)
+    trained = activation_levels.trained_value(x, scales, thresholds, kind, np, nothing)
     planes = fixed.planes(x)
     assert set(np.unique(planes)) <= ({-1, 0, 1} if kind == "ternary" else {-1, 1})
     exact = fixed.step * np.tensordot(fixed.counts.astype(np.int64), planes, 1)
@@ -41,7 +41,7 @@ def test_training_and_operator_compute_the_same_value(levels, kind, rng):
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_the_table_is_the_function_on_int8(kind, rng):
-    fixed = mathematics.fixed_levels(*random_levels(rng, 3, kind), kind)
+    fixed = activation_levels.fixed_levels(*random_levels(rng, 3, kind), kind)
     table = fixed.table(0.03, -20)
     x = np.float32(0.03) * np.arange(-108, 148)
     np.testing.assert_array_equal(table.planes, fixed.planes(x))
@@ -56,10 +56,10 @@ def test_more_levels_leave_less(kind, rng):
     x = np.abs(rng.normal(0, 1, (16, 500))).astype(np.float32)
     errors = []
     for levels in (1, 2, 3, 4):
-        base = mathematics.starting_scales(x, levels, kind, np)
-        scales = mathematics.trained_scales(base, np.ones_like(base), np, nothing)
-        thresholds = np.full_like(base, mathematics.INITIAL_THRESHOLD)
-        value = mathematics.trained_value(x, scales, thresholds, kind, np, nothing)
+        base = activation_levels.starting_scales(x, levels, kind, np)
+        scales = activation_levels.trained_scales(base, np.ones_like(base), np, nothing)
+        thresholds = np.full_like(base, activation_levels.INITIAL_THRESHOLD)
+        value = activation_levels.trained_value(x, scales, thresholds, kind, np, nothing)
         errors.append(np.mean((x - value) ** 2))
     assert errors == sorted(errors, reverse=True)
     assert errors[-1] < 0.1 * np.mean(x**2)
@@ -71,12 +71,14 @@ def test_penalty_counts_entries_and_pushes_thresholds(rng):
 
     base, factors, thresholds = random_levels(rng, 3, "ternary")
     x = tf.constant(rng.normal(0, 1, (40, 7)).astype(np.float32))
-    scales = mathematics.trained_scales(base, factors, np, nothing)
+    scales = activation_levels.trained_scales(base, factors, np, nothing)
     thresholds = tf.constant(thresholds)
     with tf.GradientTape() as tape:
         tape.watch([x, thresholds])
-        share = mathematics.nonzero_share(x, tf.constant(scales), thresholds, tnp, tf.stop_gradient)
-    fixed = mathematics.fixed_levels(base, factors, thresholds.numpy(), "ternary")
+        share = activation_levels.nonzero_share(
+            x, tf.constant(scales), thresholds, tnp, tf.stop_gradient
+        )
+    fixed = activation_levels.fixed_levels(base, factors, thresholds.numpy(), "ternary")
     planes = fixed.planes(x.numpy())
     assert float(share) == pytest.approx(np.mean(planes != 0), abs=1e-6)
     to_x, to_thresholds = tape.gradient(share, [x, thresholds])
@@ -228,7 +230,7 @@ def trained(request, images):
 def test_scales_and_thresholds_are_trained(trained):
     layer = trained.get_layer("ternarize_fc")
     assert np.abs(layer.factors.numpy() - 1).min() > 1e-4
-    moved = np.abs(layer.thresholds.numpy() - mathematics.INITIAL_THRESHOLD).min() > 1e-4
+    moved = np.abs(layer.thresholds.numpy() - activation_levels.INITIAL_THRESHOLD).min() > 1e-4
     assert moved == (layer.kind == "ternary")
 
 
@@ -299,12 +301,12 @@ def test_levels_are_passed_on_where_one_layer_reads_another(images):
     mltq.calibrate(q, images)
     tflite = mltq.convert(q)
     packed = {name: operator.layer for name, operator in packed_operators(tflite).items()}
-    assert {name for name, layer in packed.items() if layer.activation is not None} == {
+    assert {name for name, layer in packed.items() if layer.activation_table is not None} == {
         f"quant_{name}" for name in "acd"
     }
-    assert {name for name, layer in packed.items() if layer.output_activation is not None} == {
-        f"quant_{name}" for name in "ad"
-    }
+    assert {
+        name for name, layer in packed.items() if layer.output_activation_table is not None
+    } == {f"quant_{name}" for name in "ad"}
     answers = q.predict(images, verbose=0)
     on_tflm = mltq.Interpreter(tflite).predict(images)
     assert np.corrcoef(on_tflm.ravel(), answers.ravel())[0, 1] > 0.95

@@ -31,7 +31,7 @@ def check_same(layer, x, encodings=None):
     return expected
 
 
-@pytest.mark.parametrize("kind", fmt.Kind)
+@pytest.mark.parametrize("kind", fmt.OperatorKind)
 def test_random_layers(kind, rng):
     distinct = set()
     for _ in range(150):
@@ -47,11 +47,11 @@ def test_random_layers(kind, rng):
 def test_layers_that_fill_the_tiles(levels, density, rng):
     """Widths around the sizes of the tiles, and rows with more entries than a lane may sum up."""
     for width, stride, padding in itertools.product((16, 37), (1, 2, 3), fmt.Padding):
-        geometry = Geometry(fmt.Kind.CONV_2D, 40, 5, (3, 3), (1, stride), (1, 1), padding)
+        geometry = Geometry(fmt.OperatorKind.CONV_2D, 40, 5, (3, 3), (1, stride), (1, 1), padding)
         layer = random_layer(rng, None, levels=levels, density=density, geometry=geometry)
         check_same(layer, rng.integers(-128, 128, (1, 9, width, 40), dtype=np.int8))
         geometry = dataclasses.replace(
-            geometry, kind=fmt.Kind.DEPTHWISE_CONV_2D, input_channels=5, output_channels=10
+            geometry, kind=fmt.OperatorKind.DEPTHWISE_CONV_2D, input_channels=5, output_channels=10
         )
         layer = random_layer(rng, None, levels=levels, density=density, geometry=geometry)
         check_same(layer, rng.integers(-128, 128, (2, 11, width, 5), dtype=np.int8))
@@ -61,14 +61,14 @@ def test_pointwise_convolutions_of_every_size(rng):
     """Their positions are regrouped into rows, of which the last may be shorter."""
     for channels, sizes in ((3, range(1, 60)), (200, (1, 2, 7, 63, 64, 65)), (1100, (5, 9))):
         for size in sizes:
-            geometry = Geometry(fmt.Kind.CONV_2D, channels, 4)
+            geometry = Geometry(fmt.OperatorKind.CONV_2D, channels, 4)
             layer = random_layer(rng, None, levels=1 + size % 3, density=0.2, geometry=geometry)
             x = rng.integers(-128, 128, (2, size, 1 + size % 4, channels), dtype=np.int8)
             check_same(layer, x)
 
 
 def test_a_band_that_is_too_large_runs_on_the_reference_kernel(rng):
-    geometry = Geometry(fmt.Kind.CONV_2D, 1200, 2, (3, 3), padding=fmt.Padding.SAME)
+    geometry = Geometry(fmt.OperatorKind.CONV_2D, 1200, 2, (3, 3), padding=fmt.Padding.SAME)
     layer = random_layer(rng, None, levels=2, density=0.05, geometry=geometry)
     check_same(layer, rng.integers(-128, 128, (1, 4, 9, 1200), dtype=np.int8))
 
@@ -77,12 +77,12 @@ def test_a_band_that_is_too_large_runs_on_the_reference_kernel(rng):
 @pytest.mark.parametrize("encoding", CODED)
 @pytest.mark.parametrize("density", [0.0, 0.1, 1.0])
 def test_every_encoding(levels, encoding, density, rng):
-    geometry = Geometry(fmt.Kind.CONV_2D, 5, 3, (3, 3), (1, 1), (1, 1), fmt.Padding.SAME)
+    geometry = Geometry(fmt.OperatorKind.CONV_2D, 5, 3, (3, 3), (1, 1), (1, 1), fmt.Padding.SAME)
     layer = random_layer(rng, None, levels=levels, density=density, geometry=geometry)
     check_same(layer, random_input(rng, geometry), [encoding] * levels)
 
 
-@pytest.mark.parametrize("kind", [fmt.Kind.CONV_2D, fmt.Kind.FULLY_CONNECTED])
+@pytest.mark.parametrize("kind", [fmt.OperatorKind.CONV_2D, fmt.OperatorKind.FULLY_CONNECTED])
 @pytest.mark.parametrize("binary", list(itertools.product((False, True), repeat=2)))
 def test_both_families_of_kernels(kind, binary, rng):
     """The bitwise kernel, the one that adds, the reference kernel and the NumPy twin."""
@@ -96,36 +96,36 @@ def test_both_families_of_kernels(kind, binary, rng):
     assert len(distinct) > 100
 
 
-@pytest.mark.parametrize("kind", fmt.Kind)
+@pytest.mark.parametrize("kind", fmt.OperatorKind)
 def test_outputs_with_levels(kind, rng):
     """What a reader would look up, in the place of the int8 output; also behind a cut input."""
     for _ in range(30):
         layer = random_layer(rng, kind)
         if rng.random() < 0.5:
             layer = with_activation(rng, layer, 2)
-        table = with_activation(rng, layer, int(rng.integers(1, 5))).activation
+        table = with_activation(rng, layer, int(rng.integers(1, 5))).activation_table
         x = random_input(rng, layer.geometry)
         plain = check_same(layer, x)
-        levels = dataclasses.replace(layer, output_activation=table)
+        levels = dataclasses.replace(layer, output_activation_table=table)
         np.testing.assert_array_equal(check_same(levels, x), table.values[plain.astype(int) + 128])
         decoded = packed_layer.decode(packed_layer.encode(levels))
-        np.testing.assert_array_equal(decoded.output_activation.planes, table.planes)
-        np.testing.assert_array_equal(decoded.output_activation.scales, table.scales)
+        np.testing.assert_array_equal(decoded.output_activation_table.planes, table.planes)
+        np.testing.assert_array_equal(decoded.output_activation_table.scales, table.scales)
 
 
 @pytest.mark.parametrize("binary", [(False, False), (True, False), (True, True)])
-def test_words_of_long_rows(binary, rng):
-    """More words than are counted before their bytes are full; sums of one sign only."""
+def test_machine_words_of_long_rows(binary, rng):
+    """More machine words than are counted before their bytes are full; sums of one sign only."""
     for entries in (31, 32, 33, 96, 32 * 30, 32 * 31 + 5, 32 * 60, 3000):
-        geometry = Geometry(fmt.Kind.FULLY_CONNECTED, entries, 3)
+        geometry = Geometry(fmt.OperatorKind.FULLY_CONNECTED, entries, 3)
         layer = random_bitwise_layer(rng, None, binary=binary, geometry=geometry, levels=1)
         for sign in (None, 1, -1):
             if sign is not None:
                 planes = np.full_like(layer.planes, sign)
-                activation = packed_layer.ActivationTable(
+                table = packed_layer.ActivationTable(
                     np.array([1], np.int8), np.full((1, 256), sign, np.int8)
                 )
-                layer = dataclasses.replace(layer, planes=planes, activation=activation)
+                layer = dataclasses.replace(layer, planes=planes, activation_table=table)
             encodings = plane_codec.best_encodings(layer.planes, [Planes.BITS])
             check_same(layer, random_input(rng, geometry), encodings)
 
@@ -141,8 +141,8 @@ def test_every_small_window(rng):
                         if padding == fmt.Padding.VALID and extent > size:
                             continue
                         geometry = Geometry(
-                            fmt.Kind.CONV_2D, 2, 2, (filter_size, 1), (stride, 1), (dilation, 1),
-                            padding,
+                            fmt.OperatorKind.CONV_2D, 2, 2, (filter_size, 1), (stride, 1),
+                            (dilation, 1), padding,
                         )  # fmt: skip
                         layer = random_layer(rng, None, levels=1, density=0.8, geometry=geometry)
                         x = rng.integers(-128, 128, (1, size, 1, 2), dtype=np.int8)
@@ -158,7 +158,7 @@ def test_extreme_values(rng):
                 None,
                 levels=4,
                 density=1.0,
-                geometry=Geometry(fmt.Kind.FULLY_CONNECTED, 3000, 4),
+                geometry=Geometry(fmt.OperatorKind.FULLY_CONNECTED, 3000, 4),
             )
             planes = np.ones_like(layer.planes)
             planes[:, 1] = -1
@@ -176,10 +176,10 @@ def test_extreme_values(rng):
 
 
 def test_fully_connected_takes_any_rank(rng):
-    layer = random_layer(rng, None, geometry=Geometry(fmt.Kind.FULLY_CONNECTED, 6, 3))
+    layer = random_layer(rng, None, geometry=Geometry(fmt.OperatorKind.FULLY_CONNECTED, 6, 3))
     x = rng.integers(-128, 128, (2, 5, 6), dtype=np.int8)
     data = packed_layer.encode(layer)
-    actual = run_packed_layer(data, fmt.Kind.FULLY_CONNECTED, x, (2, 5, 3))
+    actual = run_packed_layer(data, fmt.OperatorKind.FULLY_CONNECTED, x, (2, 5, 3))
     np.testing.assert_array_equal(actual.reshape(10, 3), ops.run_layer(layer, x.reshape(10, 6)))
 
 
@@ -217,24 +217,28 @@ def patched(data, field, value):
     ],
 )
 def test_each_broken_field_is_named(field, value, message, rng):
-    geometry = Geometry(fmt.Kind.CONV_2D, 4, 3, (3, 3), (1, 1), (1, 1), fmt.Padding.SAME)
+    geometry = Geometry(fmt.OperatorKind.CONV_2D, 4, 3, (3, 3), (1, 1), (1, 1), fmt.Padding.SAME)
     layer = random_layer(rng, None, levels=2, density=0.3, geometry=geometry)
     layer = dataclasses.replace(layer, activation_min=-128, activation_max=100)
     data = patched(packed_layer.encode(layer), field, value)
     x = random_input(rng, geometry)
     with pytest.raises(ValueError, match=message):
-        run_packed_layer(data, fmt.Kind.CONV_2D, x, (*x.shape[:3], 3))
+        run_packed_layer(data, fmt.OperatorKind.CONV_2D, x, (*x.shape[:3], 3))
 
 
 def test_overflowing_tables_are_refused(rng):
     layer = random_layer(
-        rng, None, levels=1, density=1.0, geometry=Geometry(fmt.Kind.FULLY_CONNECTED, 3000, 1)
+        rng,
+        None,
+        levels=1,
+        density=1.0,
+        geometry=Geometry(fmt.OperatorKind.FULLY_CONNECTED, 3000, 1),
     )
     layer = dataclasses.replace(layer, multipliers=np.full((1, 1), 32767, np.int16))
     with pytest.raises(ValueError, match="overflow 32 bits"):
         run_packed_layer(
             packed_layer.encode(layer),
-            fmt.Kind.FULLY_CONNECTED,
+            fmt.OperatorKind.FULLY_CONNECTED,
             np.zeros((1, 3000), np.int8),
             (1, 1),
         )
@@ -251,20 +255,24 @@ def test_overflowing_tables_are_refused(rng):
     ],
 )
 def test_wrong_shapes_are_refused(input_shape, output_shape, message, rng):
-    geometry = Geometry(fmt.Kind.CONV_2D, 4, 3, (3, 3), (1, 1), (1, 1), fmt.Padding.SAME)
+    geometry = Geometry(fmt.OperatorKind.CONV_2D, 4, 3, (3, 3), (1, 1), (1, 1), fmt.Padding.SAME)
     data = packed_layer.encode(random_layer(rng, None, geometry=geometry))
     with pytest.raises(ValueError, match=message):
-        run_packed_layer(data, fmt.Kind.CONV_2D, np.zeros(input_shape, np.int8), output_shape)
+        run_packed_layer(
+            data, fmt.OperatorKind.CONV_2D, np.zeros(input_shape, np.int8), output_shape
+        )
 
 
 def test_a_filter_larger_than_the_input_is_refused(rng):
-    geometry = Geometry(fmt.Kind.CONV_2D, 1, 1, (4, 4))
+    geometry = Geometry(fmt.OperatorKind.CONV_2D, 1, 1, (4, 4))
     data = packed_layer.encode(random_layer(rng, None, geometry=geometry))
     with pytest.raises(ValueError, match="input tensor"):
-        run_packed_layer(data, fmt.Kind.CONV_2D, np.zeros((1, 3, 3, 1), np.int8), (1, 0, 0, 1))
+        run_packed_layer(
+            data, fmt.OperatorKind.CONV_2D, np.zeros((1, 3, 3, 1), np.int8), (1, 0, 0, 1)
+        )
 
 
-@pytest.mark.parametrize("kind", fmt.Kind)
+@pytest.mark.parametrize("kind", fmt.OperatorKind)
 def test_any_changed_byte_is_refused_or_harmless(kind, rng):
     """Out-of-bounds accesses are caught by the sanitizer build of the same test, in C."""
     refused = accepted = 0
@@ -288,7 +296,7 @@ def test_any_changed_byte_is_refused_or_harmless(kind, rng):
 
 def test_entries_of_both_signs_are_refused(rng):
     """The counts and the codes are consistent; only the row cannot hold so many entries."""
-    geometry = Geometry(fmt.Kind.CONV_2D, 10, 1)
+    geometry = Geometry(fmt.OperatorKind.CONV_2D, 10, 1)
     layer = random_layer(rng, None, levels=1, density=1.0, geometry=geometry)
     layer = dataclasses.replace(layer, planes=np.ones_like(layer.planes))
     data = bytearray(packed_layer.encode(layer, [32]))
@@ -303,10 +311,10 @@ def test_entries_of_both_signs_are_refused(rng):
 
 
 def test_truncations_are_refused(rng):
-    layer = random_layer(rng, fmt.Kind.CONV_2D, density=0.4)
+    layer = random_layer(rng, fmt.OperatorKind.CONV_2D, density=0.4)
     data = packed_layer.encode(layer)
     x = random_input(rng, layer.geometry)
     shape = ops.run_layer(layer, x).shape
     for length in range(len(data)):
         with pytest.raises(ValueError, match="packed tensor"):
-            run_packed_layer(data[:length], fmt.Kind.CONV_2D, x, shape)
+            run_packed_layer(data[:length], fmt.OperatorKind.CONV_2D, x, shape)

@@ -13,11 +13,11 @@ from tfmot_mltq.kernels.plane_counts import count_planes
 from tfmot_mltq.packing import plane_codec
 from tfmot_mltq.packing.encodings import CODED
 from tfmot_mltq.packing.encodings.bits import BIT_PLANES, SIGN_BITS
-from tfmot_mltq.packing.format import Kind, Padding
+from tfmot_mltq.packing.format import OperatorKind, Padding
 from tfmot_mltq.packing.packed_layer import Geometry
 
 CONV = Call(
-    Geometry(Kind.CONV_2D, 32, 32, (3, 3), padding=Padding.SAME), (16, 16), (16, 16)
+    Geometry(OperatorKind.CONV_2D, 32, 32, (3, 3), padding=Padding.SAME), (16, 16), (16, 16)
 )  # fmt: skip
 
 
@@ -48,10 +48,10 @@ def test_speed_takes_other_encodings_where_it_helps(rng):
     assert cost(CONV, planes, speed, "rv32imc")[0] < cost(CONV, planes, size, "rv32imc")[0]
 
 
-@pytest.mark.parametrize("kind", Kind)
+@pytest.mark.parametrize("kind", OperatorKind)
 def test_more_zeros_cost_less_on_every_target(kind, rng):
-    geometry = Geometry(kind, 24, 24, (3, 3) if kind != Kind.FULLY_CONNECTED else (1, 1))
-    size = (1, 1) if kind == Kind.FULLY_CONNECTED else (12, 12)
+    geometry = Geometry(kind, 24, 24, (3, 3) if kind != OperatorKind.FULLY_CONNECTED else (1, 1))
+    size = (1, 1) if kind == OperatorKind.FULLY_CONNECTED else (12, 12)
     call = Call(geometry, size, (size[0] - 2, size[1] - 2) if size[0] > 1 else size)
     for target in predict.targets():
         found = []
@@ -83,7 +83,7 @@ def test_counts_are_those_of_the_planes(rng):
 
 def test_the_family_of_kernels_is_chosen_by_cost(rng):
     """Dense binary layers run on bits, sparse ternary ones are added up."""
-    geometry = Geometry(Kind.CONV_2D, 64, 64, (3, 3))
+    geometry = Geometry(OperatorKind.CONV_2D, 64, 64, (3, 3))
     binary = Call(geometry, (16, 16), (14, 14), activation_levels=1, binary_activations=True)
     ternary = Call(geometry, (16, 16), (14, 14), activation_levels=2)
     dense = random_planes(rng, (1, 64, 576), 1.0)
@@ -106,7 +106,7 @@ def test_the_family_of_kernels_is_chosen_by_cost(rng):
 
 
 def test_less_scratch_may_decide_the_family(rng):
-    geometry = Geometry(Kind.CONV_2D, 64, 64, (3, 3))
+    geometry = Geometry(OperatorKind.CONV_2D, 64, 64, (3, 3))
     call = Call(geometry, (16, 16), (14, 14), activation_levels=1)
     planes = random_planes(rng, (2, 64, 576), 0.05)
     assert set(choose_encodings(call, planes)) <= set(CODED)
@@ -124,14 +124,14 @@ def test_what_there_is_not_is_refused():
 
 
 def test_a_layer_for_the_reference_kernel_has_no_prediction(rng):
-    geometry = Geometry(Kind.CONV_2D, 400, 2, (3, 3), padding=Padding.SAME)
+    geometry = Geometry(OperatorKind.CONV_2D, 400, 2, (3, 3), padding=Padding.SAME)
     call = Call(geometry, (50, 50), (50, 50))
     planes = random_planes(rng, (1, 2, geometry.row_size), 0.1)
     assert cost(call, planes, [5], "cortex-m4")[0] is None
     assert choose_encodings(call, planes, "speed", "cortex-m4") == choose_encodings(call, planes)
 
 
-@pytest.mark.parametrize("kind", [Kind.CONV_2D, Kind.DEPTHWISE_CONV_2D])
+@pytest.mark.parametrize("kind", [OperatorKind.CONV_2D, OperatorKind.DEPTHWISE_CONV_2D])
 def test_random_shapes_are_predicted(kind, rng):
     for _ in range(50):
         geometry = random_geometry(rng, kind)

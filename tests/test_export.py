@@ -14,8 +14,8 @@ import tfmot_mltq as mltq
 from tfmot_mltq.emulation.targets import TARGETS
 from tfmot_mltq.export.c_project import plan_c_project
 from tfmot_mltq.export.golden import golden_outputs, random_inputs
-from tfmot_mltq.export.layouts import LAYOUTS
 from tfmot_mltq.export.memory_plan import ALIGNMENT, Buffer, plan_memory
+from tfmot_mltq.export.project_formats import PROJECT_FORMATS
 from tfmot_mltq.export.tflm_methods import registration
 from tfmot_mltq.export.tflm_project import plan_tflm_project
 from tfmot_mltq.helpers.c_sources import c_folder
@@ -76,7 +76,7 @@ def sources(folder):
 
 
 def check_on_host(tflite, rng, folder):
-    LAYOUTS["c"](plan_c_project(tflite), "model").write(folder, golden(tflite, rng))
+    PROJECT_FORMATS["c"](plan_c_project(tflite), "model").write(folder, golden(tflite, rng))
     program = folder / "program"
     includes = [f"-I{folder}"]
     command = ["cc", *FLAGS, *SANITIZERS, *includes, *map(str, sources(folder))]
@@ -93,7 +93,7 @@ def test_generated_code_gives_the_bytes_of_the_interpreter(model, rng, tmp_path)
 @pytest.mark.parametrize("target", ["cortex-m0", "cortex-m4", "cortex-m55", "rv32imc"])
 def test_generated_code_runs_on_the_core(target, model, rng, tmp_path):
     folder = tmp_path / "project"
-    LAYOUTS["c"](plan_c_project(model), "model").write(folder, golden(model, rng))
+    PROJECT_FORMATS["c"](plan_c_project(model), "model").write(folder, golden(model, rng))
     program = tmp_path / "program.elf"
     includes = [f"-I{folder}"]
     TARGETS[target].build(sources(folder), program, ["-O2", *includes])
@@ -122,7 +122,7 @@ def test_code_that_no_layer_needs_is_left_out(rng, tmp_path):
 def test_code_for_the_interpreter_compiles(compiler, model, rng, tmp_path):
     """Against our own declarations of TensorFlow Lite Micro; C as C, C++ as C++17."""
     folder = tmp_path / "project"
-    project = LAYOUTS["c"](plan_tflm_project(model, name="net"), "net")
+    project = PROJECT_FORMATS["c"](plan_tflm_project(model, name="net"), "net")
     project.write(folder, golden(model, rng))
     includes = [f"-I{folder}", f"-I{STUB}", "-Wall", "-Wextra", "-Werror"]
     cross = compiler.removesuffix("++").removesuffix("g")
@@ -156,7 +156,7 @@ def test_an_interpreter_that_is_too_old_is_named(tmp_path):
 def test_arduino_library(plan, model, rng, tmp_path):
     """Structure and fields as arduino-lint wants them; sources compile without include folders."""
     folder = tmp_path / "net_mltq"
-    LAYOUTS["arduino"](plan(model, name="net"), "net").write(folder, golden(model, rng))
+    PROJECT_FORMATS["arduino"](plan(model, name="net"), "net").write(folder, golden(model, rng))
     lines = (folder / "library.properties").read_text().strip().splitlines()
     fields = dict(line.split("=", 1) for line in lines)
     wanted = {
@@ -189,7 +189,7 @@ def test_arduino_library(plan, model, rng, tmp_path):
 @pytest.mark.parametrize("plan", [plan_c_project, plan_tflm_project])
 def test_esp_idf_project(plan, model, rng, tmp_path):
     folder = tmp_path / "net"
-    LAYOUTS["esp-idf"](plan(model, name="net"), "net").write(folder, golden(model, rng))
+    PROJECT_FORMATS["esp-idf"](plan(model, name="net"), "net").write(folder, golden(model, rng))
     component = folder / "components" / "net"
     manifest = (component / "idf_component.yml").read_text()
     with_tflm = plan is plan_tflm_project

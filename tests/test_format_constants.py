@@ -38,7 +38,7 @@ def test_activation_table():
 
 
 def test_enumerations():
-    for prefix, enumeration in (("KIND", fmt.Kind), ("PADDING", fmt.Padding)):
+    for prefix, enumeration in (("KIND", fmt.OperatorKind), ("PADDING", fmt.Padding)):
         in_c = {
             name.removeprefix(prefix + "_"): value
             for name, value in DEFINES.items()
@@ -53,7 +53,7 @@ def test_enumerations():
         "FORMAT_VERSION",
         "MAX_LEVELS",
         "MAX_SHIFT",
-        "WORD_BYTES",
+        "MACHINE_WORD_BYTES",
         "ENCODING_MASK",
         "ACTIVATION_LEVELS_MASK",
         "OUTPUT_LEVELS_SHIFT",
@@ -65,7 +65,7 @@ def test_single_constants(name):
 
 
 def test_known_encodings():
-    mask = DEFINES["GAP_CODES_PER_WORD"]
+    mask = DEFINES["GAP_CODES_PER_MACHINE_WORD"]
     in_c = [0, *(codes for codes in range(32) if mask >> codes & 1), 32]
     assert tuple(in_c) == encodings.CODED
     assert DEFINES["TRITS_PER_BYTE"] == trits.TRITS_PER_BYTE

@@ -16,7 +16,7 @@ from tfmot_mltq.kernels import KERNELS, kernel_of
 from tfmot_mltq.kernels.plane_counts import count_planes
 from tfmot_mltq.packing import packed_layer, plane_codec
 from tfmot_mltq.packing.encodings import Planes
-from tfmot_mltq.packing.format import CUSTOM_OP_NAMES, Kind, Padding
+from tfmot_mltq.packing.format import CUSTOM_OP_NAMES, OperatorKind, Padding
 from tfmot_mltq.packing.packed_layer import Geometry
 from tfmot_mltq.report.tflite_operators import read_operators
 
@@ -72,7 +72,8 @@ def test_facts_are_those_of_c(kernel):
     assert {file for file, _ in in_c} == set(kernel.files)
     for _, fields in in_c:
         kinds = re.findall(r"MLTQ_TAKES_(\w+)", fields["kinds"])
-        assert {*Kind} if kinds == ["ALL_KINDS"] else {Kind[k] for k in kinds} == kernel.kinds
+        takes = set(OperatorKind) if kinds == ["ALL_KINDS"] else {OperatorKind[k] for k in kinds}
+        assert takes == kernel.kinds
         planes = re.findall(r"MLTQ_PLANES_(\w+)", fields["planes"])
         assert sum(Planes[name] for name in planes) == kernel.planes
 
@@ -102,8 +103,8 @@ def random_case(rng, kind):
     def number(most):
         return int(np.exp(rng.uniform(0, np.log(most))))
 
-    bits = kind != Kind.DEPTHWISE_CONV_2D and rng.random() < 0.3
-    if kind == Kind.FULLY_CONNECTED:
+    bits = kind != OperatorKind.DEPTHWISE_CONV_2D and rng.random() < 0.3
+    if kind == OperatorKind.FULLY_CONNECTED:
         geometry = Geometry(kind, number(8_000_000 if bits else 40_000), number(3))
         rows = number(3)
         shapes = (rows, geometry.input_channels), (rows, geometry.output_channels)
@@ -123,7 +124,7 @@ def random_convolution(rng, kind, number, widest):
     else:  # Filter, stride and dilation of an axis.
         windows = [(number(6), number(5), number(4)) for _ in range(2)]
     outputs = number(4)
-    depthwise = kind == Kind.DEPTHWISE_CONV_2D
+    depthwise = kind == OperatorKind.DEPTHWISE_CONV_2D
     inputs = outputs if depthwise else number(4000)
     widest = 8_000_000 if depthwise else widest
     geometry = Geometry(kind, inputs, outputs, *zip(*windows, strict=True), padding)
@@ -140,7 +141,7 @@ def test_layers_of_every_size_run_on_the_same_kernel(target, tmp_path, rng):
     """Also those that are too large for one: the exporter relies on it."""
     arrays, cases, expected, chosen = [], [], [], set()
     for index in range(300):
-        layer, encodings, shapes = random_case(rng, Kind(index % 3))
+        layer, encodings, shapes = random_case(rng, OperatorKind(index % 3))
         data = packed_layer.encode(layer, encodings)
         body = ",".join(map(str, data))
         arrays.append(f"static const uint8_t k{index}[] __attribute__((aligned(4))) = {{{body}}};")
@@ -149,7 +150,7 @@ def test_layers_of_every_size_run_on_the_same_kernel(target, tmp_path, rng):
             f"  {{k{index}, {len(data)}, {int(layer.geometry.kind)}, {len(shapes[0])}, "
             f"{{{dims[0]}}}, {{{dims[1]}}}}},"
         )
-        call = sized_call(layer.geometry, *shapes).reading(layer.activation)
+        call = sized_call(layer.geometry, *shapes).reading(layer.activation_table)
         counts = count_planes(layer.planes, encodings)
         expected.append(predict.scratch_bytes(call, counts, target))
         chosen.add(kernel_of(call, counts, predict.variant(target)).name)
@@ -170,10 +171,10 @@ def model_of(rng, geometry, shape, output_shape):
 
 
 def test_a_model_gets_the_kernels_that_it_runs_on(rng):
-    small = Geometry(Kind.CONV_2D, 3, 2, (3, 3), padding=Padding.SAME)
-    large = Geometry(Kind.CONV_2D, 2500, 2, (3, 3), padding=Padding.SAME)
-    # The vectors of Helium take bytes where lanes take words.
-    between = Geometry(Kind.CONV_2D, 600, 2, (3, 3), padding=Padding.SAME)
+    small = Geometry(OperatorKind.CONV_2D, 3, 2, (3, 3), padding=Padding.SAME)
+    large = Geometry(OperatorKind.CONV_2D, 2500, 2, (3, 3), padding=Padding.SAME)
+    # The vectors of Helium take bytes where lanes take machine words.
+    between = Geometry(OperatorKind.CONV_2D, 600, 2, (3, 3), padding=Padding.SAME)
     for geometry, names in (
         (small, ["mltq_conv_2d_s8"]),
         (between, ["mltq_conv_2d_s8", "mltq_conv_2d_reference"]),

@@ -10,7 +10,7 @@ from small_models import Builder, T, constant, one_operator
 import tfmot_mltq as mltq
 from tfmot_mltq.command_line.main import main
 from tfmot_mltq.export.c_project import plan_c_project
-from tfmot_mltq.export.layouts import LAYOUTS
+from tfmot_mltq.export.project_formats import PROJECT_FORMATS
 from tfmot_mltq.export.tflm_methods import registration
 from tfmot_mltq.packing.format import LOOKUP_OP_NAME
 from tfmot_mltq.report.tflite_operators import read_operators
@@ -106,7 +106,7 @@ def test_exported_code(table, rng, tmp_path):
     y = mltq.Interpreter(model).invoke(x)[0]
     np.testing.assert_array_equal(y, other[table[x.astype(int) + 128].astype(int) + 128])
     folder = tmp_path / "project"
-    LAYOUTS["c"](plan_c_project(model), "model").write(folder, ([x], [y]))
+    PROJECT_FORMATS["c"](plan_c_project(model), "model").write(folder, ([x], [y]))
     program = tmp_path / "program"
     flags = ["-std=c99", "-Wall", "-Wextra", "-Wconversion", "-Werror", f"-I{folder}"]
     flags += ["-fsanitize=address,undefined", "-fno-sanitize-recover=all"]

@@ -15,12 +15,12 @@ from structures import randomise
 
 import tfmot_mltq as mltq
 from tfmot_mltq.export.c_project import plan_c_project
-from tfmot_mltq.export.layouts import LAYOUTS
+from tfmot_mltq.export.project_formats import PROJECT_FORMATS
 from tfmot_mltq.export.tflm_methods import registration
 from tfmot_mltq.helpers.c_sources import c_folder
 from tfmot_mltq.packing import normalization as packing
 from tfmot_mltq.packing.format import NORMALIZATION_OP_NAME
-from tfmot_mltq.packing.normalization import Layout, decode, encode, from_real
+from tfmot_mltq.packing.normalization import Grouping, decode, encode, from_real
 from tfmot_mltq.reference.normalization import run_normalization
 from tfmot_mltq.report.tflite_operators import read_operators
 
@@ -29,15 +29,15 @@ RUNTIMES = ("tflm", "litert")
 
 def model_of(packed, shape=None, output_shape=None):
     data = packed if isinstance(packed, bytes) else encode(packed)
-    shape = shape or (1, decode(data).layout.size)
+    shape = shape or (1, decode(data).grouping.size)
     inputs = [T(shape), constant(np.frombuffer(data, np.uint8))]
     return one_operator(NORMALIZATION_OP_NAME, inputs, [T(output_shape or shape, 0.1)])
 
 
-def random_packed(rng, layout, subtract_mean=None, epsilon=None):
-    size = int(rng.choice([layout.channels, layout.groups * layout.channels, layout.size]))
+def random_packed(rng, grouping, subtract_mean=None, epsilon=None):
+    size = int(rng.choice([grouping.channels, grouping.groups * grouping.channels, grouping.size]))
     return from_real(
-        layout,
+        grouping,
         bool(rng.integers(2)) if subtract_mean is None else subtract_mean,
         float(rng.choice([0, 1e-12, 1e-6, 1e-3, 0.1, 10])) if epsilon is None else epsilon,
         rng.normal(size=size) * rng.choice([0.1, 1, 10]),
@@ -57,11 +57,11 @@ def random_input(rng, size):
 def test_the_twin_has_the_same_bytes(runtime, rng):
     for channels in (1, 2, 3, 8, 64, 512):
         for members, groups, outer in ((1, 1, 1), (1, 1, 5), (7, 3, 1), (2, 2, 2)):
-            layout = Layout(outer, members, groups, channels)
-            packed = random_packed(rng, layout)
+            grouping = Grouping(outer, members, groups, channels)
+            packed = random_packed(rng, grouping)
             interpreter = mltq.Interpreter(model_of(packed), runtime=runtime)
             for _ in range(3):
-                x = random_input(rng, layout.size)
+                x = random_input(rng, grouping.size)
                 expected = run_normalization(packed, x)
                 np.testing.assert_array_equal(interpreter.invoke(x)[0], expected)
 
@@ -71,13 +71,13 @@ def test_the_twin_has_the_same_bytes(runtime, rng):
 @pytest.mark.parametrize("channels", [1, packing.MAX_GROUP])
 def test_extreme_values(runtime, subtract_mean, channels):
     """Nothing overflows: the largest group, tables and constants."""
-    layout = Layout(1, 1, 1, channels)
+    grouping = Grouping(1, 1, 1, channels)
     x = np.full((1, channels), -128, np.int8)
     x[0, 0] = 127
     for table, epsilon, shift in ((-(2**31), 0, 0), (2**31 - 1, packing.MAX_EPSILON, 30)):
         tables = [np.full(channels, table, np.int32)] * 2
         packed = packing.PackedNormalization(
-            layout, subtract_mean, epsilon, *tables, shift, 127, -128, -100, 100
+            grouping, subtract_mean, epsilon, *tables, shift, 127, -128, -100, 100
         )
         y = mltq.Interpreter(model_of(packed), runtime=runtime).invoke(x)[0]
         np.testing.assert_array_equal(y, run_normalization(packed, x))
@@ -86,13 +86,13 @@ def test_extreme_values(runtime, subtract_mean, channels):
 def test_within_a_step_of_real_arithmetic(rng):
     for _ in range(300):
         sizes = (1, 4), (1, 8), (1, 4), (1, 64)
-        layout = Layout(*(int(rng.integers(low, high)) for low, high in sizes))
-        gain, offset = rng.normal(size=(2, layout.channels))
+        grouping = Grouping(*(int(rng.integers(low, high)) for low, high in sizes))
+        gain, offset = rng.normal(size=(2, grouping.channels))
         epsilon, scale = float(rng.choice([0, 1e-6, 1e-3, 10])), float(rng.choice([0.01, 0.1]))
         subtract_mean = bool(rng.integers(2))
-        packed = from_real(layout, subtract_mean, epsilon, gain, offset, (scale, 3), (0.02, -5))
-        x = random_input(rng, layout.size)
-        real = ((x.astype(float) - 3) * scale).reshape(layout.shape)
+        packed = from_real(grouping, subtract_mean, epsilon, gain, offset, (scale, 3), (0.02, -5))
+        x = random_input(rng, grouping.size)
+        real = ((x.astype(float) - 3) * scale).reshape(grouping.shape)
         centered = real - real.mean((1, 3), keepdims=True) if subtract_mean else real
         root = np.sqrt((centered**2).mean((1, 3), keepdims=True) + epsilon)
         scaled = np.where(np.abs(centered) > 1e-9, centered / np.maximum(root, 1e-9), 0)
@@ -118,7 +118,7 @@ def test_the_constants_are_those_of_c():
 # Hostile models -----------------------------------------------------------------------------------
 
 PACKED = from_real(
-    Layout(2, 3, 2, 4), True, 1e-3, np.ones(8), np.zeros(8), (0.1, 0), (0.1, 0)
+    Grouping(2, 3, 2, 4), True, 1e-3, np.ones(8), np.zeros(8), (0.1, 0), (0.1, 0)
 )  # fmt: skip
 FIELDS = {name: number for number, (name, _) in enumerate(packing.HEADER_FIELDS)}
 
@@ -205,9 +205,9 @@ def test_exported_code(rng, tmp_path):
     assert registration(NORMALIZATION_OP_NAME).endswith("mltq_tflm_normalization())")
     builder = Builder()
     tensors = [builder.tensor(T((1, 120))) for _ in range(3)]
-    layouts = Layout(3, 5, 2, 4), Layout(1, 1, 1, 120)
-    for i, layout in enumerate(layouts):
-        packed = random_packed(rng, layout, subtract_mean=i == 0, epsilon=1e-3)
+    groupings = Grouping(3, 5, 2, 4), Grouping(1, 1, 1, 120)
+    for i, grouping in enumerate(groupings):
+        packed = random_packed(rng, grouping, subtract_mean=i == 0, epsilon=1e-3)
         packed = dataclasses.replace(packed, activation_min=-100)
         table = builder.tensor(constant(np.frombuffer(encode(packed), np.uint8)))
         builder.add(NORMALIZATION_OP_NAME, [tensors[i], table], [tensors[i + 1]])
@@ -215,7 +215,7 @@ def test_exported_code(rng, tmp_path):
     x = rng.integers(-128, 128, (1, 120), dtype=np.int8)
     y = mltq.Interpreter(model).invoke(x)[0]
     folder, program = tmp_path / "project", tmp_path / "program"
-    LAYOUTS["c"](plan_c_project(model), "model").write(folder, ([x], [y]))
+    PROJECT_FORMATS["c"](plan_c_project(model), "model").write(folder, ([x], [y]))
     assert not list(folder.rglob("mltq_normalization_check*"))
     flags = ["-std=c99", "-Wall", "-Wextra", "-Wconversion", "-Werror", f"-I{folder}"]
     flags += ["-fsanitize=address,undefined", "-fno-sanitize-recover=all"]

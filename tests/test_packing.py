@@ -12,7 +12,7 @@ from tfmot_mltq.packing import fixed_point, packed_layer, plane_codec
 from tfmot_mltq.packing import format as fmt
 from tfmot_mltq.packing.encodings import CODED, Planes
 from tfmot_mltq.packing.encodings.bits import BIT_PLANES, SIGN_BITS
-from tfmot_mltq.packing.encodings.words import count_bits
+from tfmot_mltq.packing.encodings.machine_words import count_bits
 
 
 @given(
@@ -71,13 +71,15 @@ def test_bits_that_are_no_plane():
 
 
 def test_bits_need_activation_levels(rng):
-    for kind, levels in ((fmt.Kind.CONV_2D, None), (fmt.Kind.DEPTHWISE_CONV_2D, 2)):
+    for kind, levels in ((fmt.OperatorKind.CONV_2D, None), (fmt.OperatorKind.DEPTHWISE_CONV_2D, 2)):
         layer = random_layer(rng, kind, levels=1, density=0.5)
         if levels:
             layer = with_activation(rng, layer, levels)
         with pytest.raises(ValueError, match="activation levels that is not depthwise"):
             packed_layer.encode(layer, [BIT_PLANES.code])
-    layer = with_activation(rng, random_layer(rng, fmt.Kind.CONV_2D, levels=2, density=0.5), 1)
+    layer = with_activation(
+        rng, random_layer(rng, fmt.OperatorKind.CONV_2D, levels=2, density=0.5), 1
+    )
     with pytest.raises(ValueError, match="must be those of all levels"):
         packed_layer.encode(layer, [BIT_PLANES.code, 5])
 
@@ -134,7 +136,7 @@ def test_two_unpruned_levels_take_less_than_half_of_int8(rng):
     assert packed < int8 / 2
 
 
-@pytest.mark.parametrize("kind", fmt.Kind)
+@pytest.mark.parametrize("kind", fmt.OperatorKind)
 def test_layers_survive_packing(kind, rng):
     for _ in range(20):
         layer = random_layer(rng, kind)
@@ -148,7 +150,7 @@ def test_layers_survive_packing(kind, rng):
 
 
 def test_encodings_can_be_forced(rng):
-    layer = random_layer(rng, fmt.Kind.CONV_2D, levels=3, density=0.1)
+    layer = random_layer(rng, fmt.OperatorKind.CONV_2D, levels=3, density=0.1)
     for encodings in ([0, 2, 32], [8, 8, 8], [0, 0, 0]):
         data = packed_layer.encode(layer, encodings)
         assert [code & fmt.ENCODING_MASK for code in data[8:11]] == encodings
@@ -158,7 +160,7 @@ def test_encodings_can_be_forced(rng):
 
 
 def test_what_does_not_fit_is_refused(rng):
-    layer = random_layer(rng, fmt.Kind.CONV_2D)
+    layer = random_layer(rng, fmt.OperatorKind.CONV_2D)
     with pytest.raises(ValueError, match="planes have shape"):
         packed_layer.encode(dataclasses.replace(layer, planes=layer.planes[:, :, :-1]))
     wide = dataclasses.replace(layer.geometry, stride=(70_000, 1))
@@ -168,7 +170,7 @@ def test_what_does_not_fit_is_refused(rng):
         plane_codec.encode_plane(np.array([[2]]), 0)
 
 
-@pytest.mark.parametrize("kind", fmt.Kind)
+@pytest.mark.parametrize("kind", fmt.OperatorKind)
 def test_python_refuses_every_truncation(kind, rng):
     data = packed_layer.encode(random_layer(rng, kind, density=0.3))
     for length in range(len(data)):
@@ -179,7 +181,7 @@ def test_python_refuses_every_truncation(kind, rng):
 @given(seed=st.integers(0, 2**32 - 1))
 def test_multipliers_keep_the_promised_bound_and_precision(seed):
     rng = np.random.default_rng(seed)
-    geometry = random_geometry(rng, fmt.Kind(int(rng.integers(0, 3))))
+    geometry = random_geometry(rng, fmt.OperatorKind(int(rng.integers(0, 3))))
     levels = int(rng.integers(1, 5))
     planes = random_planes(rng, (levels, geometry.output_channels, geometry.row_size), rng.random())
     scales = rng.uniform(0, 1, (levels, geometry.output_channels))

@@ -11,10 +11,10 @@ from small_models import Builder, T, constant
 from tfmot_mltq import Interpreter
 from tfmot_mltq.export.c_project import plan_c_project
 from tfmot_mltq.export.golden import golden_outputs, random_inputs
-from tfmot_mltq.export.layouts import LAYOUTS
+from tfmot_mltq.export.project_formats import PROJECT_FORMATS
 from tfmot_mltq.export.tflm_project import plan_tflm_project
 from tfmot_mltq.packing import packed_layer
-from tfmot_mltq.packing.format import CUSTOM_OP_NAMES, Kind, Padding
+from tfmot_mltq.packing.format import CUSTOM_OP_NAMES, OperatorKind, Padding
 from tfmot_mltq.packing.packed_layer import Geometry
 
 STUB = pathlib.Path(__file__).parent / "tflm_stub"
@@ -46,18 +46,18 @@ def model_of(rng, geometry, shape, output_shape):
 
 @pytest.fixture
 def models(rng):
-    conv = Geometry(Kind.CONV_2D, 3, 4, (3, 3), padding=Padding.SAME)
-    dense = Geometry(Kind.FULLY_CONNECTED, 40, 6)
+    conv = Geometry(OperatorKind.CONV_2D, 3, 4, (3, 3), padding=Padding.SAME)
+    dense = Geometry(OperatorKind.FULLY_CONNECTED, 40, 6)
     return {
         "conv": model_of(rng, conv, (1, 7, 6, 3), (1, 7, 6, 4)),
         "dense": model_of(rng, dense, (1, 40), (1, 6)),
     }
 
 
-def write(models, layout, folder, plan=plan_c_project):
+def write(models, project_format, folder, plan=plan_c_project):
     for name, tflite in models.items():
         golden = golden_outputs(Interpreter(tflite), random_inputs(tflite))
-        LAYOUTS[layout](plan(tflite, name=name), name).write(folder / name, golden)
+        PROJECT_FORMATS[project_format](plan(tflite, name=name), name).write(folder / name, golden)
 
 
 def link_and_run(folder, sources, includes):
@@ -90,13 +90,13 @@ def test_folders_side_by_side(models, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("layout", "folder"),
+    ("project_format", "folder"),
     [("arduino", "{name}/src"), ("esp-idf", "{name}/components/{name}")],
     ids=["Arduino libraries", "ESP-IDF components"],
 )
-def test_libraries(layout, folder, models, tmp_path):
+def test_libraries(project_format, folder, models, tmp_path):
     """Compiled one by one, and linked: as objects, as Arduino does, or as archives, as ESP-IDF."""
-    write(models, layout, tmp_path)
+    write(models, project_format, tmp_path)
     folders = {name: tmp_path / folder.format(name=name) for name in models}
     linked = []
     for name, sources in folders.items():
@@ -111,7 +111,7 @@ def test_libraries(layout, folder, models, tmp_path):
         defined = [symbol for made in objects for symbol in global_symbols(made)]
         assert defined
         assert all(symbol.startswith(f"{name}_") for symbol in defined)
-        if layout == "esp-idf":
+        if project_format == "esp-idf":
             archive = tmp_path / f"lib{name}.a"
             subprocess.run(["ar", "rcs", str(archive), *map(str, objects)], check=True)
             objects = [archive]

@@ -9,7 +9,7 @@ from packed_layers import packed_sizes
 from rich.console import Console
 
 import tfmot_mltq as mltq
-from tfmot_mltq.packing.format import Kind
+from tfmot_mltq.packing.format import OperatorKind
 from tfmot_mltq.report.layer_statistics import layer_statistics, total_dict
 
 SNAPSHOT = pathlib.Path(__file__).parent / "snapshots" / "summary.txt"
@@ -20,8 +20,8 @@ def test_speedups_are_as_defined(rng):
     a = rng.choice([-1, 0, 1], (3, 4, 10)).astype(np.int8)
     b = rng.choice([-1, 0, 0, 0, 1], (3, 2, 50)).astype(np.int8)
     layers = [
-        layer_statistics("a", "Conv2D", "ternary", Kind.CONV_2D, a, 36),
-        layer_statistics("b", "Dense", "ternary", Kind.FULLY_CONNECTED, b, 1),
+        layer_statistics("a", "Conv2D", "ternary", OperatorKind.CONV_2D, a, 36),
+        layer_statistics("b", "Dense", "ternary", OperatorKind.FULLY_CONNECTED, b, 1),
     ]
     total = total_dict(layers)
     macs = 36 * 40 + 100
@@ -37,7 +37,9 @@ def test_speedups_are_as_defined(rng):
 
 def test_multi_level_binary_scores_one(rng):
     planes = rng.choice([-1, 1], (3, 4, 10)).astype(np.int8)
-    total = total_dict([layer_statistics("a", "Dense", "binary", Kind.FULLY_CONNECTED, planes, 1)])
+    total = total_dict(
+        [layer_statistics("a", "Dense", "binary", OperatorKind.FULLY_CONNECTED, planes, 1)]
+    )
     assert total["potential_speedup_bit"] == total["potential_speedup_word"] == 1
     assert total["bit_density"] == total["word_density"] == 1
 
@@ -46,7 +48,12 @@ def test_nothing_left_to_compute_has_no_ratio():
     total = total_dict(
         [
             layer_statistics(
-                "a", "Dense", "ternary", Kind.FULLY_CONNECTED, np.zeros((2, 3, 5), np.int8), 1
+                "a",
+                "Dense",
+                "ternary",
+                OperatorKind.FULLY_CONNECTED,
+                np.zeros((2, 3, 5), np.int8),
+                1,
             )
         ]
     )

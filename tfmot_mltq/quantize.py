@@ -18,7 +18,7 @@ from tfmot_mltq.layout.layer_kinds import is_a, unsupported_reason
 from tfmot_mltq.layout.recurrent import expand_recurrent
 from tfmot_mltq.layout.tflite_layers import unwrapped
 from tfmot_mltq.layout.user_class import with_class_of
-from tfmot_mltq.pruning.kept_zeros import pruned_by_inner_name, with_zeros_of
+from tfmot_mltq.pruning.kept_zeros import keep_pruned_zeros, pruned_by_inner_name
 
 
 def quantize_model(
@@ -99,7 +99,7 @@ def quantize_model(
     flat = expand_attention(flat, adapter.graphs)
     quantized = adapter.quantize(flat, configs)
     if pruned:
-        quantized = with_zeros_of(pruned, quantized, adapter)
+        quantized = keep_pruned_zeros(pruned, quantized, adapter)
     return with_class_of(model, quantized, adapter.graphs)
 
 

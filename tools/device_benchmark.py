@@ -38,7 +38,7 @@ from tfmot_mltq.kernels.plane_counts import count_planes
 from tfmot_mltq.mathematics.activation_levels import ActivationLevels
 from tfmot_mltq.packing import fixed_point, packed_layer, plane_codec
 from tfmot_mltq.packing.encodings import Planes, ways_to_store
-from tfmot_mltq.packing.format import Kind, Padding
+from tfmot_mltq.packing.format import OperatorKind, Padding
 from tfmot_mltq.packing.packed_layer import Geometry, PackedLayer
 from tfmot_mltq.reference import ops
 from tfmot_mltq.report.tflite_operators import read_operators
@@ -78,9 +78,9 @@ flags.DEFINE_bool("update", False, "Write the totals into --baseline.")
 
 def layer_call(shapes: dict) -> Call:
     """Geometry and sizes of a layer."""
-    kind = Kind[shapes["op"]]
+    kind = OperatorKind[shapes["op"]]
     outputs = shapes["out_shape"][-1]
-    if kind == Kind.FULLY_CONNECTED:
+    if kind == OperatorKind.FULLY_CONNECTED:
         return Call(Geometry(kind, shapes["in_shape"][-1], outputs))
     geometry = Geometry(
         kind, shapes["in_shape"][-1], outputs, tuple(shapes["filter_shape"][1:3]),
@@ -116,7 +116,7 @@ def with_activation_levels(layer: PackedLayer, levels: int, kind: str) -> Packed
     largest, base = (80, 3) if kind == "ternary" else (64, 2)
     counts = np.array([largest // base**level for level in range(levels)], np.int8)
     table = ActivationLevels(kind, 1.0, counts, np.full(levels, 0.5, np.float32)).table(1, 0)
-    return dataclasses.replace(layer, input_zero_point=0, activation=table)
+    return dataclasses.replace(layer, input_zero_point=0, activation_table=table)
 
 
 def xorshift_input(size: int) -> np.ndarray:
@@ -159,14 +159,14 @@ class Entry:
     def add(self, shapes: dict, call: Call, layer: PackedLayer, encodings: list[int]) -> None:
         """One more layer."""
         in_shape = tuple(shapes["in_shape"])
-        if layer.geometry.kind == Kind.FULLY_CONNECTED:
+        if layer.geometry.kind == OperatorKind.FULLY_CONNECTED:
             in_shape = (call.positions, layer.geometry.input_channels)
         values = xorshift_input(int(np.prod(in_shape))).reshape(in_shape)
         output = ops.run_layer(layer, values)
         self.shapes.append(shapes)
         self.layers.append(layer)
         self.packed.append(packed_layer.encode(layer, encodings))
-        self.calls.append(call.reading(layer.activation))
+        self.calls.append(call.reading(layer.activation_table))
         self.counts.append(count_planes(layer.planes, encodings))
         self.checksums.append(fnv1a(output.tobytes()))
         self.dims.append((in_shape, output.shape))
@@ -241,15 +241,15 @@ def model_entry(path: pathlib.Path) -> Entry:
         if operator.layer is None or operator.call is None:
             continue
         geometry = operator.layer.geometry
-        is_dense = geometry.kind == Kind.FULLY_CONNECTED
+        is_dense = geometry.kind == OperatorKind.FULLY_CONNECTED
         channels = {
-            Kind.CONV_2D: [
+            OperatorKind.CONV_2D: [
                 geometry.output_channels,
                 *geometry.filter_size,
                 geometry.input_channels,
             ],
-            Kind.DEPTHWISE_CONV_2D: [1, *geometry.filter_size, geometry.output_channels],
-            Kind.FULLY_CONNECTED: [geometry.output_channels, geometry.input_channels],
+            OperatorKind.DEPTHWISE_CONV_2D: [1, *geometry.filter_size, geometry.output_channels],
+            OperatorKind.FULLY_CONNECTED: [geometry.output_channels, geometry.input_channels],
         }
         shapes = {
             "name": operator.name,

@@ -24,7 +24,7 @@ from packed_layers import random_bitwise_layer, random_layer, with_activation  #
 from tfmot_mltq.packing import packed_layer  # noqa: E402
 from tfmot_mltq.packing.encodings import CODED  # noqa: E402
 from tfmot_mltq.packing.encodings.bits import BIT_PLANES, SIGN_BITS  # noqa: E402
-from tfmot_mltq.packing.format import Kind  # noqa: E402
+from tfmot_mltq.packing.format import OperatorKind  # noqa: E402
 from tfmot_mltq.packing.packed_layer import PackedLayer  # noqa: E402
 
 SOURCES = [
@@ -50,7 +50,7 @@ def write_seeds(folder: pathlib.Path) -> None:
     """
     folder.mkdir(parents=True, exist_ok=True)
     rng = np.random.default_rng(1)
-    for kind in Kind:
+    for kind in OperatorKind:
         for encoding in CODED:
             for density in DENSITIES:
                 layer = random_layer(rng, kind, density=density)
@@ -59,7 +59,7 @@ def write_seeds(folder: pathlib.Path) -> None:
                 write_seed(
                     folder, f"{kind.name.lower()}_{encoding}_{density}", layer, encoding, rng
                 )
-    for kind in (Kind.CONV_2D, Kind.FULLY_CONNECTED):
+    for kind in (OperatorKind.CONV_2D, OperatorKind.FULLY_CONNECTED):
         for binary in itertools.product((False, True), repeat=2):
             layer = random_bitwise_layer(rng, kind, binary=binary)
             encoding = (SIGN_BITS if SIGN_BITS.holds(layer.planes) else BIT_PLANES).code

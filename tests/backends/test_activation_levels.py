@@ -6,7 +6,7 @@ import pytest
 from keras import layers
 
 import tfmot_mltq as mltq
-from tfmot_mltq.mathematics import activation_levels as mathematics
+from tfmot_mltq.mathematics import activation_levels
 
 
 @pytest.fixture(scope="module")
@@ -41,7 +41,7 @@ def test_scales_and_thresholds_are_trained(trained):
         layer = trained.get_layer(name)
         assert float(layer.initialized.numpy()) == 1
         assert np.abs(layer.factors.numpy() - 1).min() > 1e-4
-        moved = np.abs(layer.thresholds.numpy() - mathematics.INITIAL_THRESHOLD).max() > 1e-4
+        moved = np.abs(layer.thresholds.numpy() - activation_levels.INITIAL_THRESHOLD).max() > 1e-4
         assert moved == (layer.kind == "ternary")
 
 

@@ -45,7 +45,7 @@ void mltq_activation_values(const uint8_t* table, uint32_t levels, int8_t values
 
 const int8_t* mltq_layer_activation_values(const MltqLayer* layer, int8_t values[256]) {
   if (layer->activation_levels == 0) return NULL;
-  mltq_activation_values(layer->activation, layer->activation_levels, values);
+  mltq_activation_values(layer->activation_table, layer->activation_levels, values);
   return values;
 }
 
@@ -63,6 +63,6 @@ void mltq_layer_activation_cuts(const MltqLayer* layer, uint8_t cuts[256]) {
     }
   }
   for (uint32_t i = 0; i < 256u; i++) {
-    cuts[i ^ 0x80u] = codes[layer->activation[MLTQ_MAX_LEVELS + i]];
+    cuts[i ^ 0x80u] = codes[layer->activation_table[MLTQ_MAX_LEVELS + i]];
   }
 }

@@ -1,4 +1,4 @@
-/* Counting the ones of many words, with or without an instruction for it. */
+/* Counting the ones of many machine words, with or without an instruction for it. */
 #ifndef TFLITE_OPS_CORE_MLTQ_BIT_COUNT_H_
 #define TFLITE_OPS_CORE_MLTQ_BIT_COUNT_H_
 
@@ -6,13 +6,13 @@
 
 #include "mltq_compiler.h"
 
-/* Words that are counted together: a full adder makes two words of three, of weights 1 and 2, and
- * their ones are added up in nibbles, which hold the 3 * 4 of them. */
-#define MLTQ_BIT_COUNT_WORDS 3u
-/* Groups of such words whose counts a byte holds: 10 * 24 is below 256. */
+/* Machine words that are counted together: a full adder makes two machine words of three,
+ * of weights 1 and 2, and their ones are added up in nibbles, which hold the 3 * 4 of them. */
+#define MLTQ_BIT_COUNT_MACHINE_WORDS 3u
+/* Groups of such machine words whose counts a byte holds: 10 * 24 is below 256. */
 #define MLTQ_BIT_COUNT_GROUPS 10u
 
-/* Whether the core counts the ones of a word in one instruction. */
+/* Whether the core counts the ones of a machine word in one instruction. */
 #if defined(__riscv_zbb) || defined(__POPCNT__)
 #define MLTQ_HAS_POPCOUNT 1
 #else
@@ -43,8 +43,8 @@ static inline uint32_t mltq_bit_count_nibbles(const MltqBitCountMasks* masks, ui
   return (pairs & masks->nibbles) + ((pairs >> 2) & masks->nibbles);
 }
 
-/* Ones of three words, to be added up and given to mltq_bit_count_sum: in four bytes of at most 24
- * each or, where the core counts, as a number. */
+/* Ones of three machine words, to be added up and given to mltq_bit_count_sum: in four bytes of at
+ * most 24 each or, where the core counts, as a number. */
 static inline uint32_t mltq_bit_count_bytes(const MltqBitCountMasks* masks, uint32_t a, uint32_t b,
                                             uint32_t c) {
 #if MLTQ_HAS_POPCOUNT

@@ -4,13 +4,13 @@
 #include "mltq_bit_count.h"
 #include "mltq_bits.h"
 #include "mltq_kernel.h"
-#include "mltq_word.h"
+#include "mltq_machine_word.h"
 
 /* Convolutions and fully connected layers on bit planes: logic and population counts.
  *
- * Both sides are planes of bits, 32 entries to a word: for every entry whether it is not zero, and
- * whether it is negative. With w the words of a plane of weights and x those of a plane of
- * activations, the products of their entries are not zero in n and negative in s,
+ * Both sides are planes of bits, 32 entries to a machine word: for every entry whether it is not
+ * zero, and whether it is negative. With w the machine words of a plane of weights and x those of a
+ * plane of activations, the products of their entries are not zero in n and negative in s,
  *
  *     n = w.nonzero & x.nonzero        s = (w.negative ^ x.negative) & n
  *
@@ -18,14 +18,15 @@
  *
  * The input is cut into planes row by row, into a ring of as many rows as the filter spans. Then
  * the windows of a few neighbouring output positions are gathered, each a string of row_size bits
- * for every level and word, and every plane of weights is counted against all of them. Words of
- * weights without any entry are not in the packed tensor, and nothing is done for them.
+ * for every level and machine word, and every plane of weights is counted against all of them.
+ * Machine words of weights without any entry are not in the packed tensor, and nothing is
+ * done for them.
  *
  * A fully connected layer is a convolution of images with one pixel. */
 
 /* Output positions whose windows are gathered at once. */
 #define TILE 8
-/* Words of a row are numbered by uint16_t. */
+/* Machine words of a row are numbered by uint16_t. */
 #define MAX_ROW_WORDS 65536u
 #define MAX_BAND_WORDS (UINT32_C(1) << 24)
 
@@ -33,7 +34,7 @@
 #define CUT_SHIFT(level) (2u * (level))
 
 typedef struct {
-  uint32_t streams;       /* words for 32 entries of a level: 1 if none is zero, else 2 */
+  uint32_t streams;       /* machine words for 32 entries of a level: 1 if none is zero, else 2 */
   uint32_t channel_words; /* of one stream of a pixel */
   uint32_t pixel_words;   /* of all streams of all levels */
   uint32_t band_rows;
@@ -63,9 +64,9 @@ static bool make_plan(const MltqLayer* layer, const MltqShape* shape, const uint
                       Plan* plan) {
   const uint64_t span = (uint64_t)(layer->filter_h - 1u) * layer->dilation_h + 1u;
   plan->streams = without_zeros(layer, cuts) ? 1u : 2u;
-  plan->channel_words = mltq_words_of(layer->input_channels);
+  plan->channel_words = mltq_machine_words_of(layer->input_channels);
   plan->pixel_words = plan->channel_words * layer->activation_levels * plan->streams;
-  plan->row_words = mltq_words_of(layer->row_size);
+  plan->row_words = mltq_machine_words_of(layer->row_size);
   plan->window_words = plan->row_words * layer->activation_levels * plan->streams;
   plan->tile = shape->output_w < TILE ? (uint32_t)shape->output_w : TILE;
   /* Rows that no filter reads are not kept. */
@@ -89,7 +90,7 @@ static MltqStatus scratch_bytes(const MltqLayer* layer, const MltqShape* shape, 
   return MLTQ_OK;
 }
 
-/* Cuts the channels of a pixel: for every level one or two streams of words. */
+/* Cuts the channels of a pixel: for every level one or two streams of machine words. */
 static void cut_pixel(const MltqLayer* layer, const Plan* plan, const uint8_t cuts[256],
                       const int8_t* pixel, uint32_t* words) {
   for (uint32_t level = 0; level < layer->activation_levels; level++) {
@@ -112,7 +113,7 @@ static void cut_pixel(const MltqLayer* layer, const Plan* plan, const uint8_t cu
 }
 
 /* Appends the first `bits` bits of a stream, in which the others are 0, to the string of bits that
- * ends at `position`; NULL stands for zeros. The words of both are `step` apart. */
+ * ends at `position`; NULL stands for zeros. The machine words of both are `step` apart. */
 static void append(uint32_t* to, uint32_t position, const uint32_t* from, uint32_t bits,
                    uint32_t step) {
   const uint32_t shift = position % 32u;
@@ -165,10 +166,10 @@ static void gather_windows(const MltqLayer* layer, const MltqShape* shape, const
 
 /* One plane of one output channel. */
 typedef struct {
-  const uint8_t* words;   /* sign bits, or pairs of words: not zero, negative */
-  const uint16_t* places; /* pairs: which words of the row they are */
-  uint32_t groups;        /* whole groups of words that are counted together */
-  uint32_t rest;          /* words before them */
+  const uint8_t* words;   /* sign bits, or pairs of machine words: not zero, negative */
+  const uint16_t* places; /* pairs: which machine words of the row they are */
+  uint32_t groups;        /* whole groups of machine words that are counted together */
+  uint32_t rest;          /* machine words before them */
   int32_t ones;           /* entries, where none is zero; else 0 */
 } Row;
 
@@ -176,11 +177,11 @@ typedef struct {
  * of activations; planes of both. */
 enum { SIGNS, SIGNS_AND_PLANES, PLANES };
 
-/* The next word of the products of a row, and its step to the one after it. */
+/* The next machine word of the products of a row, and its step to the one after it. */
 static inline void next_products(const int operands, const uint8_t** words, const uint16_t** places,
                                  const uint32_t** window, uint32_t* nonzero, uint32_t* negative) {
-  const uint32_t first = mltq_load_word(*words);
-  *words += MLTQ_WORD_BYTES;
+  const uint32_t first = mltq_load_machine_word(*words);
+  *words += MLTQ_MACHINE_WORD_BYTES;
   if (operands == SIGNS) {
     *nonzero = 0; /* not counted */
     *negative = first ^ *(*window)++;
@@ -193,12 +194,12 @@ static inline void next_products(const int operands, const uint8_t** words, cons
   }
   const uint32_t* pair = *window + 2u * *(*places)++;
   *nonzero = first & pair[0];
-  *negative = (mltq_load_word(*words) ^ pair[1]) & *nonzero;
-  *words += MLTQ_WORD_BYTES;
+  *negative = (mltq_load_machine_word(*words) ^ pair[1]) & *nonzero;
+  *words += MLTQ_MACHINE_WORD_BYTES;
 }
 
 /* Adds `weight` times the sum of the products of a row and each of `count` windows, which are
- * `pitch` words apart, to the accumulators. */
+ * `pitch` machine words apart, to the accumulators. */
 static inline void add_dots(const int operands, const Row* row, const uint32_t* windows,
                             uint32_t count, uint32_t pitch, int32_t weight, int32_t* accumulators) {
   const MltqBitCountMasks masks = mltq_bit_count_masks();
@@ -206,8 +207,8 @@ static inline void add_dots(const int operands, const Row* row, const uint32_t* 
     const uint8_t* words = row->words;
     const uint16_t* places = row->places;
     const uint32_t* window = windows;
-    uint32_t n[MLTQ_BIT_COUNT_WORDS] = {0, 0, 0};
-    uint32_t s[MLTQ_BIT_COUNT_WORDS] = {0, 0, 0};
+    uint32_t n[MLTQ_BIT_COUNT_MACHINE_WORDS] = {0, 0, 0};
+    uint32_t s[MLTQ_BIT_COUNT_MACHINE_WORDS] = {0, 0, 0};
     uint32_t nonzero_bytes = 0;
     uint32_t negative_bytes = 0;
     int32_t sum = row->ones;
@@ -247,14 +248,15 @@ ADD_DOTS(add_dots_of_signs, SIGNS)
 ADD_DOTS(add_dots_of_signs_and_planes, SIGNS_AND_PLANES)
 ADD_DOTS(add_dots_of_planes, PLANES)
 
-/* Reads the next row of a level and returns what follows it. `places` has room for all words. */
+/* Reads the next row of a level and returns what follows it. `places` has room for all machine
+ * words. */
 static const uint8_t* read_row(const uint8_t* from, bool pairs, uint32_t words, uint16_t* places,
                                Row* row) {
   uint32_t count;
   from = mltq_bits_read_row(from, pairs, words, places, &row->words, &count);
   row->places = places;
-  row->groups = count / MLTQ_BIT_COUNT_WORDS;
-  row->rest = count - MLTQ_BIT_COUNT_WORDS * row->groups;
+  row->groups = count / MLTQ_BIT_COUNT_MACHINE_WORDS;
+  row->rest = count - MLTQ_BIT_COUNT_MACHINE_WORDS * row->groups;
   return from;
 }
 
@@ -263,7 +265,7 @@ static void add_row(const MltqLayer* layer, const Plan* plan, const Row* row, bo
                     int32_t multiplier, const uint32_t* windows, uint32_t count,
                     int32_t* accumulators) {
   for (uint32_t k = 0; k < layer->activation_levels; k++) {
-    const int32_t weight = multiplier * (int8_t)layer->activation[k];
+    const int32_t weight = multiplier * (int8_t)layer->activation_table[k];
     if (plan->streams == 1u) {
       add_dots_of_signs(row, windows, count, plan->window_words, weight, accumulators);
     } else if (pairs) {

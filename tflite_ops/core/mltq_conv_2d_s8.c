@@ -13,7 +13,8 @@
  * For every non-zero entry of a plane, a tile of output positions adds or subtracts one input
  * value each. The output rows are cut into MLTQ_LANES equal parts; row t of all parts, a step, is
  * computed together, one part per lane. The input rows that a step needs are packed into a band,
- * channel by channel, so that neighbouring output positions of a row read neighbouring words:
+ * channel by channel, so that neighbouring output positions of a row read neighbouring machine
+ * words:
  *
  *     band[row][channel][column]
  *
@@ -37,13 +38,13 @@
 
 typedef struct {
   uint32_t channels;     /* input channels of a row of the filter */
-  uint32_t lead;         /* words before column 0 of the first channel */
+  uint32_t lead;         /* machine words before column 0 of the first channel */
   uint32_t phases;       /* phases of the columns that the filter reads */
   uint32_t phase_words;  /* columns of a phase */
-  uint32_t pitch;        /* words from one channel to the next */
-  uint32_t row_words;    /* words from one row to the next */
+  uint32_t pitch;        /* machine words from one channel to the next */
+  uint32_t row_words;    /* machine words from one row to the next */
   uint32_t rows;         /* rows in the ring */
-  uint32_t words;        /* all words */
+  uint32_t words;        /* all machine words */
   int32_t steps;         /* output rows of a lane */
   int32_t steps_at_once; /* steps for which the band has all rows: 1, or all */
   int32_t last_width;    /* columns of the last row, which is shorter if positions are regrouped */
@@ -66,7 +67,7 @@ static void regroup(const MltqLayer* layer, const MltqShape* shape, MltqShape* r
   widest = widest < 4u ? 4u : widest;
   const uint32_t words = ((uint32_t)positions + MLTQ_LANES - 1u) / MLTQ_LANES;
   const uint32_t steps = (words + widest - 1u) / widest;
-  /* Tiles have four words at least: one more costs less than three single ones. */
+  /* Tiles have four machine words at least: one more costs less than three single ones. */
   uint32_t width = (words + steps - 1u) / steps;
   if (width % 4u == 3u) width++;
   const uint32_t height = ((uint32_t)positions + width - 1u) / width;
@@ -99,7 +100,8 @@ static MLTQ_NOINLINE bool plan_band(const MltqLayer* layer, const MltqShape* sha
   const uint64_t pitch = (uint64_t)band->phases * band->phase_words;
   const uint64_t row_words = pitch * band->channels;
   const uint64_t ring_words = row_words * span + band->lead;
-  const uint64_t sums = (uint64_t)layer->max_sums * (uint32_t)shape->output_w * MLTQ_SUMS_PER_WORD;
+  const uint64_t sums =
+      (uint64_t)layer->max_sums * (uint32_t)shape->output_w * MLTQ_SUMS_PER_MACHINE_WORD;
   if (pitch > MAX_BAND_WORDS || row_words > MAX_BAND_WORDS || ring_words > MAX_BAND_WORDS ||
       sums > MAX_SUM_WORDS) {
     return false;
@@ -275,7 +277,7 @@ static void build_table(const MltqLayer* layer, const MltqShape* shape, const Ba
 static void store_row_general(const MltqChannel* channel, const uint32_t* sums, uint32_t row,
                               uint32_t positions, size_t pitch, int8_t* out, size_t lane_stride,
                               int lanes, uint32_t last_width) {
-  for (uint32_t i = 0; i < positions; i++, out += pitch, sums += MLTQ_SUMS_PER_WORD) {
+  for (uint32_t i = 0; i < positions; i++, out += pitch, sums += MLTQ_SUMS_PER_MACHINE_WORD) {
     if (i == last_width) lanes--;
     for (int lane = 0; lane < lanes; lane++) {
       const uint32_t* sum = sums;
@@ -326,8 +328,8 @@ static MLTQ_NOINLINE void store_lane(const MltqChannel* channel, const uint32_t*
     const uint32_t accumulator = channel->bias +
                                  (uint32_t)(multiplier0 * mltq_lanes_get(sums, lane)) +
                                  (uint32_t)(multiplier1 * mltq_lanes_get(second, lane));
-    sums += MLTQ_SUMS_PER_WORD;
-    second += MLTQ_SUMS_PER_WORD;
+    sums += MLTQ_SUMS_PER_MACHINE_WORD;
+    second += MLTQ_SUMS_PER_MACHINE_WORD;
     *out = mltq_channel_requantize((int32_t)accumulator, channel->shift, true, channel->minimum,
                                    channel->maximum);
   }
@@ -338,7 +340,7 @@ static void store_step(const Work* work, const MltqChannel* channel, int32_t ste
   const Band* band = work->band;
   const size_t pitch = work->layer->output_channels;
   const uint32_t width = (uint32_t)shape->output_w;
-  const uint32_t row = width * MLTQ_SUMS_PER_WORD;
+  const uint32_t row = width * MLTQ_SUMS_PER_MACHINE_WORD;
   const size_t lane_stride = (size_t)band->steps * width * pitch;
   const uint32_t* sums = work->sums;
   int8_t* out = output + (size_t)step * width * pitch;
@@ -367,7 +369,7 @@ static void store_step(const Work* work, const MltqChannel* channel, int32_t ste
     }
   }
   if (done == width) return;
-  sums += done * MLTQ_SUMS_PER_WORD;
+  sums += done * MLTQ_SUMS_PER_MACHINE_WORD;
   out += done * pitch;
   if (channel->levels > 2u) {
     store_row_general(channel, sums, row, width - done, pitch, out, lane_stride, lanes,
@@ -387,7 +389,8 @@ static void run_step(const Work* work, MltqCodeStream* streams, const MltqChanne
   uint16_t list[LIST_ENTRIES];
   uint32_t* sums = work->sums;
   for (uint32_t level = 0; level < channel->levels; level++) {
-    for (uint32_t i = 0; i < channel->sums[level]; i++, sums += words * MLTQ_SUMS_PER_WORD) {
+    for (uint32_t i = 0; i < channel->sums[level];
+         i++, sums += words * MLTQ_SUMS_PER_MACHINE_WORD) {
       MltqRun run;
       mltq_code_stream_read_run(&streams[channel->level[level]], work->table, list, &run);
       mltq_lanes_sum_row(work->packed, &run, words, sums);
@@ -414,7 +417,7 @@ static void run_all_steps(const Work* work, MltqCodeStream* streams, const MltqC
   const uint32_t* packed = work->packed;
   for (int32_t step = 0; step < work->band->steps; step++, packed += step_words) {
     uint32_t* sums = work->sums;
-    for (uint32_t i = 0; i < count; i++, sums += words * MLTQ_SUMS_PER_WORD) {
+    for (uint32_t i = 0; i < count; i++, sums += words * MLTQ_SUMS_PER_MACHINE_WORD) {
       mltq_lanes_sum_row(packed, &runs[i], words, sums);
     }
     store_step(work, channel, step, output);

@@ -24,7 +24,7 @@ MltqStatus mltq_scratch_bytes_with(const MltqKernel* const* kernels, const MltqL
 /* Puts the sums of levels in the place of the int8 values of an output that has levels. */
 static void map_output(const MltqLayer* layer, const MltqShape* shape, int8_t* output) {
   int8_t values[256];
-  mltq_activation_values(layer->output_activation, layer->output_levels, values);
+  mltq_activation_values(layer->output_activation_table, layer->output_levels, values);
   const int8_t* end = output + (size_t)shape->batches * (size_t)shape->output_h *
                                    (size_t)shape->output_w * layer->output_channels;
   for (; output != end; output++) *output = values[(uint8_t)*output];

@@ -9,7 +9,7 @@
 #define MLTQ_FORMAT_VERSION 2
 #define MLTQ_MAX_LEVELS 4
 #define MLTQ_MAX_SHIFT 24
-#define MLTQ_WORD_BYTES 4
+#define MLTQ_MACHINE_WORD_BYTES 4
 
 #define MLTQ_MAGIC_0 0x4D /* M */
 #define MLTQ_MAGIC_1 0x4C /* L */

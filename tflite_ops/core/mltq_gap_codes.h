@@ -1,8 +1,8 @@
 /* Gap codes, an encoding for sparse planes: how far it is to the next entry, so many codes to a
- * word.
+ * machine word.
  *
- * The encoding is the number of codes in a word. docs/packed_format.md describes the bytes; the
- * Python twin is packing/encodings/gap_codes.py. */
+ * The encoding is the number of codes in a machine word. docs/packed_format.md describes the bytes;
+ * the Python twin is packing/encodings/gap_codes.py. */
 #ifndef TFLITE_OPS_CORE_MLTQ_GAP_CODES_H_
 #define TFLITE_OPS_CORE_MLTQ_GAP_CODES_H_
 
@@ -11,18 +11,19 @@
 #include <stdint.h>
 
 #include "mltq_compiler.h"
+#include "mltq_machine_word.h"
 #include "mltq_reading.h"
-#include "mltq_word.h"
 
 #ifdef __cplusplus
 extern "C" {
 #endif
 
-/* Bit j is set where j codes may share a word; 32 is tested apart. */
-#define MLTQ_GAP_CODES_PER_WORD 0x115FCu
+/* Bit j is set where j codes may share a machine word; 32 is tested apart. */
+#define MLTQ_GAP_CODES_PER_MACHINE_WORD 0x115FCu
 
 static inline bool mltq_is_gap_codes(uint8_t encoding) {
-  return encoding == 32 || (encoding < 32 && ((MLTQ_GAP_CODES_PER_WORD >> encoding) & 1u) != 0);
+  return encoding == 32 ||
+         (encoding < 32 && ((MLTQ_GAP_CODES_PER_MACHINE_WORD >> encoding) & 1u) != 0);
 }
 
 /* With checks -------------------------------------------------------------------------------- */
@@ -30,7 +31,8 @@ static inline bool mltq_is_gap_codes(uint8_t encoding) {
 /* Finds the codes behind the counts of all rows. Returns false where the level ends before them. */
 static inline bool mltq_gap_codes_start(MltqPlaneReader* reader, uint32_t rows) {
   const uint64_t count_bytes = (uint64_t)rows * reader->count_bits / 4u;
-  const uint64_t padded = (count_bytes + MLTQ_WORD_BYTES - 1u) / MLTQ_WORD_BYTES * MLTQ_WORD_BYTES;
+  const uint64_t padded = (count_bytes + MLTQ_MACHINE_WORD_BYTES - 1u) / MLTQ_MACHINE_WORD_BYTES *
+                          MLTQ_MACHINE_WORD_BYTES;
   if (padded > (uint64_t)(reader->end - reader->cursor)) return false;
   reader->cursor += padded;
   return true;
@@ -58,7 +60,7 @@ static inline void mltq_gap_codes_begin_row(MltqPlaneReader* reader) {
 static inline bool mltq_gap_codes_next_code(MltqPlaneReader* reader, uint32_t* code,
                                             uint32_t* largest) {
   if (reader->left == 0) {
-    reader->bits = mltq_take_word(reader);
+    reader->bits = mltq_take_machine_word(reader);
     if (!reader->valid) return false;
     reader->left = reader->encoding;
   }
@@ -103,7 +105,8 @@ static inline void mltq_gap_codes_start_stream(MltqCodeStream* stream, uint32_t 
   stream->code_bits = (uint8_t)(32u / stream->encoding);
   stream->spare_bits = (uint8_t)(32u % stream->encoding);
   const size_t count_bytes = (size_t)rows * stream->count_bits / 4u;
-  stream->cursor += (count_bytes + MLTQ_WORD_BYTES - 1u) / MLTQ_WORD_BYTES * MLTQ_WORD_BYTES;
+  stream->cursor += (count_bytes + MLTQ_MACHINE_WORD_BYTES - 1u) / MLTQ_MACHINE_WORD_BYTES *
+                    MLTQ_MACHINE_WORD_BYTES;
 }
 
 /* Reads the counts of the row. */
@@ -118,19 +121,19 @@ static inline void mltq_gap_codes_count(MltqCodeStream* stream) {
     stream->negative = counts[1];
     stream->counts += 2;
   } else {
-    const uint32_t both = mltq_load_word(counts);
+    const uint32_t both = mltq_load_machine_word(counts);
     stream->positive = both & 0xFFFFu;
     stream->negative = both >> 16;
     stream->counts += 4;
   }
 }
 
-/* Code j of k in a word is bits MLTQ_GAP_START(j, k) up to MLTQ_GAP_START(j + 1, k). */
+/* Code j of k in a machine word is bits MLTQ_GAP_START(j, k) up to MLTQ_GAP_START(j + 1, k). */
 #define MLTQ_GAP_START(j, k) (32u * (j) / (k))
 #define MLTQ_GAP_LARGEST(j, k) ((1u << (MLTQ_GAP_START((j) + 1u, k) - MLTQ_GAP_START(j, k))) - 1u)
 
 /* The table after a code of its elements. RISC-V has no shifted operand: there the code is cut out
- * of the word where it is a number of bytes already. */
+ * of the machine word where it is a number of bytes already. */
 #if defined(__riscv)
 #define MLTQ_GAP_CODE_BYTES(j, k, size)                                           \
   (((size) == 1u                 ? word >> MLTQ_GAP_START(j, k)                   \
@@ -189,14 +192,14 @@ static inline void mltq_gap_codes_count(MltqCodeStream* stream) {
   MLTQ_GAP_CODE(6u, 8u, take, more); \
   MLTQ_GAP_CODE(7u, 8u, take, more)
 
-/* Reads entries while there are `more`: a loop over the codes of a word, unrolled, that is entered
- * and left at any of them, where the entries before ended. */
+/* Reads entries while there are `more`: a loop over the codes of a machine word, unrolled, that is
+ * entered and left at any of them, where the entries before ended. */
 #define MLTQ_GAP_READ_CODES(codes, take, more) \
   while (more) {                               \
     const uint32_t slot = stream->slot;        \
     if (slot == 0) {                           \
-      word = mltq_load_word(cursor);           \
-      cursor += MLTQ_WORD_BYTES;               \
+      word = mltq_load_machine_word(cursor);   \
+      cursor += MLTQ_MACHINE_WORD_BYTES;       \
     }                                          \
     stream->slot = 0;                          \
     switch (slot) {                            \
@@ -206,15 +209,15 @@ static inline void mltq_gap_codes_count(MltqCodeStream* stream) {
     }                                          \
   }
 
-/* Reads entries for the numbers of codes in a word that are not unrolled. A code is a bit wider
- * where the spare bits of those before it make a whole one: without a division this is
+/* Reads entries for the numbers of codes in a machine word that are not unrolled. A code is a bit
+ * wider where the spare bits of those before it make a whole one: without a division this is
  * MLTQ_GAP_START(j + 1, k) - MLTQ_GAP_START(j, k). `slot` is the first bit of the next code here.
  */
 #define MLTQ_GAP_READ_ANY_CODES(take, more)              \
   while (more) {                                         \
     if (stream->slot == 0) {                             \
-      word = mltq_load_word(cursor);                     \
-      cursor += MLTQ_WORD_BYTES;                         \
+      word = mltq_load_machine_word(cursor);             \
+      cursor += MLTQ_MACHINE_WORD_BYTES;                 \
       spare = 0;                                         \
     }                                                    \
     uint32_t bits = stream->code_bits;                   \
@@ -240,7 +243,7 @@ static inline void mltq_gap_codes_count(MltqCodeStream* stream) {
 #define MLTQ_GAP_READ_6(take, more) MLTQ_GAP_READ_CODES(MLTQ_GAP_CODES_6, take, more)
 #define MLTQ_GAP_READ_8(take, more) MLTQ_GAP_READ_CODES(MLTQ_GAP_CODES_8, take, more)
 
-/* Cases for the numbers of codes in a word: WITH is a macro that takes one of the loops. */
+/* Cases for the numbers of codes in a machine word: WITH is a macro that takes one of the loops. */
 #define MLTQ_GAP_CODE_CASES(WITH) \
   case 4:                         \
     WITH(MLTQ_GAP_READ_4)         \

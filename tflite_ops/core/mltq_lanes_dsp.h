@@ -1,21 +1,21 @@
 /* Lanes for Cortex-M with the DSP extension: four of 8 bits, int8 values as they are.
  *
  * SXTAB16 widens two of the four bytes and adds them to two 16-bit lanes in one instruction, so a
- * packed word takes half the memory of the portable lanes and a band serves twice the rows. There
- * is no such subtraction: the negative entries are added up first and the sum is negated. */
+ * packed machine word takes half the memory of the portable lanes and a band serves twice the rows.
+ * There is no such subtraction: the negative entries are added up first and the sum is negated. */
 #ifndef TFLITE_OPS_CORE_MLTQ_LANES_DSP_H_
 #define TFLITE_OPS_CORE_MLTQ_LANES_DSP_H_
 
 #include <arm_acle.h>
 
 #define MLTQ_LANES 4
-#define MLTQ_SUMS_PER_WORD 2 /* lanes 0 and 2, then lanes 1 and 3 */
+#define MLTQ_SUMS_PER_MACHINE_WORD 2 /* lanes 0 and 2, then lanes 1 and 3 */
 
 static inline uint32_t mltq_lanes_padding(int8_t zero_point) {
   return (uint32_t)(uint8_t)zero_point * 0x01010101u;
 }
 
-/* The lower halves of two words, and the upper halves. */
+/* The lower halves of two machine words, and the upper halves. */
 static inline uint32_t mltq_lanes_lower(uint32_t a, uint32_t b) {
   uint32_t pair;
   __asm__("pkhbt %0, %1, %2, lsl #16" : "=r"(pair) : "r"(a), "r"(b));
@@ -28,9 +28,9 @@ static inline uint32_t mltq_lanes_upper(uint32_t a, uint32_t b) {
   return pair;
 }
 
-/* Packs the channels of a column: the values of a lane start at rows[lane] + at, the words are
- * `pitch` apart. If `masked`, which is a constant where this is inlined, only the lanes that have a
- * bit in `inside` have values; the others get the zero point. Four channels at a time are a
+/* Packs the channels of a column: the values of a lane start at rows[lane] + at, the machine words
+ * are `pitch` apart. If `masked`, which is a constant where this is inlined, only the lanes that
+ * have a bit in `inside` have values; the others get the zero point. Four channels at a time are a
  * transposition of 4 x 4 bytes. */
 static inline void mltq_lanes_pack_column(const int8_t* const rows[MLTQ_LANES], size_t at,
                                           uint32_t channels, uint32_t* words, size_t pitch,
@@ -78,7 +78,7 @@ static inline void mltq_lanes_pack_column(const int8_t* const rows[MLTQ_LANES], 
   }
 }
 
-/* One packed word, in C. */
+/* One packed machine word, in C. */
 static inline void mltq_lanes_add(const uint32_t* packed, const uint16_t* list, uint32_t count,
                                   uint32_t* even, uint32_t* odd) {
   for (; count > 0; count--) {
@@ -101,9 +101,10 @@ static inline void mltq_lanes_sum_word(const uint32_t* packed, const MltqRun* ru
 
 #if MLTQ_ALL_REGISTERS
 
-/* Four packed words at a time, a tile. Written in assembly because it takes all the registers that
- * there are: eight sums, four words, the list and the band; what else is needed stays in memory.
- * The first entry of a tile sets the sums, so that nothing has to be zeroed. */
+/* Four packed machine words at a time, a tile. Written in assembly because it takes all the
+ * registers that there are: eight sums, four machine words, the list and the band; what else is
+ * needed stays in memory. The first entry of a tile sets the sums, so that nothing has to be
+ * zeroed. */
 #define MLTQ_ENTRY(widen_even, widen_odd)                                                       \
   "ldrh.w r3, [r12], #2\n"                                                                      \
   "add r3, lr\n"                                                                                \
@@ -173,7 +174,7 @@ static inline void mltq_lanes_sum_tiles(const uint32_t* packed, const MltqRun* r
 
 #else
 
-/* Two packed words, in C. */
+/* Two packed machine words, in C. */
 static inline void mltq_lanes_add_pair(const uint32_t* packed, const uint16_t* list, uint32_t count,
                                        uint32_t sums[4]) {
   for (; count > 0; count--) {
@@ -218,9 +219,9 @@ static inline int32_t mltq_lanes_get(const uint32_t* sums, int lane) {
 }
 
 /* Scales, rounds and stores the sums of `positions` of a row, for `levels` levels of one sum each,
- * which are `row` words apart. `levels` and `clamp`, which is false if the output may have all int8
- * values, are constants where this is inlined. `out` is the first output of lane 0; all lanes are
- * inside the output. */
+ * which are `row` machine words apart. `levels` and `clamp`, which is false if the output may have
+ * all int8 values, are constants where this is inlined. `out` is the first output of lane 0; all
+ * lanes are inside the output. */
 static inline void mltq_lanes_store(const MltqChannel* channel, const uint32_t* sums, uint32_t row,
                                     uint32_t positions, const uint32_t levels, const bool clamp,
                                     size_t pitch, int8_t* out, size_t lane_stride) {
@@ -232,8 +233,9 @@ static inline void mltq_lanes_store(const MltqChannel* channel, const uint32_t* 
   const int32_t pair = (int32_t)((uint32_t)channel->multipliers[0] & 0xFFFFu) |
                        (levels > 1u ? channel->multipliers[1] << 16 : 0);
   const uint32_t* second = sums + (levels > 1u ? row : 0u);
-  const uint32_t* end = sums + positions * MLTQ_SUMS_PER_WORD;
-  for (; sums != end; sums += MLTQ_SUMS_PER_WORD, second += MLTQ_SUMS_PER_WORD, out += pitch) {
+  const uint32_t* end = sums + positions * MLTQ_SUMS_PER_MACHINE_WORD;
+  for (; sums != end;
+       sums += MLTQ_SUMS_PER_MACHINE_WORD, second += MLTQ_SUMS_PER_MACHINE_WORD, out += pitch) {
     int32_t even = (int32_t)sums[0];
     int32_t odd = (int32_t)sums[1];
     int32_t a0 = __smlabb(even, pair, bias);

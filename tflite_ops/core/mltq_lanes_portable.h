@@ -1,26 +1,26 @@
 /* Lanes in portable C: two of 16 bits, int8 values as they are.
  *
- * A word is lane 0 + lane 1 * 2^16 in two's complement, and one ordinary addition or subtraction
- * serves both lanes. The lower lane of a sum starts at 2^15, so that it never borrows from the
- * upper one. */
+ * A machine word is lane 0 + lane 1 * 2^16 in two's complement, and one ordinary addition or
+ * subtraction serves both lanes. The lower lane of a sum starts at 2^15, so that it never borrows
+ * from the upper one. */
 #ifndef TFLITE_OPS_CORE_MLTQ_LANES_PORTABLE_H_
 #define TFLITE_OPS_CORE_MLTQ_LANES_PORTABLE_H_
 
 #define MLTQ_LANES 2
-#define MLTQ_SUMS_PER_WORD 1
+#define MLTQ_SUMS_PER_MACHINE_WORD 1
 #if defined(__riscv) || defined(__XTENSA__)
-#define MLTQ_TILE_WORDS 16 /* 32 registers */
+#define MLTQ_TILE_MACHINE_WORDS 16 /* 32 registers */
 #else
-#define MLTQ_TILE_WORDS 8
+#define MLTQ_TILE_MACHINE_WORDS 8
 #endif
 
 static inline uint32_t mltq_lanes_padding(int8_t zero_point) {
   return (uint32_t)zero_point * 0x10001u;
 }
 
-/* Packs the channels of a column: the values of a lane start at rows[lane] + at, the words are
- * `pitch` apart. If `masked`, which is a constant where this is inlined, only the lanes that have a
- * bit in `inside` have values; the others get the zero point. */
+/* Packs the channels of a column: the values of a lane start at rows[lane] + at, the machine words
+ * are `pitch` apart. If `masked`, which is a constant where this is inlined, only the lanes that
+ * have a bit in `inside` have values; the others get the zero point. */
 static inline void mltq_lanes_pack_column(const int8_t* const rows[MLTQ_LANES], size_t at,
                                           uint32_t channels, uint32_t* words, size_t pitch,
                                           const bool masked, uint32_t inside, int8_t zero_point) {
@@ -46,8 +46,8 @@ static inline void mltq_lanes_pack_column(const int8_t* const rows[MLTQ_LANES], 
   }
 }
 
-/* Defines the sum of so many words, each in a variable of its own: compilers do not keep an array
- * in registers for every size. */
+/* Defines the sum of so many machine words, each in a variable of its own: compilers do not keep an
+ * array in registers for every size. */
 #define MLTQ_SUM_WORDS(name, REPEAT)                                                         \
   static inline void name(const uint32_t* packed, const MltqRun* run, uint32_t* sums) {      \
     const uint16_t* list = run->list;                                                        \
@@ -84,14 +84,14 @@ MLTQ_SUM_WORDS(mltq_lanes_sum_4, MLTQ_REPEAT_4)
 #else
 MLTQ_SUM_WORDS(mltq_lanes_sum_8, MLTQ_REPEAT_8)
 #endif
-#if MLTQ_TILE_WORDS == 16
+#if MLTQ_TILE_MACHINE_WORDS == 16
 MLTQ_SUM_WORDS(mltq_lanes_sum_16, MLTQ_REPEAT_16)
 #endif
 
 /* Lane sums of a row of output positions. */
 static void mltq_lanes_sum_row(const uint32_t* packed, const MltqRun* run, uint32_t words,
                                uint32_t* sums) {
-#if MLTQ_TILE_WORDS == 16
+#if MLTQ_TILE_MACHINE_WORDS == 16
   for (; words >= 16; words -= 16, packed += 16, sums += 16) {
     mltq_lanes_sum_16(packed, run, sums);
   }
@@ -110,7 +110,7 @@ static inline int32_t mltq_lanes_get(const uint32_t* sums, int lane) {
   return lane == 0 ? (int32_t)(*sums & 0xFFFFu) - 0x8000 : (int32_t)*sums >> 16;
 }
 
-/* The halves of the sums of a word, as memory has them: one load each. */
+/* The halves of the sums of a machine word, as memory has them: one load each. */
 static inline uint32_t mltq_lanes_low(const uint32_t* sum) {
   uint16_t half;
   memcpy(&half, MLTQ_ASSUME_ALIGNED(sum, 2), sizeof half);
@@ -124,9 +124,9 @@ static inline int32_t mltq_lanes_high(const uint32_t* sum) {
 }
 
 /* Scales, rounds and stores the sums of `positions` of a row, for `levels` levels of one sum each,
- * which are `row` words apart. `levels` and `clamp`, which is false if the output may have all int8
- * values, are constants where this is inlined. `out` is the first output of lane 0; all lanes are
- * inside the output. */
+ * which are `row` machine words apart. `levels` and `clamp`, which is false if the output may have
+ * all int8 values, are constants where this is inlined. `out` is the first output of lane 0; all
+ * lanes are inside the output. */
 static inline void mltq_lanes_store(const MltqChannel* channel, const uint32_t* sums, uint32_t row,
                                     uint32_t positions, const uint32_t levels, const bool clamp,
                                     size_t pitch, int8_t* out, size_t lane_stride) {

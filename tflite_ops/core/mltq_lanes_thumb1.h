@@ -1,7 +1,7 @@
-/* The sum of eight packed words for Cortex-M0 and M0+, included by mltq_lanes_portable.h.
+/* The sum of eight packed machine words for Cortex-M0 and M0+, included by mltq_lanes_portable.h.
  *
  * Thumb-1 adds to the high registers but does not subtract from them, and compilers hardly use
- * them. Here all fourteen registers are in use, and LDM loads two words an instruction. The
+ * them. Here all fourteen registers are in use, and LDM loads two machine words an instruction. The
  * negative entries are added up first and the sum is negated. */
 #ifndef TFLITE_OPS_CORE_MLTQ_LANES_THUMB1_H_
 #define TFLITE_OPS_CORE_MLTQ_LANES_THUMB1_H_

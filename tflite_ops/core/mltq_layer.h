@@ -43,11 +43,11 @@ extern "C" {
 #endif
 
 typedef struct {
-  const uint8_t* biases;      /* int32 little-endian, one a channel, unaligned */
-  const uint8_t* multipliers; /* int16 little-endian, levels a channel, unaligned */
-  const uint8_t* shifts;      /* uint8, one a channel */
-  const uint8_t* activation;  /* MLTQ_ACTIVATION_TABLE_BYTES, if there are activation levels */
-  const uint8_t* output_activation;            /* the same, if the output has levels */
+  const uint8_t* biases;                  /* int32 little-endian, one a channel, unaligned */
+  const uint8_t* multipliers;             /* int16 little-endian, levels a channel, unaligned */
+  const uint8_t* shifts;                  /* uint8, one a channel */
+  const uint8_t* activation_table;        /* MLTQ_ACTIVATION_TABLE_BYTES, if the input has levels */
+  const uint8_t* output_activation_table; /* the same, if the output has levels */
   const uint8_t* level_begin[MLTQ_MAX_LEVELS]; /* aligned for uint32_t */
   const uint8_t* level_end[MLTQ_MAX_LEVELS];
   uint32_t input_channels;
@@ -88,7 +88,7 @@ typedef struct {
 
 /* How the planes of a layer are stored, all of them or none. */
 #define MLTQ_PLANES_CODED 1u /* entry after entry: trits and gap codes */
-#define MLTQ_PLANES_BITS 2u  /* for logic on words: sign bits and bit planes */
+#define MLTQ_PLANES_BITS 2u  /* for logic on machine words: sign bits and bit planes */
 
 static inline int32_t mltq_layer_bias(const MltqLayer* layer, uint32_t channel) {
   const uint8_t* bytes = layer->biases + 4u * (size_t)channel;

@@ -1,7 +1,7 @@
 #include "mltq.h"
+#include "mltq_machine_word.h"
 #include "mltq_normalization_format.h"
 #include "mltq_status_text.h"
-#include "mltq_word.h"
 
 #define FIELD(name) MLTQ_NORMALIZATION_OFFSET_##name
 
@@ -15,10 +15,10 @@ static MltqStatus check_header(const uint8_t* packed, size_t packed_bytes) {
   if (packed_bytes < MLTQ_NORMALIZATION_HEADER_BYTES) {
     return MLTQ_ERROR_TRUNCATED;
   }
-  if (((uintptr_t)packed & (MLTQ_WORD_BYTES - 1)) != 0) {
+  if (((uintptr_t)packed & (MLTQ_MACHINE_WORD_BYTES - 1)) != 0) {
     return MLTQ_ERROR_ALIGNMENT;
   }
-  if (mltq_load_word(packed + FIELD(MAGIC)) != MLTQ_NORMALIZATION_MAGIC) {
+  if (mltq_load_machine_word(packed + FIELD(MAGIC)) != MLTQ_NORMALIZATION_MAGIC) {
     return MLTQ_ERROR_MAGIC;
   }
   if (packed[FIELD(VERSION)] != MLTQ_NORMALIZATION_VERSION) {
@@ -32,7 +32,7 @@ static MltqStatus check_header(const uint8_t* packed, size_t packed_bytes) {
     return MLTQ_ERROR_SHIFT;
   }
   if (packed[FIELD(RESERVED)] != 0) return MLTQ_ERROR_RESERVED;
-  if (mltq_load_word(packed + FIELD(EPSILON) + 4) >= UINT32_C(0x40000000)) {
+  if (mltq_load_machine_word(packed + FIELD(EPSILON) + 4) >= UINT32_C(0x40000000)) {
     return MLTQ_ERROR_EPSILON;
   }
   return MLTQ_OK;
@@ -42,20 +42,20 @@ MltqStatus mltq_normalization_check(const uint8_t* packed, size_t packed_bytes,
                                     MltqTensorShape input, MltqTensorShape output) {
   const MltqStatus status = check_header(packed, packed_bytes);
   if (status != MLTQ_OK) return status;
-  const uint32_t channels = mltq_load_word(packed + FIELD(CHANNELS));
-  const uint32_t group =
-      product(mltq_load_word(packed + FIELD(MEMBERS)), channels, MLTQ_NORMALIZATION_MAX_GROUP);
+  const uint32_t channels = mltq_load_machine_word(packed + FIELD(CHANNELS));
+  const uint32_t group = product(mltq_load_machine_word(packed + FIELD(MEMBERS)), channels,
+                                 MLTQ_NORMALIZATION_MAX_GROUP);
   if (group == 0) return MLTQ_ERROR_GROUP_SIZE;
-  const uint32_t part = product(group, mltq_load_word(packed + FIELD(GROUPS)), INT32_MAX);
-  const uint32_t size = product(part, mltq_load_word(packed + FIELD(OUTER)), INT32_MAX);
+  const uint32_t part = product(group, mltq_load_machine_word(packed + FIELD(GROUPS)), INT32_MAX);
+  const uint32_t size = product(part, mltq_load_machine_word(packed + FIELD(OUTER)), INT32_MAX);
   if (size == 0) return MLTQ_ERROR_GROUPS;
-  const uint32_t table_size = mltq_load_word(packed + FIELD(TABLE_SIZE));
+  const uint32_t table_size = mltq_load_machine_word(packed + FIELD(TABLE_SIZE));
   if (table_size == 0 || table_size % channels != 0 || size % table_size != 0) {
     return MLTQ_ERROR_TABLE_SIZE;
   }
   const uint64_t bytes =
-      MLTQ_NORMALIZATION_HEADER_BYTES + (uint64_t)table_size * 2 * MLTQ_WORD_BYTES;
-  if (mltq_load_word(packed + FIELD(TOTAL_BYTES)) != bytes || packed_bytes != bytes) {
+      MLTQ_NORMALIZATION_HEADER_BYTES + (uint64_t)table_size * 2 * MLTQ_MACHINE_WORD_BYTES;
+  if (mltq_load_machine_word(packed + FIELD(TOTAL_BYTES)) != bytes || packed_bytes != bytes) {
     return MLTQ_ERROR_TOTAL_BYTES;
   }
   if (mltq_tensor_size(input) != (int32_t)size) {

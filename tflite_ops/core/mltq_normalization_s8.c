@@ -1,6 +1,6 @@
 #include "mltq.h"
+#include "mltq_machine_word.h"
 #include "mltq_normalization_format.h"
-#include "mltq_word.h"
 
 #define FIELD(name) MLTQ_NORMALIZATION_OFFSET_##name
 
@@ -11,7 +11,7 @@ typedef struct {
   int32_t members;
   int32_t channels;
   int32_t stride;
-} Layout;
+} GroupShape;
 
 /* Z = (factor * q - center) * root / 2^shift, rounded; center in units of D. */
 typedef struct {
@@ -30,7 +30,9 @@ typedef struct {
   int8_t max;
 } Output;
 
-static int32_t load_size(const uint8_t* aligned) { return (int32_t)mltq_load_word(aligned); }
+static int32_t load_size(const uint8_t* aligned) {
+  return (int32_t)mltq_load_machine_word(aligned);
+}
 
 /* 1 / sqrt(m * 2^-32) in units of 2^-30, for m of 2^30 and more. */
 static uint32_t reciprocal_root(uint32_t m) {
@@ -55,18 +57,19 @@ static void take_root(uint64_t w, Scale* scale) {
   scale->shift = j + 30 - kEpsilonBits / 2 - kValueBits;
 }
 
-static Scale measure(Layout layout, const uint8_t* header, uint64_t epsilon, const int8_t* input) {
+static Scale measure(GroupShape shape, const uint8_t* header, uint64_t epsilon,
+                     const int8_t* input) {
   int32_t sum = 0;
   uint32_t squares = 0;
-  for (int32_t member = 0; member < layout.members; member++) {
-    const int8_t* run = input + member * layout.stride;
-    for (int32_t c = 0; c < layout.channels; c++) {
+  for (int32_t member = 0; member < shape.members; member++) {
+    const int8_t* run = input + member * shape.stride;
+    for (int32_t c = 0; c < shape.channels; c++) {
       const int32_t q = run[c];
       sum += q;
       squares += (uint32_t)(q * q);
     }
   }
-  const int64_t size = (int64_t)layout.members * layout.channels;
+  const int64_t size = (int64_t)shape.members * shape.channels;
   const int32_t zero_point = (int8_t)header[FIELD(INPUT_ZERO_POINT)];
   Scale scale = {1, zero_point, 0, 0};
   int64_t v;
@@ -88,8 +91,9 @@ static void write_run(Scale scale, Output to, int32_t channels, const int8_t* in
   for (int32_t c = 0; c < channels; c++) {
     const int64_t d = (int64_t)scale.factor * input[c] - scale.center;
     const int64_t z = (d * scale.root + half_of_z) >> scale.shift;
-    const int32_t gain = (int32_t)mltq_load_word(to.gains + MLTQ_WORD_BYTES * c);
-    const int32_t offset = (int32_t)mltq_load_word(to.offsets + MLTQ_WORD_BYTES * c);
+    const int32_t gain = (int32_t)mltq_load_machine_word(to.gains + MLTQ_MACHINE_WORD_BYTES * c);
+    const int32_t offset =
+        (int32_t)mltq_load_machine_word(to.offsets + MLTQ_MACHINE_WORD_BYTES * c);
     const int64_t sum = z * gain + offset * ((int64_t)1 << kValueBits) + half;
     int64_t value = (sum >> (kValueBits + to.shift)) + to.zero_point;
     if (value < to.min) value = to.min;
@@ -104,9 +108,9 @@ void mltq_normalization_s8(const void* packed, const int8_t* input, int8_t* outp
   const int32_t groups = load_size(header + FIELD(GROUPS));
   const int32_t table_size = load_size(header + FIELD(TABLE_SIZE));
   const int32_t channels = load_size(header + FIELD(CHANNELS));
-  const Layout layout = {load_size(header + FIELD(MEMBERS)), channels, groups * channels};
-  const uint64_t epsilon = mltq_load_word(header + FIELD(EPSILON)) |
-                           (uint64_t)mltq_load_word(header + FIELD(EPSILON) + 4) << 32;
+  const GroupShape shape = {load_size(header + FIELD(MEMBERS)), channels, groups * channels};
+  const uint64_t epsilon = mltq_load_machine_word(header + FIELD(EPSILON)) |
+                           (uint64_t)mltq_load_machine_word(header + FIELD(EPSILON) + 4) << 32;
   const uint8_t* gains = header + MLTQ_NORMALIZATION_HEADER_BYTES;
   Output to = {gains,
                NULL,
@@ -116,12 +120,12 @@ void mltq_normalization_s8(const void* packed, const int8_t* input, int8_t* outp
                (int8_t)header[FIELD(ACTIVATION_MAX)]};
   for (int32_t o = 0; o < outer; o++) {
     for (int32_t group = 0; group < groups; group++) {
-      const int32_t begin = o * layout.members * layout.stride + group * channels;
-      const Scale scale = measure(layout, header, epsilon, input + begin);
-      for (int32_t member = 0; member < layout.members; member++) {
-        const int32_t at = begin + member * layout.stride;
-        to.gains = gains + MLTQ_WORD_BYTES * (at % table_size);
-        to.offsets = to.gains + MLTQ_WORD_BYTES * table_size;
+      const int32_t begin = o * shape.members * shape.stride + group * channels;
+      const Scale scale = measure(shape, header, epsilon, input + begin);
+      for (int32_t member = 0; member < shape.members; member++) {
+        const int32_t at = begin + member * shape.stride;
+        to.gains = gains + MLTQ_MACHINE_WORD_BYTES * (at % table_size);
+        to.offsets = to.gains + MLTQ_MACHINE_WORD_BYTES * table_size;
         write_run(scale, to, channels, input + at, output + at);
       }
     }

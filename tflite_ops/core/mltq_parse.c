@@ -21,7 +21,7 @@ static uint32_t load_u32(const uint8_t* bytes) {
 static MltqStatus parse_header(const uint8_t* packed, size_t packed_bytes, uint8_t kind,
                                MltqLayer* layer) {
   if (packed_bytes < MLTQ_HEADER_BYTES) return MLTQ_ERROR_TRUNCATED;
-  if ((uintptr_t)packed % MLTQ_WORD_BYTES != 0) return MLTQ_ERROR_ALIGNMENT;
+  if ((uintptr_t)packed % MLTQ_MACHINE_WORD_BYTES != 0) return MLTQ_ERROR_ALIGNMENT;
   if (packed[0] != MLTQ_MAGIC_0 || packed[1] != MLTQ_MAGIC_1 || packed[2] != MLTQ_MAGIC_2 ||
       packed[3] != MLTQ_MAGIC_3) {
     return MLTQ_ERROR_MAGIC;
@@ -100,15 +100,15 @@ static MltqStatus locate(const uint8_t* packed, size_t packed_bytes, MltqLayer* 
   layer->biases = packed + MLTQ_HEADER_BYTES;
   layer->multipliers = layer->biases + 4u * channels;
   layer->shifts = layer->multipliers + 2u * channels * layer->levels;
-  layer->activation = layer->shifts + channels;
-  layer->output_activation = layer->activation + input_table;
-  size_t begin = (MLTQ_HEADER_BYTES + (size_t)tables + MLTQ_WORD_BYTES - 1u) / MLTQ_WORD_BYTES *
-                 MLTQ_WORD_BYTES;
+  layer->activation_table = layer->shifts + channels;
+  layer->output_activation_table = layer->activation_table + input_table;
+  size_t begin = (MLTQ_HEADER_BYTES + (size_t)tables + MLTQ_MACHINE_WORD_BYTES - 1u) /
+                 MLTQ_MACHINE_WORD_BYTES * MLTQ_MACHINE_WORD_BYTES;
   for (uint32_t level = 0; level < layer->levels; level++) {
     const uint8_t* next = packed + MLTQ_OFFSET_LEVEL_OFFSETS + 4u * (level + 1u);
     const size_t end = level + 1u < layer->levels ? load_u32(next) : packed_bytes;
     if (load_u32(next - 4) != begin || end < begin || end > packed_bytes ||
-        end % MLTQ_WORD_BYTES != 0) {
+        end % MLTQ_MACHINE_WORD_BYTES != 0) {
       return MLTQ_ERROR_LEVEL_OFFSETS;
     }
     layer->level_begin[level] = packed + begin;
@@ -125,14 +125,14 @@ static MltqStatus check_planes(MltqLayer* layer) {
   int64_t above = 127 - (int64_t)layer->input_zero_point; /* x - z is at most this */
   int64_t below = 128 + (int64_t)layer->input_zero_point; /* and at least minus this */
   if (layer->activation_levels > 0) {
-    if (!mltq_activation_check(layer->activation, layer->activation_levels, &above)) {
+    if (!mltq_activation_check(layer->activation_table, layer->activation_levels, &above)) {
       return MLTQ_ERROR_ACTIVATION_LEVELS;
     }
     below = above;
   }
   int64_t unused;
   if (layer->output_levels > 0 &&
-      !mltq_activation_check(layer->output_activation, layer->output_levels, &unused)) {
+      !mltq_activation_check(layer->output_activation_table, layer->output_levels, &unused)) {
     return MLTQ_ERROR_ACTIVATION_LEVELS;
   }
   MltqPlaneReader readers[MLTQ_MAX_LEVELS];
@@ -169,7 +169,8 @@ static MltqStatus check_planes(MltqLayer* layer) {
     if (sums > layer->max_sums) layer->max_sums = sums;
   }
   for (uint32_t level = 0; level < layer->levels; level++) {
-    if (readers[level].end - readers[level].cursor >= MLTQ_WORD_BYTES) return MLTQ_ERROR_PLANES;
+    if (readers[level].end - readers[level].cursor >= MLTQ_MACHINE_WORD_BYTES)
+      return MLTQ_ERROR_PLANES;
   }
   return MLTQ_OK;
 }

@@ -5,7 +5,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "mltq_word.h"
+#include "mltq_machine_word.h"
 
 #ifdef __cplusplus
 extern "C" {
@@ -20,11 +20,11 @@ typedef struct {
   uint32_t position;      /* entries of this row already passed */
   uint32_t positive;      /* gap codes: positive entries of this row not yet read */
   uint32_t negative;      /* gap codes: negative entries of this row not yet read */
-  uint32_t bits;          /* gap codes: the word being read; trits: the byte being read; bit
-                             planes: entries of the word being read that are not zero */
+  uint32_t bits;          /* gap codes: the machine word being read; trits: the byte being read; bit
+                             planes: entries of the machine word being read that are not zero */
   uint32_t signs;         /* bit planes: its negative entries */
-  uint32_t words;         /* bit planes: words of the row already read */
-  const uint8_t* present; /* bit planes: bits of the words of this row that are not left out */
+  uint32_t words;         /* bit planes: machine words of the row already read */
+  const uint8_t* present; /* bit planes: which machine words of this row are stored */
   uint8_t left;           /* codes or trits of it not yet read */
   uint8_t encoding;       /* without the width of its counts */
   uint8_t count_bits;     /* gap codes: width of a count */
@@ -32,22 +32,22 @@ typedef struct {
   bool valid;             /* false once the bytes broke a rule of the format */
 } MltqPlaneReader;
 
-/* The next word, or 0 at the end of the level. */
-static inline uint32_t mltq_take_word(MltqPlaneReader* reader) {
-  if (reader->end - reader->cursor < MLTQ_WORD_BYTES) {
+/* The next machine word, or 0 at the end of the level. */
+static inline uint32_t mltq_take_machine_word(MltqPlaneReader* reader) {
+  if (reader->end - reader->cursor < MLTQ_MACHINE_WORD_BYTES) {
     reader->valid = false;
     return 0;
   }
-  const uint32_t word = mltq_load_word(reader->cursor);
-  reader->cursor += MLTQ_WORD_BYTES;
+  const uint32_t word = mltq_load_machine_word(reader->cursor);
+  reader->cursor += MLTQ_MACHINE_WORD_BYTES;
   return word;
 }
 
 /* Without checks: see mltq_code_stream.h. */
 typedef struct {
   const uint8_t* counts; /* of the next row */
-  const uint8_t* cursor; /* next word, or next row of trits */
-  uint32_t word;         /* word that is being read */
+  const uint8_t* cursor; /* next machine word, or next row of trits */
+  uint32_t word;         /* machine word that is being read */
   uint32_t slot;         /* codes of it already read, or their bits where these are not unrolled */
   uint32_t spare;        /* 32 * slot modulo encoding */
   uint32_t row_size;
@@ -58,7 +58,7 @@ typedef struct {
   const uint8_t* trits; /* trits: next byte of it for the sign that is read */
   uint8_t trit_bits;    /* trits: the byte that is being read */
   uint8_t trits_left;   /* trits: of it */
-  uint8_t encoding;     /* without the width of its counts; of gap codes, how many share a word */
+  uint8_t encoding;     /* without the width of its counts; gap codes: codes to a machine word */
   uint8_t code_bits;    /* 32 / encoding, rounded down */
   uint8_t spare_bits;   /* and the remainder */
   uint8_t count_bits;

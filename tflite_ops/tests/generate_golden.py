@@ -24,7 +24,7 @@ from packed_layers import (  # noqa: E402
 
 from tfmot_mltq.packing import packed_layer, plane_codec  # noqa: E402
 from tfmot_mltq.packing.encodings import CODED, Planes  # noqa: E402
-from tfmot_mltq.packing.format import Kind, Padding  # noqa: E402
+from tfmot_mltq.packing.format import OperatorKind, Padding  # noqa: E402
 from tfmot_mltq.packing.packed_layer import Geometry  # noqa: E402
 from tfmot_mltq.reference import ops  # noqa: E402
 
@@ -44,7 +44,7 @@ def layers(rng):
     """Small layers of every kind with one to four levels, one that fills the tiles and whose
     rows have more entries than a 16-bit lane sums up, and pointwise convolutions.
     """
-    for kind in Kind:
+    for kind in OperatorKind:
         for index in range(LAYERS_PER_KIND):
             density = (0.05, 0.3, 1.0)[index % 3]
             layer = random_layer(rng, kind, levels=1 + index % 4, density=density)
@@ -55,37 +55,37 @@ def layers(rng):
                 encodings,
                 random_input(rng, layer.geometry),
             )
-    geometry = Geometry(Kind.CONV_2D, 36, 3, (3, 3), padding=Padding.SAME)
+    geometry = Geometry(OperatorKind.CONV_2D, 36, 3, (3, 3), padding=Padding.SAME)
     layer = random_layer(rng, None, levels=2, density=0.95, geometry=geometry)
     x = rng.integers(-128, 128, (1, 5, 29, 36), dtype=np.int8)
     yield "conv_2d_large", layer, None, x
-    geometry = Geometry(Kind.CONV_2D, 21, 4)
+    geometry = Geometry(OperatorKind.CONV_2D, 21, 4)
     layer = random_layer(rng, None, levels=3, density=0.3, geometry=geometry)
     for height, width in ((5, 7), (1, 3)):
         x = rng.integers(-128, 128, (2, height, width, 21), dtype=np.int8)
         yield f"conv_2d_pointwise_{height}x{width}", layer, None, x
-    for kind in Kind:
+    for kind in OperatorKind:
         for levels in (1, 2, 4):
             layer = with_activation(rng, random_layer(rng, kind, density=0.4), levels)
             name = f"{kind.name.lower()}_{levels}_activation_levels"
             yield name, layer, None, random_input(rng, layer.geometry)
-    geometry = Geometry(Kind.CONV_2D, 21, 5, (2, 3), (2, 2), padding=Padding.SAME)
+    geometry = Geometry(OperatorKind.CONV_2D, 21, 5, (2, 3), (2, 2), padding=Padding.SAME)
     layer = with_activation(rng, random_layer(rng, None, density=0.5, geometry=geometry), 3)
     x = rng.integers(-128, 128, (1, 9, 14, 21), dtype=np.int8)
     yield "conv_2d_activation_levels_strided", layer, None, x
     for size in (40, 38):
         # Nothing to add up: all lanes full, and one that ends before the others.
         layer = random_layer(
-            rng, None, levels=2, density=0.0, geometry=Geometry(Kind.CONV_2D, 1, 3)
+            rng, None, levels=2, density=0.0, geometry=Geometry(OperatorKind.CONV_2D, 1, 3)
         )
         layer = dataclasses.replace(layer, activation_min=-128, activation_max=127)
         x = rng.integers(-128, 128, (1, size, size + 1, 1), dtype=np.int8)
         yield f"conv_2d_without_entries_{size}", layer, None, x
     yield from bitwise_layers(rng)
-    for kind in Kind:
+    for kind in OperatorKind:
         layer = with_activation(rng, random_layer(rng, kind, density=0.4), 2)
         layer = dataclasses.replace(
-            layer, output_activation=with_activation(rng, layer, 3).activation
+            layer, output_activation_table=with_activation(rng, layer, 3).activation_table
         )
         yield f"{kind.name.lower()}_output_levels", layer, None, random_input(rng, layer.geometry)
 
@@ -96,11 +96,13 @@ def bitwise_layers(rng):
     """
     window = {"filter_size": (3, 2), "padding": Padding.SAME}
     geometries = {
-        "conv_2d": Geometry(Kind.CONV_2D, 20, 3, (2, 3)),
-        "conv_2d_padded": Geometry(Kind.CONV_2D, 36, 1, **window),
-        "conv_2d_strided": Geometry(Kind.CONV_2D, 32, 1, stride=(2, 1), dilation=(1, 2), **window),
-        "fully_connected": Geometry(Kind.FULLY_CONNECTED, 77, 3),
-        "fully_connected_long": Geometry(Kind.FULLY_CONNECTED, 1056, 1),
+        "conv_2d": Geometry(OperatorKind.CONV_2D, 20, 3, (2, 3)),
+        "conv_2d_padded": Geometry(OperatorKind.CONV_2D, 36, 1, **window),
+        "conv_2d_strided": Geometry(
+            OperatorKind.CONV_2D, 32, 1, stride=(2, 1), dilation=(1, 2), **window
+        ),
+        "fully_connected": Geometry(OperatorKind.FULLY_CONNECTED, 77, 3),
+        "fully_connected_long": Geometry(OperatorKind.FULLY_CONNECTED, 1056, 1),
     }
     for name, geometry in geometries.items():
         for binary in itertools.product((False, True), repeat=2):

@@ -14,8 +14,12 @@ import pathlib
 
 from absl import flags
 
-from tfmot_mltq.command_line.answers import define_answer_flags, load_labels, open_model
 from tfmot_mltq.command_line.console import stdout_console
+from tfmot_mltq.command_line.interpreter_flags import (
+    define_interpreter_flags,
+    load_labels,
+    open_model,
+)
 from tfmot_mltq.command_line.samples import define_sample_flags, load_samples
 from tfmot_mltq.report.compare import comparison_table, measure
 
@@ -26,7 +30,7 @@ FEWEST_FILES, MOST_FILES = 2, 100
 def define_flags(values: flags.FlagValues) -> None:
     """The flags of the command."""
     define_sample_flags(values, "Samples: an .npz or .npy file, or a folder of images.")
-    define_answer_flags(values)
+    define_interpreter_flags(values)
     flags.DEFINE_list(
         "targets", ["cortex-m4", "rv32imc"], "Microcontrollers to predict for.", flag_values=values
     )

@@ -16,11 +16,15 @@ import pathlib
 import numpy as np
 from absl import flags
 
-from tfmot_mltq.command_line.answers import define_answer_flags, load_labels, open_model
+from tfmot_mltq.command_line.interpreter_flags import (
+    define_interpreter_flags,
+    load_labels,
+    open_model,
+)
 from tfmot_mltq.command_line.output_files import check_output
 from tfmot_mltq.command_line.samples import define_sample_flags, load_samples
 from tfmot_mltq.helpers.files import replaced_file
-from tfmot_mltq.report.answers import accuracy, answers, classes
+from tfmot_mltq.report.predictions import accuracy, classes, predict
 
 FILES = "run takes one .tflite file"
 FEWEST_FILES = MOST_FILES = 1
@@ -30,7 +34,7 @@ _PRINTED_CLASSES = 20
 def define_flags(values: flags.FlagValues) -> None:
     """The flags of the command."""
     define_sample_flags(values, "Samples: an .npz or .npy file, or a folder of images.")
-    define_answer_flags(values)
+    define_interpreter_flags(values)
     flags.DEFINE_string(
         "output", None, "File for the outputs, an .npz with 'outputs'.", flag_values=values
     )
@@ -46,7 +50,7 @@ def run(values: flags.FlagValues, files: list[str]) -> None:
     interpreter = open_model(values, files[0])
     samples = load_samples(values, interpreter.input_details[0].shape)
     labels = load_labels(values, len(samples))
-    outputs = answers(interpreter, samples, files[0])
+    outputs = predict(interpreter, samples, files[0])
     if output is not None:
         with replaced_file(output) as temporary:
             np.savez(temporary, outputs=outputs)

@@ -13,7 +13,7 @@ import numpy as np
 from tfmot_mltq import calibration
 from tfmot_mltq.converter import rewrite
 from tfmot_mltq.converter.check_for_tflm import check_inputs, check_loads, check_operators
-from tfmot_mltq.converter.export_layer import export_layers
+from tfmot_mltq.converter.folded_layer import folded_layers
 from tfmot_mltq.converter.kept_samples import KeptSamples
 from tfmot_mltq.converter.match import filter_operators, match
 from tfmot_mltq.converter.recurrent import check_recurrent, recurrent_layers
@@ -129,7 +129,7 @@ def convert(
         return choose_encodings(call, planes, optimize, target, encoding, max_scratch_bytes)
 
     check_recurrent(model)
-    layers = export_layers(model)
+    layers = folded_layers(model)
     simulated = adapter.graphs.as_float32(model)
     lstms = recurrent_layers(simulated)
     stock = _int8_operators(stock_int8(simulated), lstms, round_inside=True)

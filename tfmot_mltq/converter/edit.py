@@ -83,14 +83,14 @@ def add_tensor_like(model: schema.ModelT, index: int, shape: Sequence[int], name
 def add_tensor(
     model: schema.ModelT,
     shape: Sequence[int],
-    kind: int,
+    tensor_type: int,
     quantized: schema.QuantizationParametersT | None,
     name: str,
 ) -> int:
     """Adds a tensor that an operator makes, of a type of the schema, and returns its number."""
     tensors = model.subgraphs[0].tensors
     tensor = schema.TensorT()
-    tensor.name, tensor.shape, tensor.type, tensor.buffer = name, list(shape), kind, 0
+    tensor.name, tensor.shape, tensor.type, tensor.buffer = name, list(shape), tensor_type, 0
     tensor.quantization = quantized
     tensors.append(tensor)
     return len(tensors) - 1

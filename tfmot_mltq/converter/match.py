@@ -11,15 +11,15 @@ import dataclasses
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
-from tfmot_mltq.converter.export_layer import ExportLayer
+from tfmot_mltq.converter.folded_layer import FoldedLayer
 from tfmot_mltq.errors import ConversionError
 from tfmot_mltq.helpers import flatbuffer
-from tfmot_mltq.packing.format import Kind
+from tfmot_mltq.packing.format import OperatorKind
 
 KIND_OF_OPERATOR = {
-    "CONV_2D": Kind.CONV_2D,
-    "DEPTHWISE_CONV_2D": Kind.DEPTHWISE_CONV_2D,
-    "FULLY_CONNECTED": Kind.FULLY_CONNECTED,
+    "CONV_2D": OperatorKind.CONV_2D,
+    "DEPTHWISE_CONV_2D": OperatorKind.DEPTHWISE_CONV_2D,
+    "FULLY_CONNECTED": OperatorKind.FULLY_CONNECTED,
 }
 # An int8 weight is off by up to half a step; float32 folding adds a little.
 _ROUNDING_STEPS = 0.51
@@ -40,14 +40,14 @@ class FilterOperator:
     """
 
     operator: schema.OperatorT
-    kind: Kind
+    kind: OperatorKind
     name: str
     weights: np.ndarray
     steps: np.ndarray
     biases: np.ndarray
     bias_steps: np.ndarray
 
-    def computes(self, layer: ExportLayer) -> bool:
+    def computes(self, layer: FoldedLayer) -> bool:
         """Whether the weights and biases are those of a layer."""
         if self.kind != layer.kind or self.weights.shape != layer.planes.shape[1:]:
             return False
@@ -73,7 +73,7 @@ def filter_operators(model: schema.ModelT) -> list[FilterOperator]:
 
 
 def _describe(
-    model: schema.ModelT, subgraph: schema.SubGraphT, operator: schema.OperatorT, kind: Kind
+    model: schema.ModelT, subgraph: schema.SubGraphT, operator: schema.OperatorT, kind: OperatorKind
 ) -> FilterOperator | None:
     source = subgraph.tensors[operator.inputs[0]]
     filter_tensor = subgraph.tensors[operator.inputs[1]]
@@ -82,7 +82,7 @@ def _describe(
     integers = flatbuffer.constant(model, filter_tensor)
     if integers is None:
         return None
-    if kind == Kind.DEPTHWISE_CONV_2D:
+    if kind == OperatorKind.DEPTHWISE_CONV_2D:
         integers = np.moveaxis(integers[0], -1, 0)
     rows = integers.reshape(integers.shape[0], -1).astype(np.float64)
     scales = np.asarray(filter_tensor.quantization.scale, np.float64)
@@ -107,8 +107,8 @@ def _describe(
 
 
 def match(
-    layers: list[ExportLayer], operators: list[FilterOperator]
-) -> list[tuple[FilterOperator, ExportLayer]]:
+    layers: list[FoldedLayer], operators: list[FilterOperator]
+) -> list[tuple[FilterOperator, FoldedLayer]]:
     """Pairs operators with the layers that they compute.
 
     Several calls of a shared layer may be one operator or several; a layer without an operator,
@@ -149,7 +149,7 @@ def match(
     return pairs
 
 
-def _same_integers(a: ExportLayer, b: ExportLayer) -> bool:
+def _same_integers(a: FoldedLayer, b: FoldedLayer) -> bool:
     return (
         np.array_equal(a.planes, b.planes)
         and np.array_equal(a.scales, b.scales)

@@ -11,7 +11,7 @@ from ai_edge_litert import schema_py_generated as schema
 from tfmot_mltq.converter import edit
 from tfmot_mltq.converter.activation_range import activation_range
 from tfmot_mltq.converter.edit import operator_code, quantization_of
-from tfmot_mltq.converter.export_layer import ExportLayer
+from tfmot_mltq.converter.folded_layer import FoldedLayer
 from tfmot_mltq.converter.match import FilterOperator
 from tfmot_mltq.cost_model.tflite_call import stock_call
 from tfmot_mltq.errors import ConversionError
@@ -38,23 +38,24 @@ class _Replacement:
       call: The layer with its sizes.
       encodings: Of its planes.
       input_quantization, output_quantization: Scale and zero point.
-      activation: Levels that the operator cuts its input into.
-      output_activation: Levels that it cuts its output into, for the one operator that reads it.
+      activation_table: Levels that the operator cuts its input into.
+      output_activation_table: Levels that it cuts its output into, for the one operator that
+        reads it.
     """
 
     operator: schema.OperatorT
     subgraph: schema.SubGraphT
-    layer: ExportLayer
+    layer: FoldedLayer
     call: Call
     encodings: Sequence[int]
     input_quantization: tuple[float, int]
     output_quantization: tuple[float, int]
-    activation: ActivationTable | None = None
-    output_activation: ActivationTable | None = None
+    activation_table: ActivationTable | None = None
+    output_activation_table: ActivationTable | None = None
 
 
 def replace_operators(
-    model: schema.ModelT, matches: Sequence[tuple[FilterOperator, ExportLayer]], choose: Choose
+    model: schema.ModelT, matches: Sequence[tuple[FilterOperator, FoldedLayer]], choose: Choose
 ) -> None:
     """Turns operators into the MLTQ operators of layers, in place.
 
@@ -74,7 +75,7 @@ def replace_operators(
 
 
 def _plan(
-    model: schema.ModelT, operator: schema.OperatorT, layer: ExportLayer, choose: Choose
+    model: schema.ModelT, operator: schema.OperatorT, layer: FoldedLayer, choose: Choose
 ) -> _Replacement:
     subgraph = next(s for s in model.subgraphs if any(o is operator for o in s.operators))
     source = subgraph.tensors[operator.inputs[0]]
@@ -82,17 +83,17 @@ def _plan(
     if target.type != schema.TensorType.INT8:
         raise ConversionError(f"The output of layer '{layer.name}' is not int8.")
     quantization = quantization_of(source)
-    activation = None
-    if layer.activation is not None:
-        activation = layer.activation.table(*quantization)
-        quantization = layer.activation.step, 0
+    activation_table = None
+    if layer.activation_levels is not None:
+        activation_table = layer.activation_levels.table(*quantization)
+        quantization = layer.activation_levels.step, 0
     input_shape, filter_shape, output_shape = (
         tuple(map(int, tensor.shape))
         for tensor in (source, subgraph.tensors[operator.inputs[1]], target)
     )
     call = stock_call(
         layer.kind, input_shape, filter_shape, output_shape, operator.builtinOptions
-    ).reading(activation)
+    ).reading(activation_table)
     try:
         encodings = choose(call, layer.planes)
     except ValueError as error:
@@ -105,7 +106,7 @@ def _plan(
         encodings,
         quantization,
         quantization_of(target),
-        activation,
+        activation_table,
     )
 
 
@@ -115,7 +116,7 @@ def _cut_at_the_source(
     """Lets the operator that makes the input of ``reader`` cut it into levels, where nothing else
     reads it and the kernel of ``reader`` adds their sums.
     """
-    if reader.activation is None or set(reader.encodings) & set(BITS):
+    if reader.activation_table is None or set(reader.encodings) & set(BITS):
         return
     subgraph = reader.subgraph
     by_output = {operator.outputs[0]: operator for operator in subgraph.operators}
@@ -133,8 +134,8 @@ def _cut_at_the_source(
         if flatbuffer.operator_name(model, operator) != "RESHAPE":
             return
         index = operator.inputs[0]
-    makers[id(operator)].output_activation = reader.activation
-    reader.activation = None
+    makers[id(operator)].output_activation_table = reader.activation_table
+    reader.activation_table = None
     for tensor in passed:
         tensor.quantization = edit.quantization(reader.input_quantization[0], 0)
 
@@ -190,8 +191,8 @@ def _pack(replacement: _Replacement) -> bytes:
                 input_zero_point=input_zero_point,
                 activation_min=low,
                 activation_max=high,
-                activation=replacement.activation,
-                output_activation=replacement.output_activation,
+                activation_table=replacement.activation_table,
+                output_activation_table=replacement.output_activation_table,
             ),
             replacement.encodings,
         )

@@ -109,11 +109,13 @@ def _write(model: schema.ModelT, operator: schema.OperatorT, layer: Layer) -> No
         inputs[_BIASES[gate]] = edit.add_constant(
             model, bias.astype(np.int32), f"{name}/bias_{gate}", np.array([bias_step])
         )
-    for index, kind, quantization, what in (
+    for index, tensor_type, quantization, what in (
         (_STATE, schema.TensorType.INT8, hidden, "hidden_state"),
         (_CELL, schema.TensorType.INT16, cell, "cell_state"),
     ):
-        inputs[index] = edit.add_tensor(model, (1, units), kind, quantization, f"{name}/{what}")
+        inputs[index] = edit.add_tensor(
+            model, (1, units), tensor_type, quantization, f"{name}/{what}"
+        )
         tensors[inputs[index]].isVariable = True
     shape = list(map(int, tensors[old_output].shape))
     output = edit.add_tensor(model, shape, schema.TensorType.INT8, hidden, f"{name}/int8")

@@ -23,7 +23,7 @@ from tfmot_mltq.converter.edit import quantization_of
 from tfmot_mltq.helpers import flatbuffer
 from tfmot_mltq.packing import normalization
 from tfmot_mltq.packing.format import NORMALIZATION_OP_NAME
-from tfmot_mltq.packing.normalization import Layout
+from tfmot_mltq.packing.normalization import Grouping
 
 _VERSION = 1
 _ROOTS = frozenset({"DIV", "L2_NORMALIZATION", "POW", "RSQRT", "SQRT"})
@@ -56,7 +56,7 @@ class _Region:
 class _Normalization:
     """y = gain * (x - mean) / sqrt(variance + epsilon) + offset; gain and offset repeat."""
 
-    layout: Layout
+    grouping: Grouping
     subtract_mean: bool
     epsilon: float
     gain: np.ndarray
@@ -64,7 +64,7 @@ class _Normalization:
 
     def run(self, x: np.ndarray) -> np.ndarray:
         """In float64; shape (samples, size)."""
-        centered, square = _moments(self.layout, self.subtract_mean, x)
+        centered, square = _moments(self.grouping, self.subtract_mean, x)
         root = np.sqrt(square + self.epsilon)
         scaled = np.divide(centered, root, out=np.zeros_like(centered), where=root > 0)
         table = scaled.reshape(-1, self.gain.size) * self.gain + self.offset
@@ -211,8 +211,8 @@ def _identify(model: schema.ModelT, region: _Region) -> _Normalization | None:
     scale, zero_point = quantization_of(model.subgraphs[0].tensors[region.source])
     run = _evaluator(model, region)
     rng = np.random.default_rng(0)
-    layout = _find_layout(run, rng.normal(size=size).astype(np.float32))
-    if layout is None or layout.group_size > normalization.MAX_GROUP:
+    grouping = _find_grouping(run, rng.normal(size=size).astype(np.float32))
+    if grouping is None or grouping.group_size > normalization.MAX_GROUP:
         return None
     steps = np.stack([rng.integers(-a, a, size, endpoint=True) for a in _AMPLITUDES])
     steps[0] += zero_point  # small values, whose squares are no more than epsilon
@@ -223,20 +223,20 @@ def _identify(model: schema.ModelT, region: _Region) -> _Normalization | None:
     if not (np.isfinite(y).all() and np.isfinite(offset).all()):
         return None
     for subtract_mean in (True, False):
-        found = _fit(layout, subtract_mean, x.astype(np.float64), y, offset)
+        found = _fit(grouping, subtract_mean, x.astype(np.float64), y, offset)
         error = np.abs(found.run(x.astype(np.float64)) - y).max()
         if error <= _RELATIVE_ERROR * max(np.abs(y - offset).max(), np.abs(offset).max(), 1e-30):
             return found
     return None
 
 
-def _find_layout(run: Callable[[np.ndarray], np.ndarray], x: np.ndarray) -> Layout | None:
+def _find_grouping(run: Callable[[np.ndarray], np.ndarray], x: np.ndarray) -> Grouping | None:
     """The groups, from the outputs that the first value influences."""
     changed = x.copy()
     changed[0] += 3.0
     group = np.flatnonzero(run(x) != run(changed))
     if group.size == 0:  # groups of one value, less their mean
-        return Layout(x.size, 1, 1, 1)
+        return Grouping(x.size, 1, 1, 1)
     ends = np.flatnonzero(np.diff(group) > 1)
     channels = int(ends[0]) + 1 if ends.size else group.size
     members = group.size // channels
@@ -248,14 +248,14 @@ def _find_layout(run: Callable[[np.ndarray], np.ndarray], x: np.ndarray) -> Layo
         or not np.array_equal(group, regular.ravel())
     ):
         return None
-    return Layout(x.size // (members * stride), members, stride // channels, channels)
+    return Grouping(x.size // (members * stride), members, stride // channels, channels)
 
 
 def _fit(
-    layout: Layout, subtract_mean: bool, x: np.ndarray, y: np.ndarray, offset: np.ndarray
+    grouping: Grouping, subtract_mean: bool, x: np.ndarray, y: np.ndarray, offset: np.ndarray
 ) -> _Normalization:
     """The epsilon and the gains that explain the outputs y of x best."""
-    centered, square = _moments(layout, subtract_mean, x)
+    centered, square = _moments(grouping, subtract_mean, x)
     y = y - offset
     # With r = centered / y: r^2 = (square + epsilon) / gain^2, so that two samples have epsilon.
     usable = (np.abs(centered) > 0.3 * np.sqrt(square)) & (np.abs(y) > 1e-6 * np.abs(y).max())
@@ -266,41 +266,43 @@ def _fit(
     epsilon = max(float(np.median(found)), 0.0) if found.size else 0.0
     root = np.sqrt(square + epsilon)
     scaled = np.divide(centered, root, out=np.zeros_like(centered), where=root > 0)
-    layout, gain = _fit_gain(layout, scaled, y, offset)
-    return _Normalization(layout, subtract_mean, epsilon, gain, offset[: gain.size])
+    grouping, gain = _fit_gain(grouping, scaled, y, offset)
+    return _Normalization(grouping, subtract_mean, epsilon, gain, offset[: gain.size])
 
 
 def _fit_gain(
-    layout: Layout, scaled: np.ndarray, y: np.ndarray, offset: np.ndarray
-) -> tuple[Layout, np.ndarray]:
-    """The shortest table of gains that explains y = gain * scaled, and the layout that has it."""
-    for fine, period in _periods(layout):
+    grouping: Grouping, scaled: np.ndarray, y: np.ndarray, offset: np.ndarray
+) -> tuple[Grouping, np.ndarray]:
+    """The shortest table of gains that explains y = gain * scaled, and the grouping that has it."""
+    for fine, period in _periods(grouping):
         parts = [a.reshape(-1, period) for a in (scaled, y)]
         power = (parts[0] ** 2).sum(0)
         gain = np.divide((parts[0] * parts[1]).sum(0), power, out=np.zeros(period), where=power > 0)
         residue = np.abs(parts[1] - gain * parts[0]).max()
         same_offset = (offset.reshape(-1, period) == offset[:period]).all()
-        is_best = period == layout.size or residue <= _RELATIVE_ERROR * np.abs(y).max()
+        is_best = period == grouping.size or residue <= _RELATIVE_ERROR * np.abs(y).max()
         if is_best and same_offset:
             return fine, gain
     raise AssertionError("the last period is that of all values")
 
 
-def _periods(layout: Layout) -> Iterator[tuple[Layout, int]]:
-    """After how many values gains and offsets may repeat, and the layout to say that in."""
-    if layout.groups == 1:  # of values that follow each other, in rows of any length
-        size = layout.group_size
+def _periods(grouping: Grouping) -> Iterator[tuple[Grouping, int]]:
+    """After how many values gains and offsets may repeat, and the grouping to say that in."""
+    if grouping.groups == 1:  # of values that follow each other, in rows of any length
+        size = grouping.group_size
         for row in range(min(_SHORTEST_ROW, size), min(size, _LONGEST_ROW)):
             if size % row == 0:
-                yield Layout(layout.outer, size // row, 1, row), row
-    yield layout, layout.channels
-    yield layout, layout.groups * layout.channels
-    yield layout, layout.size
+                yield Grouping(grouping.outer, size // row, 1, row), row
+    yield grouping, grouping.channels
+    yield grouping, grouping.groups * grouping.channels
+    yield grouping, grouping.size
 
 
-def _moments(layout: Layout, subtract_mean: bool, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _moments(
+    grouping: Grouping, subtract_mean: bool, x: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
     """Values less the mean of their group, if so, and their mean square; each of the shape of x."""
-    grouped = x.reshape(-1, *layout.shape)
+    grouped = x.reshape(-1, *grouping.shape)
     axes = (2, 4)
     centered = grouped - grouped.mean(axes, keepdims=True) if subtract_mean else grouped
     square = (centered**2).mean(axes, keepdims=True)
@@ -380,7 +382,7 @@ def _write(model: schema.ModelT, region: _Region, found: _Normalization) -> None
     subgraph = model.subgraphs[0]
     source, target = (subgraph.tensors[index] for index in (region.source, region.target))
     packed = normalization.from_real(
-        found.layout,
+        found.grouping,
         found.subtract_mean,
         found.epsilon,
         found.gain,

@@ -52,7 +52,7 @@ def stock_int8(model: Model, samples: Sequence[np.ndarray] | None = None) -> byt
     def run(*inputs: Tensor) -> list[Tensor]:
         return call(inputs)
 
-    with simulation_mode(SimulationMode.EXPORT):
+    with simulation_mode(SimulationMode.CONVERT):
         function = tf.function(run, input_signature=specs).get_concrete_function()
     # The converter saves what it is given, and of a Keras model that is every layer's functions,
     # which takes minutes. The variables that it captures are all that the function needs; kernels
@@ -83,16 +83,16 @@ def stock_int8(model: Model, samples: Sequence[np.ndarray] | None = None) -> byt
 
 def _explained(model_name: str, function: Any, message: str) -> str:
     """What TensorFlow's converter says, for people: the operator and the layer, where it tells."""
-    kinds = sorted(set(_NOT_IN_TFLITE.findall(message)))
-    if not kinds:
+    types = sorted(set(_NOT_IN_TFLITE.findall(message)))
+    if not types:
         return f"TensorFlow's converter failed on '{model_name}': {message}"
     places = [
         f"'{operation.name}'"
         for operation in function.graph.get_operations()
-        if operation.type in kinds
+        if operation.type in types
     ]
     at = f" (at {', '.join(places[:3])})" if places else ""
     return (
-        f"TFLite has no operator for tf.{', tf.'.join(kinds)}{at} of '{model_name}'. Replace the "
+        f"TFLite has no operator for tf.{', tf.'.join(types)}{at} of '{model_name}'. Replace the "
         "layer by others, or do that part outside of the model."
     )

@@ -9,13 +9,13 @@ import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
 from tfmot_mltq.kernels import Call
-from tfmot_mltq.packing.format import Kind, Padding
+from tfmot_mltq.packing.format import OperatorKind, Padding
 from tfmot_mltq.packing.packed_layer import Geometry
 
 
 def sized_call(geometry: Geometry, input_shape: Sequence[int], output_shape: Sequence[int]) -> Call:
     """A layer with the shapes of its tensors, NHWC, or (..., channels) if fully connected."""
-    if geometry.kind == Kind.FULLY_CONNECTED:
+    if geometry.kind == OperatorKind.FULLY_CONNECTED:
         size = (int(np.prod(output_shape)) // geometry.output_channels, 1)
         return Call(geometry, size, size)
     (input_h, input_w), (output_h, output_w) = input_shape[1:3], output_shape[1:3]
@@ -28,7 +28,7 @@ def window_padding(options: Any) -> Padding:
 
 
 def stock_call(
-    kind: Kind,
+    kind: OperatorKind,
     input_shape: Sequence[int],
     filter_shape: Sequence[int],
     output_shape: Sequence[int],
@@ -43,7 +43,7 @@ def stock_call(
       output_shape: Of its result.
       options: Its built-in options.
     """
-    if kind == Kind.FULLY_CONNECTED:
+    if kind == OperatorKind.FULLY_CONNECTED:
         geometry = Geometry(kind, filter_shape[1], output_shape[-1])
     else:
         geometry = Geometry(

@@ -3,7 +3,12 @@
 from __future__ import annotations
 
 from tfmot_mltq.errors import ConversionError
-from tfmot_mltq.packing.format import CUSTOM_OP_NAMES, LOOKUP_OP_NAME, NORMALIZATION_OP_NAME, Kind
+from tfmot_mltq.packing.format import (
+    CUSTOM_OP_NAMES,
+    LOOKUP_OP_NAME,
+    NORMALIZATION_OP_NAME,
+    OperatorKind,
+)
 
 # Built-in operators that TensorFlow Lite Micro has, by their names in the schema.
 _OPERATORS = (
@@ -30,9 +35,9 @@ _IRREGULAR = {
     "UNIDIRECTIONAL_SEQUENCE_LSTM": "UnidirectionalSequenceLSTM",
 }
 _CUSTOM = {
-    CUSTOM_OP_NAMES[Kind.CONV_2D]: "mltq_tflm_conv_2d",
-    CUSTOM_OP_NAMES[Kind.DEPTHWISE_CONV_2D]: "mltq_tflm_depthwise_conv_2d",
-    CUSTOM_OP_NAMES[Kind.FULLY_CONNECTED]: "mltq_tflm_fully_connected",
+    CUSTOM_OP_NAMES[OperatorKind.CONV_2D]: "mltq_tflm_conv_2d",
+    CUSTOM_OP_NAMES[OperatorKind.DEPTHWISE_CONV_2D]: "mltq_tflm_depthwise_conv_2d",
+    CUSTOM_OP_NAMES[OperatorKind.FULLY_CONNECTED]: "mltq_tflm_fully_connected",
     LOOKUP_OP_NAME: "mltq_tflm_lookup",
     NORMALIZATION_OP_NAME: "mltq_tflm_normalization",
 }

@@ -13,13 +13,13 @@ from collections.abc import Iterator
 
 
 class SimulationMode(enum.Enum):
-    """SIMULATE: fake quantization. CALIBRATE: float activations, ranges are recorded. EXPORT:
-    quantized weights and ranges become constants, for the TFLite converter.
+    """SIMULATE: fake quantization. CALIBRATE: float activations, ranges are recorded. CONVERT:
+    quantized weights and ranges become constants of the graph that the TFLite converter traces.
     """
 
     SIMULATE = enum.auto()
     CALIBRATE = enum.auto()
-    EXPORT = enum.auto()
+    CONVERT = enum.auto()
 
 
 _mode: contextvars.ContextVar[SimulationMode] = contextvars.ContextVar(

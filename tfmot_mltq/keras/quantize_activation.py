@@ -92,7 +92,7 @@ class QuantizeActivation(SavedLayer, keras.layers.Layer):
         """
         values = ops.cast(inputs, "float32")
         mode = current_mode()
-        if mode is SimulationMode.EXPORT:
+        if mode is SimulationMode.CONVERT:
             return fake_quantize(values, *self.limits())
         current, initialized = self._range_at(site)
         xp = array_namespace()

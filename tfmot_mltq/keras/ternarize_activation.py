@@ -60,7 +60,7 @@ class TernarizeActivation(SavedLayer, keras.layers.Layer):
     def call(self, inputs: Tensor, training: bool | None = None) -> Tensor:
         """Cuts a tensor into levels; same shape and dtype out."""
         mode = current_mode()
-        if mode is SimulationMode.EXPORT:
+        if mode is SimulationMode.CONVERT:
             return inputs  # The operator does it.
         values = ops.cast(inputs, "float32")
         xp = array_namespace()

@@ -156,8 +156,8 @@ class SimulatedKernel(SavedLayer):
 
     def call_kernel(self, training: bool | None) -> Any:
         """The kernel for a call, in the layer's compute dtype."""
-        if current_mode() is SimulationMode.EXPORT:
-            return ops.convert_to_tensor(self.exported(eager_value(self.kernel)))
+        if current_mode() is SimulationMode.CONVERT:
+            return ops.convert_to_tensor(self.constant_kernel(eager_value(self.kernel)))
         if training and self.pruning is not None:
             self._check_started()
         return ops.cast(self.simulated(ops.cast(self.kernel, "float32")), self.compute_dtype)
@@ -175,7 +175,7 @@ class SimulatedKernel(SavedLayer):
                 raise
             warnings.warn(str(error), stacklevel=2)
 
-    def exported(self, kernel: np.ndarray) -> np.ndarray:
+    def constant_kernel(self, kernel: np.ndarray) -> np.ndarray:
         """The kernel as TensorFlow's converter is to find it."""
         return self.baked(kernel)
 
@@ -308,9 +308,9 @@ class Int8Kernel(QuantizedKernel):
 
     def baked(self, kernel: np.ndarray) -> np.ndarray:
         """The kernel, rounded in NumPy."""
-        return self._rounded(self.exported(kernel), np)
+        return self._rounded(self.constant_kernel(kernel), np)
 
-    def exported(self, kernel: np.ndarray) -> np.ndarray:
+    def constant_kernel(self, kernel: np.ndarray) -> np.ndarray:
         """Not rounded: the converter does that the same way."""
         return kernel if self.pruning is None else kernel * eager_value(self.mask)[0]
 
@@ -318,9 +318,9 @@ class Int8Kernel(QuantizedKernel):
 class _ConvolutionCall(LayerBase):
     def call(self, inputs: Any, training: bool | None = None) -> Any:
         kernel = self.call_kernel(training)
-        exported = _exported_dilation(self, inputs, kernel, training, is_depthwise=False)
-        if exported is not None:
-            return exported
+        converted = _convert_dilated(self, inputs, kernel, training, is_depthwise=False)
+        if converted is not None:
+            return converted
         padding = self.padding
         if padding == "causal":  # of Conv1D
             inputs = ops.pad(inputs, self._compute_causal_padding())
@@ -339,9 +339,9 @@ class _ConvolutionCall(LayerBase):
 class _DepthwiseConvolutionCall(LayerBase):
     def call(self, inputs: Any, training: bool | None = None) -> Any:
         kernel = self.call_kernel(training)
-        exported = _exported_dilation(self, inputs, kernel, training, is_depthwise=True)
-        if exported is not None:
-            return exported
+        converted = _convert_dilated(self, inputs, kernel, training, is_depthwise=True)
+        if converted is not None:
+            return converted
         outputs = ops.depthwise_conv(
             inputs,
             kernel,
@@ -383,11 +383,11 @@ class _EinsumCall(LayerBase):
         return outputs if self.activation is None else self.activation(outputs)
 
 
-def _exported_dilation(
+def _convert_dilated(
     layer: Any, inputs: Any, kernel: Any, training: bool | None, is_depthwise: bool
 ) -> Any | None:
     """What a dilated layer gives, as the converter is to find it; None for any other call."""
-    if current_mode() is not SimulationMode.EXPORT:
+    if current_mode() is not SimulationMode.CONVERT:
         return None
     from tfmot_mltq.converter.dilated_convolution import dilated_convolution, is_dilated
 

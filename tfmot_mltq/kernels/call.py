@@ -24,14 +24,14 @@ class Call:
     activation_levels: int = 0
     binary_activations: bool = False
 
-    def reading(self, activation: ActivationTable | None) -> Call:
+    def reading(self, table: ActivationTable | None) -> Call:
         """The same call of a layer whose input is cut by a table."""
-        if activation is None:
+        if table is None:
             return self
         return dataclasses.replace(
             self,
-            activation_levels=len(activation.scales),
-            binary_activations=bool(activation.planes.all()),
+            activation_levels=len(table.scales),
+            binary_activations=bool(table.planes.all()),
         )
 
     @property

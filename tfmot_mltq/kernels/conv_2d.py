@@ -5,16 +5,16 @@ from __future__ import annotations
 import dataclasses
 
 from tfmot_mltq.kernels.call import Call
-from tfmot_mltq.kernels.kernel import INDEX, WORD, Kernel, mapping
+from tfmot_mltq.kernels.kernel import INDEX_BYTES, Kernel, mapping
 from tfmot_mltq.kernels.plane_counts import MAX_LANE_ENTRIES, PlaneCounts
 from tfmot_mltq.packing.encodings import Planes
-from tfmot_mltq.packing.format import Kind
+from tfmot_mltq.packing.format import MACHINE_WORD_BYTES, OperatorKind
 from tfmot_mltq.packing.packed_layer import Geometry
 
 _LANES = {"portable": 2, "dsp": 4}
 _WHOLE_BAND_BYTES = 8192
-_MAX_BAND_WORDS = 16384
-_MAX_SUM_WORDS = 1 << 24
+_MAX_BAND_MACHINE_WORDS = 16384
+_MAX_SUM_MACHINE_WORDS = 1 << 24
 _MAX_POINTWISE_WIDTH = 64
 _HELIUM_STEP_BYTES = 8192
 _HELIUM_LANES = 8
@@ -29,8 +29,8 @@ class _Plan:
     Attributes:
       steps: Times that all output channels are gone through.
       decodings: Times that the planes are decoded.
-      width: Words, or vectors, of a step that are added up for an output channel.
-      packed: Words, or bytes, of input that are brought into the band, for all steps.
+      width: Machine words, or vectors, of a step that are added up for an output channel.
+      packed: Machine words, or bytes, of input that are brought into the band, for all steps.
       scratch_bytes: Scratch.
     """
 
@@ -46,7 +46,7 @@ class Conv2D(Kernel):
 
     name = "mltq_conv_2d_s8"
     files = ("mltq_conv_2d_s8.c", "mltq_conv_2d_s8_helium.c")
-    kinds = frozenset({Kind.CONV_2D})
+    kinds = frozenset({OperatorKind.CONV_2D})
     planes = Planes.CODED
     title = "gather-add"
     costs = "CONV_2D"
@@ -104,16 +104,17 @@ def _lanes_plan(call: Call, counts: PlaneCounts, lanes: int) -> _Plan | None:
         pitch, lead = width + max(left, columns - left - width), left
     else:
         pitch, lead = _phases(geometry, 1) * -(-columns // stride), 0
-    row_words = pitch * geometry.input_channels
+    row_machine_words = pitch * geometry.input_channels
     sums = counts.max_sums * call.output_size[1] * lanes // 2
-    if max(columns, row_words * span + lead) > _MAX_BAND_WORDS or sums > _MAX_SUM_WORDS:
+    band_machine_words = max(columns, row_machine_words * span + lead)
+    if band_machine_words > _MAX_BAND_MACHINE_WORDS or sums > _MAX_SUM_MACHINE_WORDS:
         return None
     steps = -(-call.output_size[0] // lanes)
     rows, all_rows = span, (steps - 1) * stride_h + span
     decodings = steps
     if (
         counts.levels * geometry.row_size <= 2 * MAX_LANE_ENTRIES
-        and (all_rows * row_words + lead) * WORD <= _WHOLE_BAND_BYTES
+        and (all_rows * row_machine_words + lead) * MACHINE_WORD_BYTES <= _WHOLE_BAND_BYTES
     ):
         rows, decodings = all_rows, 1
     return _Plan(
@@ -121,7 +122,8 @@ def _lanes_plan(call: Call, counts: PlaneCounts, lanes: int) -> _Plan | None:
         decodings=decodings,
         width=call.output_size[1],
         packed=min(all_rows, steps * span) * width * geometry.input_channels,
-        scratch_bytes=WORD * (rows * row_words + lead + sums) + INDEX * geometry.row_size,
+        scratch_bytes=MACHINE_WORD_BYTES * (rows * row_machine_words + lead + sums)
+        + INDEX_BYTES * geometry.row_size,
     )
 
 
@@ -144,8 +146,8 @@ def _helium_plan(call: Call, counts: PlaneCounts) -> _Plan | None:
         phase_bytes = (rows + span // stride_h) * pitch
         band = phase_bytes * phases * geometry.input_channels + pitch + _HELIUM_LANES
         vectors = -(-((rows - 1) * pitch + call.output_size[1]) // _HELIUM_LANES)
-        sums = counts.max_sums * vectors * _HELIUM_LANES * INDEX
-        return band, vectors, sums, band + sums + INDEX * geometry.row_size
+        sums = counts.max_sums * vectors * _HELIUM_LANES * INDEX_BYTES
+        return band, vectors, sums, band + sums + INDEX_BYTES * geometry.row_size
 
     if step(1)[0] > _MAX_HELIUM_OFFSET:
         return None
@@ -167,11 +169,11 @@ def _phases(geometry: Geometry, axis: int) -> int:
 
 
 def _regroup(call: Call, lanes: int) -> Call:
-    widest = _WHOLE_BAND_BYTES // WORD // call.geometry.input_channels
+    widest = _WHOLE_BAND_BYTES // MACHINE_WORD_BYTES // call.geometry.input_channels
     widest = max(4, min(_MAX_POINTWISE_WIDTH, widest))
-    words = -(-call.positions // lanes)
-    steps = -(-words // widest)
-    width = -(-words // steps)
+    machine_words = -(-call.positions // lanes)
+    steps = -(-machine_words // widest)
+    width = -(-machine_words // steps)
     width += width % 4 == 3
     size = -(-call.positions // width), width
     return dataclasses.replace(call, input_size=size, output_size=size)

@@ -5,10 +5,10 @@ from __future__ import annotations
 import dataclasses
 
 from tfmot_mltq.kernels.call import Call
-from tfmot_mltq.kernels.kernel import INDEX, Kernel, mapping
+from tfmot_mltq.kernels.kernel import INDEX_BYTES, Kernel, mapping
 from tfmot_mltq.kernels.plane_counts import MAX_LANE_ENTRIES, PlaneCounts
 from tfmot_mltq.packing.encodings import Planes
-from tfmot_mltq.packing.format import Kind
+from tfmot_mltq.packing.format import OperatorKind
 
 _STEP_BYTES = 4096
 _MAX_BAND_BYTES = 1 << 24
@@ -30,7 +30,7 @@ class DepthwiseConv2D(Kernel):
 
     name = "mltq_depthwise_conv_2d_s8"
     files = ("mltq_depthwise_conv_2d_s8.c",)
-    kinds = frozenset({Kind.DEPTHWISE_CONV_2D})
+    kinds = frozenset({OperatorKind.DEPTHWISE_CONV_2D})
     planes = Planes.CODED
     title = "gather-add"
     costs = "DEPTHWISE_CONV_2D"
@@ -90,6 +90,6 @@ def _plan(call: Call) -> _Plan | None:
         steps=steps,
         input_rows=steps * input_rows,
         scratch_bytes=geometry.row_size * _TAP_BYTES
-        + 2 * MAX_LANE_ENTRIES * INDEX
+        + 2 * MAX_LANE_ENTRIES * INDEX_BYTES
         + input_rows * pitch,
     )

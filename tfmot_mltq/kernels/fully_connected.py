@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from tfmot_mltq.kernels.call import Call
-from tfmot_mltq.kernels.kernel import WORD, Kernel, mapping
+from tfmot_mltq.kernels.kernel import Kernel, mapping
 from tfmot_mltq.kernels.plane_counts import PlaneCounts
 from tfmot_mltq.packing.encodings import Planes
-from tfmot_mltq.packing.format import Kind
+from tfmot_mltq.packing.format import MACHINE_WORD_BYTES, OperatorKind
 
 
 class FullyConnected(Kernel):
@@ -14,7 +14,7 @@ class FullyConnected(Kernel):
 
     name = "mltq_fully_connected_s8"
     files = ("mltq_fully_connected_s8.c",)
-    kinds = frozenset({Kind.FULLY_CONNECTED})
+    kinds = frozenset({OperatorKind.FULLY_CONNECTED})
     planes = Planes.CODED
     title = "gather-add"
     costs = "FULLY_CONNECTED"
@@ -22,7 +22,7 @@ class FullyConnected(Kernel):
     def scratch_bytes(self, call: Call, counts: PlaneCounts, variant: str) -> int | None:
         """See ``Kernel``."""
         mapped = call.geometry.input_channels if call.activation_levels else 0
-        return WORD * call.geometry.output_channels + mapped
+        return MACHINE_WORD_BYTES * call.geometry.output_channels + mapped
 
     def work(self, call: Call, counts: PlaneCounts, variant: str) -> dict[str, float] | None:
         """See ``Kernel``."""

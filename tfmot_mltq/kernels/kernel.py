@@ -11,13 +11,12 @@ import abc
 from tfmot_mltq.kernels.call import Call
 from tfmot_mltq.kernels.plane_counts import PlaneCounts
 from tfmot_mltq.packing.encodings import Planes
-from tfmot_mltq.packing.format import Kind
+from tfmot_mltq.packing.format import OperatorKind
 
 # Which C code a target has: plain C, the DSP instructions of Cortex-M, or Helium.
 VARIANTS = ("portable", "dsp", "helium")
 
-WORD = 4
-INDEX = 2
+INDEX_BYTES = 2
 
 
 class Kernel(abc.ABC):
@@ -34,12 +33,12 @@ class Kernel(abc.ABC):
 
     name: str
     files: tuple[str, ...]
-    kinds: frozenset[Kind]
+    kinds: frozenset[OperatorKind]
     planes: Planes
     title: str
     costs: str
 
-    def takes(self, kind: Kind, planes: Planes) -> bool:
+    def takes(self, kind: OperatorKind, planes: Planes) -> bool:
         """Whether it takes layers of an operator with such planes, unless they are too large."""
         return kind in self.kinds and bool(self.planes & planes)
 

@@ -32,10 +32,10 @@ class PlaneCounts:
       codes: Gap codes, of the encodings whose loop is unrolled.
       other_codes: Those of the others.
       trits: Entries of planes stored as trits.
-      sign_words: Words of planes stored as sign bits.
-      plane_words: Pairs of words of planes stored as bit planes.
-      listed_words: Words that these would be if none were left out.
-      rest_rows: Rows of both whose words are not all counted three by three.
+      sign_machine_words: Machine words of planes stored as sign bits.
+      plane_machine_words: Pairs of machine words of planes stored as bit planes.
+      listed_machine_words: Those that there would be if the ones without entries were stored too.
+      rest_rows: Rows of both whose number of machine words is not a multiple of three.
     """
 
     levels: int
@@ -50,9 +50,9 @@ class PlaneCounts:
     codes: int = 0
     other_codes: int = 0
     trits: int = 0
-    sign_words: int = 0
-    plane_words: int = 0
-    listed_words: int = 0
+    sign_machine_words: int = 0
+    plane_machine_words: int = 0
+    listed_machine_words: int = 0
     rest_rows: int = 0
 
     def decoding(self, times: int) -> dict[str, float]:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from tfmot_mltq.kernels.call import Call
-from tfmot_mltq.kernels.kernel import WORD, Kernel
+from tfmot_mltq.kernels.kernel import Kernel
 from tfmot_mltq.kernels.plane_counts import PlaneCounts
 from tfmot_mltq.packing.encodings import Planes
-from tfmot_mltq.packing.format import Kind
+from tfmot_mltq.packing.format import MACHINE_WORD_BYTES, OperatorKind
 
 
 class _Reference(Kernel):
@@ -23,11 +23,11 @@ class Conv2DReference(_Reference):
 
     name = "mltq_conv_2d_reference"
     files = ("mltq_conv_2d_reference.c",)
-    kinds = frozenset({Kind.CONV_2D, Kind.DEPTHWISE_CONV_2D})
+    kinds = frozenset({OperatorKind.CONV_2D, OperatorKind.DEPTHWISE_CONV_2D})
 
     def scratch_bytes(self, call: Call, counts: PlaneCounts, variant: str) -> int | None:
         """See ``Kernel``."""
-        return 2 * WORD * call.output_size[1]
+        return 2 * MACHINE_WORD_BYTES * call.output_size[1]
 
 
 class FullyConnectedReference(_Reference):
@@ -35,7 +35,7 @@ class FullyConnectedReference(_Reference):
 
     name = "mltq_fully_connected_reference"
     files = ("mltq_fully_connected_reference.c",)
-    kinds = frozenset({Kind.FULLY_CONNECTED})
+    kinds = frozenset({OperatorKind.FULLY_CONNECTED})
 
     def scratch_bytes(self, call: Call, counts: PlaneCounts, variant: str) -> int | None:
         """See ``Kernel``."""

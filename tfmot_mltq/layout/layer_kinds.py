@@ -9,7 +9,7 @@ from tfmot_mltq.config import MultiLevelConfig
 from tfmot_mltq.errors import UnsupportedModelError
 from tfmot_mltq.helpers.framework_types import Layer
 from tfmot_mltq.layout.frameworks import FRAMEWORKS
-from tfmot_mltq.packing.format import Kind
+from tfmot_mltq.packing.format import OperatorKind
 
 
 @dataclasses.dataclass(frozen=True)
@@ -21,16 +21,16 @@ class KernelLayer:
       channel_axes: How many trailing axes of the kernel make up the output channels.
     """
 
-    operator: Kind
+    operator: OperatorKind
     channel_axes: int
 
 
 KERNEL_LAYERS = {
-    "Conv2D": KernelLayer(Kind.CONV_2D, 1),
-    "Conv1D": KernelLayer(Kind.CONV_2D, 1),
-    "Dense": KernelLayer(Kind.FULLY_CONNECTED, 1),
-    "DepthwiseConv1D": KernelLayer(Kind.DEPTHWISE_CONV_2D, 2),
-    "DepthwiseConv2D": KernelLayer(Kind.DEPTHWISE_CONV_2D, 2),
+    "Conv2D": KernelLayer(OperatorKind.CONV_2D, 1),
+    "Conv1D": KernelLayer(OperatorKind.CONV_2D, 1),
+    "Dense": KernelLayer(OperatorKind.FULLY_CONNECTED, 1),
+    "DepthwiseConv1D": KernelLayer(OperatorKind.DEPTHWISE_CONV_2D, 2),
+    "DepthwiseConv2D": KernelLayer(OperatorKind.DEPTHWISE_CONV_2D, 2),
 }
 # Layers whose kernel TFLite stores as int8: the axes that have a scale for each index.
 INT8_CHANNEL_AXES: dict[str, tuple[int, ...]] = {

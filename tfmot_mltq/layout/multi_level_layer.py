@@ -26,7 +26,7 @@ class MultiLevelLayer:
       name: Layer name.
       layer_class: Keras class of the plain layer, a key of ``KERNEL_LAYERS``.
       spec: How the kernel is decomposed.
-      kernel: Trained float32 kernel, in Keras' layout.
+      kernel: Trained float32 kernel, with Keras' axes.
       bias: Shape (output channels,); None for a layer without.
       state: Mask, and trained scales and thresholds, as far as the layer has them.
     """
@@ -39,8 +39,8 @@ class MultiLevelLayer:
     state: KernelState = NO_STATE
 
     @property
-    def kind(self) -> KernelLayer:
-        """The kind of layer."""
+    def kernel_layer(self) -> KernelLayer:
+        """What its layer kind has: the operator that runs it, and the axes of its kernel."""
         return KERNEL_LAYERS[self.layer_class]
 
     def decompose(self) -> tuple[np.ndarray, np.ndarray]:
@@ -53,7 +53,7 @@ class MultiLevelLayer:
           ValueError: The weights are NaN or infinite.
         """
         check_finite(self.kernel, f"{self.name}/kernel")
-        matrix = as_matrix(self.kernel, self.kind.channel_axes)
+        matrix = as_matrix(self.kernel, self.kernel_layer.channel_axes)
         planes, scales = decompose(matrix, self.spec, np, self.state)
         return planes.astype(np.int8), scales
 

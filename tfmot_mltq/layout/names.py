@@ -15,17 +15,17 @@ _NOT_IN_SCOPES = re.compile(r"[^A-Za-z0-9_./>-]")
 _NOT_FIRST = re.compile(r"[^A-Za-z0-9.]")
 
 
-def scope_name(name: str, kind: str = "layer") -> str:
+def scope_name(name: str, prefix: str = "layer") -> str:
     """A name without accents, and with underscores for what TensorFlow does not take in one.
 
     Args:
       name: Of a layer or model.
-      kind: What stands in front where the first character is none that a name may begin with.
+      prefix: Put in front of a name whose first character cannot begin one.
     """
     decomposed = unicodedata.normalize("NFKD", name)
     plain = "".join(letter for letter in decomposed if not unicodedata.combining(letter))
     found = _NOT_IN_SCOPES.sub("_", plain)
-    return f"{kind}{found}" if _NOT_FIRST.match(found) else found
+    return f"{prefix}{found}" if _NOT_FIRST.match(found) else found
 
 
 def with_scope_names(config: Any) -> Any:

@@ -288,13 +288,13 @@ class _Expanded(ExpandedLayer):
         self, name: str, x: Tensor, cell: Layer, kernel: np.ndarray, bias: Any = None
     ) -> Tensor:
         """A dense layer with the weights of one gate."""
-        kind = "recurrent" if name.endswith("_state") else "kernel"
+        weights = "recurrent" if name.endswith("_state") else "kernel"
         return self._dense_of(
             name,
             x,
             kernel,
             bias,
-            kernel_regularizer=getattr(cell, f"{kind}_regularizer", None),
+            kernel_regularizer=getattr(cell, f"{weights}_regularizer", None),
             bias_regularizer=cell.bias_regularizer,
         )
 

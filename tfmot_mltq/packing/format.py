@@ -11,9 +11,9 @@ MAGIC = b"MLTQ"
 FORMAT_VERSION = 2
 MAX_LEVELS = 4
 MAX_SHIFT = 24
-WORD_BYTES = 4
+MACHINE_WORD_BYTES = 4
 
-# Little-endian struct layout of the header, in the order of the fields of C's MLTQ_OFFSET_*.
+# Fields of the header and their codes for struct, little-endian, in the order of C's MLTQ_OFFSET_*.
 HEADER_FIELDS = (
     ("magic", "4s"),
     ("version", "B"),
@@ -39,7 +39,7 @@ HEADER_FIELDS = (
 HEADER_STRUCT = "<" + "".join(code for _, code in HEADER_FIELDS)
 
 
-class Kind(enum.IntEnum):
+class OperatorKind(enum.IntEnum):
     """Operator that a packed layer belongs to."""
 
     CONV_2D = 0
@@ -68,9 +68,9 @@ COUNT_BITS = (4, 8, 16)
 COUNT_BITS_SHIFT = 6
 
 CUSTOM_OP_NAMES = {
-    Kind.CONV_2D: "MLTQ_CONV_2D",
-    Kind.DEPTHWISE_CONV_2D: "MLTQ_DEPTHWISE_CONV_2D",
-    Kind.FULLY_CONNECTED: "MLTQ_FULLY_CONNECTED",
+    OperatorKind.CONV_2D: "MLTQ_CONV_2D",
+    OperatorKind.DEPTHWISE_CONV_2D: "MLTQ_DEPTHWISE_CONV_2D",
+    OperatorKind.FULLY_CONNECTED: "MLTQ_FULLY_CONNECTED",
 }
 # An elementwise function of an int8 tensor, as a table of 256 values.
 LOOKUP_OP_NAME = "MLTQ_LOOKUP"

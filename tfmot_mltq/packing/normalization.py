@@ -14,7 +14,7 @@ MAX_SHIFT = 30
 EPSILON_BITS = 12
 MAX_EPSILON = 2**62 - 1
 
-# Little-endian struct layout of the header, in the order of the fields of C's
+# Fields of the header and their codes for struct, little-endian, in the order of the fields of C's
 # MLTQ_NORMALIZATION_OFFSET_*.
 HEADER_FIELDS = (
     ("magic", "4s"),
@@ -38,7 +38,7 @@ HEADER_STRUCT = "<" + "".join(code for _, code in HEADER_FIELDS)
 
 
 @dataclasses.dataclass(frozen=True)
-class Layout:
+class Grouping:
     """Where the groups are: a tensor of outer x members x groups x channels values, in this order,
     has ``groups`` groups in each ``outer``.
     """
@@ -69,7 +69,7 @@ class PackedNormalization:
     """The fields that tflite_ops/core/mltq_normalization_format.h specifies.
 
     Attributes:
-      layout: The groups.
+      grouping: The groups.
       subtract_mean: Whether the mean of a group is subtracted, or the zero point of the input.
       epsilon: In units of 2^-12 of what the sum of squares is in.
       gains, offsets: int32, shape (table_size,), in units of 2^-shift output steps.
@@ -78,7 +78,7 @@ class PackedNormalization:
       activation_min, activation_max: Range of the output.
     """
 
-    layout: Layout
+    grouping: Grouping
     subtract_mean: bool
     epsilon: int
     gains: np.ndarray
@@ -104,7 +104,7 @@ def encode(packed: PackedNormalization) -> bytes:
         "shift": packed.shift,
         "reserved": 0,
         "total_bytes": header + 8 * packed.gains.size,
-        **dataclasses.asdict(packed.layout),
+        **dataclasses.asdict(packed.grouping),
         "epsilon": packed.epsilon,
         "table_size": packed.gains.size,
     }
@@ -124,7 +124,7 @@ def decode(data: bytes) -> PackedNormalization:
         raise ValueError("it is shorter than its header")
     names = (name for name, _ in HEADER_FIELDS)
     fields = dict(zip(names, struct.unpack_from(HEADER_STRUCT, data), strict=True))
-    layout = Layout(*(fields[name] for name in ("outer", "members", "groups", "channels")))
+    grouping = Grouping(*(fields[name] for name in ("outer", "members", "groups", "channels")))
     table_size = fields["table_size"]
     rules = {
         "magic": fields["magic"] == MAGIC,
@@ -134,11 +134,11 @@ def decode(data: bytes) -> PackedNormalization:
         "shift": fields["shift"] <= MAX_SHIFT,
         "reserved": fields["reserved"] == 0,
         "epsilon": fields["epsilon"] <= MAX_EPSILON,
-        "members": 0 < layout.group_size <= MAX_GROUP,
-        "groups": 0 < layout.size < 2**31,
+        "members": 0 < grouping.group_size <= MAX_GROUP,
+        "groups": 0 < grouping.size < 2**31,
         "table_size": table_size > 0
-        and table_size % max(layout.channels, 1) == 0
-        and layout.size % table_size == 0,
+        and table_size % max(grouping.channels, 1) == 0
+        and grouping.size % table_size == 0,
         "total_bytes": fields["total_bytes"] == len(data) == header + 8 * table_size,
     }
     for name, holds in rules.items():
@@ -146,7 +146,7 @@ def decode(data: bytes) -> PackedNormalization:
             raise ValueError(f"{name} is out of range")
     gains, offsets = np.frombuffer(data, "<i4", offset=header).reshape(2, -1)
     return PackedNormalization(
-        layout,
+        grouping,
         bool(fields["subtract_mean"]),
         fields["epsilon"],
         gains,
@@ -160,7 +160,7 @@ def decode(data: bytes) -> PackedNormalization:
 
 
 def from_real(
-    layout: Layout,
+    grouping: Grouping,
     subtract_mean: bool,
     epsilon: float,
     gain: np.ndarray,
@@ -171,7 +171,7 @@ def from_real(
     """A normalisation of real values in integers.
 
     Args:
-      layout: The groups.
+      grouping: The groups.
       subtract_mean: Whether the mean of a group is subtracted.
       epsilon: Added to the mean square.
       gain: float64, shape (table_size,).
@@ -179,7 +179,7 @@ def from_real(
       source: Scale and zero point of the input.
       target: Those of the output.
     """
-    size = layout.group_size
+    size = grouping.group_size
     # The kernel's D is N times as large where the mean is subtracted, and its V the sum of squares
     # times N; otherwise V is the sum of squares.
     in_squares = size * size if subtract_mean else size
@@ -189,7 +189,7 @@ def from_real(
     shift = MAX_SHIFT - max(0, int(np.ceil(np.log2(max(np.abs(real).max(), 1e-9)))))
     table = np.rint(np.clip(real * 2.0**shift, -(2**31) + 1, 2**31 - 1)).astype(np.int32)
     return PackedNormalization(
-        layout,
+        grouping,
         subtract_mean,
         min(integer_epsilon, MAX_EPSILON),
         table[0],

@@ -25,7 +25,7 @@ class Geometry:
       padding: SAME or VALID.
     """
 
-    kind: fmt.Kind
+    kind: fmt.OperatorKind
     input_channels: int
     output_channels: int
     filter_size: tuple[int, int] = (1, 1)
@@ -37,7 +37,9 @@ class Geometry:
     def row_size(self) -> int:
         """Entries of one plane of one output channel."""
         taps = self.filter_size[0] * self.filter_size[1]
-        return taps if self.kind == fmt.Kind.DEPTHWISE_CONV_2D else taps * self.input_channels
+        return (
+            taps if self.kind == fmt.OperatorKind.DEPTHWISE_CONV_2D else taps * self.input_channels
+        )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -94,9 +96,9 @@ class PackedLayer:
       shifts: uint8, shape (output_channels,).
       input_zero_point: Zero point of the int8 input.
       activation_min, activation_max: Clamp of the int8 output.
-      activation: Levels of the input; None leaves it int8. The zero point is 0 then.
-      output_activation: Levels of the output, for a reader whose input is their sum; None leaves it
-        int8.
+      activation_table: Levels of the input; None leaves it int8. The zero point is 0 then.
+      output_activation_table: Levels of the output, for a reader whose input is their sum; None
+        leaves it int8.
     """
 
     geometry: Geometry
@@ -107,8 +109,8 @@ class PackedLayer:
     input_zero_point: int
     activation_min: int
     activation_max: int
-    activation: ActivationTable | None = None
-    output_activation: ActivationTable | None = None
+    activation_table: ActivationTable | None = None
+    output_activation_table: ActivationTable | None = None
 
     @property
     def levels(self) -> int:
@@ -118,7 +120,7 @@ class PackedLayer:
     @property
     def activation_levels(self) -> int:
         """Levels of the input; 0 if it is int8."""
-        return 0 if self.activation is None else len(self.activation.scales)
+        return 0 if self.activation_table is None else len(self.activation_table.scales)
 
 
 _HEADER_BYTES = struct.calcsize(fmt.HEADER_STRUCT)
@@ -133,7 +135,7 @@ def table_bytes(output_channels: int, levels: int, activation_tables: int = 0) -
 def _planes_offset(output_channels: int, levels: int, activation_tables: int) -> int:
     """Where the planes of the first level start: behind the tables, at a multiple of a word."""
     size = table_bytes(output_channels, levels, activation_tables)
-    return -(-size // fmt.WORD_BYTES) * fmt.WORD_BYTES
+    return -(-size // fmt.MACHINE_WORD_BYTES) * fmt.MACHINE_WORD_BYTES
 
 
 def packed_bytes(
@@ -184,27 +186,28 @@ def _check(layer: PackedLayer, encodings: Sequence[int]) -> None:
             f"Encodings {bits} must be those of all levels, of a layer with activation levels that "
             "is not depthwise."
         )
-    if layer.activation is not None and layer.input_zero_point != 0:
+    if layer.activation_table is not None and layer.input_zero_point != 0:
         raise ValueError("A layer with activation levels has the input zero point 0.")
 
 
 def _encode_tables(layer: PackedLayer) -> bytes:
     """What is between the header and the planes."""
-    activations = [a for a in (layer.activation, layer.output_activation) if a is not None]
-    size = _planes_offset(layer.geometry.output_channels, layer.levels, len(activations))
+    tables = (layer.activation_table, layer.output_activation_table)
+    present = [table for table in tables if table is not None]
+    size = _planes_offset(layer.geometry.output_channels, layer.levels, len(present))
     return b"".join(
         [
             layer.biases.astype("<i4").tobytes(),
             layer.multipliers.astype("<i2").tobytes(),
             layer.shifts.astype("u1").tobytes(),
-            *(activation.to_bytes() for activation in activations),
+            *(table.to_bytes() for table in present),
         ]
     ).ljust(size - _HEADER_BYTES, b"\0")
 
 
 def _encode_header(layer: PackedLayer, encodings: Sequence[int], offsets: np.ndarray) -> bytes:
     """The header; ``offsets`` are those of the levels and of the end."""
-    geometry, output = layer.geometry, layer.output_activation
+    geometry, output = layer.geometry, layer.output_activation_table
     output_levels = 0 if output is None else len(output.scales)
     fields = {
         "magic": fmt.MAGIC,
@@ -253,7 +256,7 @@ def decode(data: bytes) -> PackedLayer:
     if not 1 <= header["levels"] <= fmt.MAX_LEVELS or header["total_bytes"] != len(data):
         raise ValueError("A packed layer has a wrong number of levels or of bytes.")
     geometry = Geometry(
-        kind=fmt.Kind(header["kind"]),
+        kind=fmt.OperatorKind(header["kind"]),
         input_channels=header["input_channels"],
         output_channels=header["output_channels"],
         filter_size=(header["filter_h"], header["filter_w"]),
@@ -306,7 +309,9 @@ def _read_tables(data: bytes, header: dict[str, Any]) -> tuple[dict[str, Any], i
         "shifts": np.frombuffer(data, "u1", channels, shifts_at).copy(),
     }
     table_at = shifts_at + channels
-    for name, count in zip(("activation", "output_activation"), table_levels, strict=True):
+    for name, count in zip(
+        ("activation_table", "output_activation_table"), table_levels, strict=True
+    ):
         if count:
             table = data[table_at : table_at + fmt.ACTIVATION_TABLE_BYTES]
             tables[name] = ActivationTable.from_bytes(table, count)

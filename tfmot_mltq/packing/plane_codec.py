@@ -10,7 +10,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from tfmot_mltq.packing.encodings import ENCODINGS, Planes, check_code, codes_of
-from tfmot_mltq.packing.encodings.words import count_bits
+from tfmot_mltq.packing.encodings.machine_words import count_bits
 from tfmot_mltq.packing.format import COUNT_BITS, COUNT_BITS_SHIFT, ENCODING_MASK
 
 

@@ -17,7 +17,9 @@ def pruned_by_inner_name(model: Model, adapter: Adapter) -> dict[str, PrunedLaye
     return {inner[layer.name]: layer for layer in adapter.pruned_layers(model)}
 
 
-def with_zeros_of(pruned: Mapping[str, PrunedLayer], quantized: Model, adapter: Adapter) -> Model:
+def keep_pruned_zeros(
+    pruned: Mapping[str, PrunedLayer], quantized: Model, adapter: Adapter
+) -> Model:
     """A quantized model whose words stay zero where those of a pruned float model were.
 
     Thresholds go on to choose among the bits of the other words, and the schedule goes on where it

@@ -11,20 +11,20 @@ from tfmot_mltq.packing.normalization import EPSILON_BITS, PackedNormalization
 
 def run_normalization(packed: PackedNormalization, x: np.ndarray) -> np.ndarray:
     """Normalises an int8 tensor and returns the int8 output."""
-    layout = packed.layout
-    q = x.astype(np.int64).reshape(layout.shape)
+    grouping = packed.grouping
+    q = x.astype(np.int64).reshape(grouping.shape)
     axes = (1, 3)
     if packed.subtract_mean:
-        d = layout.group_size * q - q.sum(axes, keepdims=True)
-        v = layout.group_size * (q * q).sum(axes) - q.sum(axes) ** 2
+        d = grouping.group_size * q - q.sum(axes, keepdims=True)
+        v = grouping.group_size * (q * q).sum(axes) - q.sum(axes) ** 2
     else:
         d = q - packed.input_zero_point
         v = (d * d).sum(axes)
     roots = [_reciprocal_root((int(s) << EPSILON_BITS) + packed.epsilon) for s in v.ravel()]
-    root, j = (np.array(part, np.int64).reshape(layout.outer, 1, layout.groups, 1)
+    root, j = (np.array(part, np.int64).reshape(grouping.outer, 1, grouping.groups, 1)
                for part in zip(*roots, strict=True))  # fmt: skip
     z = ((d * root + (1 << (3 + j))) >> (4 + j)).ravel()
-    place = np.arange(layout.size) % packed.gains.size
+    place = np.arange(grouping.size) % packed.gains.size
     gains, offsets = (table.astype(np.int64)[place] for table in (packed.gains, packed.offsets))
     total = z * gains + (offsets << 20) + (1 << (19 + packed.shift))
     outputs = (total >> (20 + packed.shift)) + packed.output_zero_point

@@ -19,7 +19,7 @@ def output_shape(layer: PackedLayer, input_shape: tuple[int, ...]) -> tuple[int,
       ValueError: The filter does not fit the input.
     """
     geometry = layer.geometry
-    if geometry.kind == fmt.Kind.FULLY_CONNECTED:
+    if geometry.kind == fmt.OperatorKind.FULLY_CONNECTED:
         return (int(np.prod(input_shape)) // geometry.input_channels, geometry.output_channels)
     sizes = [_window(input_shape[1 + axis], layer, axis)[0] for axis in range(2)]
     return (input_shape[0], *sizes, geometry.output_channels)
@@ -29,9 +29,9 @@ def run_layer(layer: PackedLayer, x: np.ndarray) -> np.ndarray:
     """Runs a packed layer on an int8 input and returns the int8 output."""
     geometry = layer.geometry
     centered = x.astype(np.int64) - layer.input_zero_point
-    if layer.activation is not None:
-        centered = layer.activation.values[x.astype(np.int64) + 128]
-    if geometry.kind == fmt.Kind.FULLY_CONNECTED:
+    if layer.activation_table is not None:
+        centered = layer.activation_table.values[x.astype(np.int64) + 128]
+    if geometry.kind == fmt.OperatorKind.FULLY_CONNECTED:
         patches = centered.reshape(-1, 1, geometry.input_channels)
     else:
         patches = _patches(layer, centered)
@@ -40,8 +40,8 @@ def run_layer(layer: PackedLayer, x: np.ndarray) -> np.ndarray:
     accumulators = layer.biases + np.sum(sums * layer.multipliers, axis=2)
     assert np.abs(accumulators).max(initial=0) < 2**31, "the packer's bound does not hold"
     outputs = np.clip(accumulators >> layer.shifts, layer.activation_min, layer.activation_max)
-    if layer.output_activation is not None:
-        outputs = layer.output_activation.values[outputs + 128]
+    if layer.output_activation_table is not None:
+        outputs = layer.output_activation_table.values[outputs + 128]
     return outputs.astype(np.int8).reshape(output_shape(layer, x.shape))
 
 
@@ -72,13 +72,13 @@ def _patches(layer: PackedLayer, centered: np.ndarray) -> np.ndarray:
             tap = centered[:, np.clip(rows, 0, height - 1)][:, :, np.clip(columns, 0, width - 1)]
             taps.append(np.where(inside[None, :, :, None], tap, 0))
     stacked = np.stack(taps, axis=3).reshape(batch * out_h * out_w, len(taps), channels)
-    if geometry.kind == fmt.Kind.DEPTHWISE_CONV_2D:
+    if geometry.kind == fmt.OperatorKind.DEPTHWISE_CONV_2D:
         return stacked.transpose(0, 2, 1)
     return stacked.reshape(-1, 1, len(taps) * channels)
 
 
 def _per_channel(layer: PackedLayer, patches: np.ndarray) -> np.ndarray:
     geometry = layer.geometry
-    if geometry.kind == fmt.Kind.DEPTHWISE_CONV_2D:
+    if geometry.kind == fmt.OperatorKind.DEPTHWISE_CONV_2D:
         return np.repeat(patches, geometry.output_channels // geometry.input_channels, axis=1)
     return np.broadcast_to(patches, (patches.shape[0], geometry.output_channels, patches.shape[2]))

@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.table import Table
 
 from tfmot_mltq.cost_model.predict import check_target
-from tfmot_mltq.report.answers import accuracy, answers, classes
+from tfmot_mltq.report.predictions import accuracy, classes, predict
 from tfmot_mltq.report.tflite_operators import read_operators
 from tfmot_mltq.runtime.interpreter import Interpreter
 
@@ -96,7 +96,7 @@ def measure(
     if y is not None and np.shape(y) != (len(x),):
         raise ValueError(f"There are {np.size(y)} labels for {len(x)} samples.")
     operators = read_operators(tflite)
-    outputs = answers(interpreter, x, name).reshape(len(x), -1)
+    outputs = predict(interpreter, x, name).reshape(len(x), -1)
     first = outputs if first is None else first
     if outputs.shape != first.shape:
         raise ValueError(

@@ -11,7 +11,7 @@ from tfmot_mltq.kernels import Call
 from tfmot_mltq.layout.adapter import Adapter
 from tfmot_mltq.layout.graph import Node
 from tfmot_mltq.layout.multi_level_layer import MultiLevelLayer
-from tfmot_mltq.packing.format import Kind, Padding
+from tfmot_mltq.packing.format import OperatorKind, Padding
 from tfmot_mltq.packing.packed_layer import Geometry
 
 
@@ -30,8 +30,8 @@ def layer_calls(
 def _call(node: Node, layer: MultiLevelLayer, keras_layer: Layer) -> Call:
     inputs = _sizes(node.inputs[0].shape)
     outputs = _sizes(node.outputs[0].shape)
-    kind = layer.kind.operator
-    if kind == Kind.FULLY_CONNECTED:
+    kind = layer.kernel_layer.operator
+    if kind == OperatorKind.FULLY_CONNECTED:
         positions = int(np.prod(outputs[:-1]))
         return Call(Geometry(kind, inputs[-1], outputs[-1]), (positions, 1), (positions, 1))
     size = layer.kernel.shape[: len(keras_layer.strides)]

@@ -10,7 +10,7 @@ import numpy as np
 
 from tfmot_mltq.packing import packed_layer, plane_codec
 from tfmot_mltq.packing.encodings import ways_to_store
-from tfmot_mltq.packing.format import Kind
+from tfmot_mltq.packing.format import OperatorKind
 from tfmot_mltq.report.zero_activations import UsedActivations
 
 # Each weight counts as often as it is used. The full text of the method's paper was not available;
@@ -80,7 +80,7 @@ def layer_statistics(
     name: str,
     layer_class: str,
     kind: str,
-    operator: Kind,
+    operator: OperatorKind,
     planes: np.ndarray,
     positions: int,
     used: UsedActivations | None = None,

@@ -52,7 +52,7 @@ def model_statistics(
             name,
             layer.layer_class,
             layer.spec.kind,
-            layer.kind.operator,
+            layer.kernel_layer.operator,
             layer.rows(),
             positions[name],
             used.get(name),

@@ -14,7 +14,7 @@ from tfmot_mltq.helpers import flatbuffer
 from tfmot_mltq.kernels import Call, PlaneCounts
 from tfmot_mltq.kernels.plane_counts import count_planes
 from tfmot_mltq.packing import packed_layer
-from tfmot_mltq.packing.format import CUSTOM_OP_NAMES, Kind
+from tfmot_mltq.packing.format import CUSTOM_OP_NAMES, OperatorKind
 from tfmot_mltq.packing.packed_layer import PackedLayer
 
 _KINDS = {name: kind for kind, name in CUSTOM_OP_NAMES.items()}
@@ -104,14 +104,14 @@ def _read(
             found,
             name=flatbuffer.layer_name(inputs[1]),
             call=sized_call(layer.geometry, found.input_shape, found.output_shape).reading(
-                layer.activation
+                layer.activation_table
             ),
             layer=layer,
             packed=packed,
         )
-    if op in Kind.__members__ and inputs[0].type == schema.TensorType.INT8:
+    if op in OperatorKind.__members__ and inputs[0].type == schema.TensorType.INT8:
         shapes = found.input_shape, _shape(inputs[1]), found.output_shape
-        call = stock_call(Kind[op], *shapes, operator.builtinOptions)
+        call = stock_call(OperatorKind[op], *shapes, operator.builtinOptions)
         return dataclasses.replace(found, call=call)
     return found
 

@@ -9,7 +9,7 @@ import importlib.util
 import numpy as np
 
 from tfmot_mltq.errors import RuntimeUnavailableError
-from tfmot_mltq.packing.format import Kind
+from tfmot_mltq.packing.format import OperatorKind
 
 
 def library_path() -> str:
@@ -39,7 +39,7 @@ def load_library() -> ctypes.CDLL:
 
 def run_packed_layer(
     packed: bytes,
-    kind: Kind,
+    kind: OperatorKind,
     x: np.ndarray,
     output_shape: tuple[int, ...],
     *,

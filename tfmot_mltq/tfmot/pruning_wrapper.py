@@ -55,7 +55,7 @@ class PruneLowMagnitude(SavedWrapper, tfmot_pruning_wrapper.PruneLowMagnitude):
             return self.layer.call(inputs, **kwargs)
 
     def _kernel_of_call(self) -> Tensor:
-        if current_mode() is SimulationMode.EXPORT:
+        if current_mode() is SimulationMode.CONVERT:
             return tf.constant(self.baked())
         return masked(self.float_kernel, self.pruning_variables, tf.convert_to_tensor)
 

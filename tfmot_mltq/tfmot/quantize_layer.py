@@ -171,7 +171,7 @@ class TernarizeActivation(tf_keras.layers.Layer):
     @tf.autograph.experimental.do_not_convert
     def _cut(self, inputs: Any, training: bool) -> Any:
         mode = current_mode()
-        if mode is SimulationMode.EXPORT:
+        if mode is SimulationMode.CONVERT:
             return tf.identity(inputs)  # The operator does it.
         base, initialized = tf.convert_to_tensor(self.base), tf.convert_to_tensor(self.initialized)
         if training or mode is SimulationMode.CALIBRATE:

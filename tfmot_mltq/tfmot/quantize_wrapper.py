@@ -44,8 +44,8 @@ class MltqQuantizeWrapper(SavedWrapper, tfmot_quantize_wrapper.QuantizeWrapperV2
 
     def call(self, inputs: Any, training: Any = None, **kwargs: Any) -> Any:
         """The layer with quantized weights, its output quantized as far as it is stored."""
-        if current_mode() is SimulationMode.EXPORT and is_dilated(self.layer):
-            return self._exported_dilation(inputs, training, **kwargs)
+        if current_mode() is SimulationMode.CONVERT and is_dilated(self.layer):
+            return self._convert_dilated(inputs, training, **kwargs)
         if training is None:
             training = tf_keras.backend.learning_phase()
         # Not in training, where the replicas of a strategy call the layer in threads of their own.
@@ -66,7 +66,7 @@ class MltqQuantizeWrapper(SavedWrapper, tfmot_quantize_wrapper.QuantizeWrapperV2
         finally:
             self.layer.__dict__["bias"] = bias
 
-    def _exported_dilation(self, inputs: Any, training: Any, **kwargs: Any) -> Any:
+    def _convert_dilated(self, inputs: Any, training: Any, **kwargs: Any) -> Any:
         layer = self.layer
 
         def call(x: Any) -> Any:

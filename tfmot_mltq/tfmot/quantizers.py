@@ -70,7 +70,7 @@ class MultiLevelQuantizer(tfmot_quantizers.Quantizer):
     @tf.autograph.experimental.do_not_convert
     def __call__(self, inputs: Any, training: Any, weights: Any, **kwargs: Any) -> tf.Tensor:
         """Quantizes a kernel; same shape and dtype out."""
-        if current_mode() is SimulationMode.EXPORT:
+        if current_mode() is SimulationMode.CONVERT:
             return tf.constant(self.baked(numpy_value(inputs), weights))
         check_counted(training, weights, inputs.name.partition("/")[0])
         return decomposition.trained_quantize(
@@ -123,7 +123,7 @@ class Int8WeightQuantizer(tfmot_quantizers.Quantizer):
     @tf.autograph.experimental.do_not_convert
     def __call__(self, inputs: Any, training: Any, weights: Any, **kwargs: Any) -> tf.Tensor:
         """Quantizes a kernel; same shape and dtype out."""
-        if current_mode() is SimulationMode.EXPORT:
+        if current_mode() is SimulationMode.CONVERT:
             # Not rounded: the converter does that the same way.
             return tf.constant(masked(numpy_value(inputs), weights, numpy_value))
         check_counted(training, weights, inputs.name.partition("/")[0])
@@ -206,7 +206,7 @@ class ActivationRangeQuantizer(tfmot_quantizers.MovingAverageQuantizer):
         """
         variables = [weights[f"{part}_var"] for part in ("min", "max", "initialized")]
         mode = current_mode()
-        if mode is SimulationMode.EXPORT:
+        if mode is SimulationMode.CONVERT:
             low, high, initialized = (np.atleast_1d(numpy_value(value)) for value in variables)
             limits = int8_simulation.joined_range((low, high), initialized, np)
             return tf.quantization.fake_quant_with_min_max_vars(inputs, *map(tf.constant, limits))

@@ -13,7 +13,7 @@ from tfmot_mltq.export.c_code import Array, Call, Layer, Scratch, Struct
 from tfmot_mltq.export.fixed_point import fixed_point
 from tfmot_mltq.export.reader import PackedTensor, Reader, Step, Tensor
 from tfmot_mltq.helpers import flatbuffer
-from tfmot_mltq.packing.format import CUSTOM_OP_NAMES, Kind, Padding
+from tfmot_mltq.packing.format import CUSTOM_OP_NAMES, OperatorKind, Padding
 from tfmot_mltq.packing.packed_layer import Geometry
 
 _KINDS = {name: kind for kind, name in CUSTOM_OP_NAMES.items()}
@@ -68,8 +68,8 @@ def transpose_convolution(reader: Reader) -> Step:
     stride = options.strideH, options.strideW
     # The padding is that of the convolution whose gradient this is: from the output to the input.
     reach = sized_call(
-        Geometry(Kind.CONV_2D, target.shape[3], source.shape[3], filter_size, stride, (1, 1),
-                 window_padding(options)),
+        Geometry(OperatorKind.CONV_2D, target.shape[3], source.shape[3], filter_size, stride,
+                 (1, 1), window_padding(options)),
         target.shape, source.shape,
     )  # fmt: skip
     window = _window(source, target, filter_size, stride, (1, 1), (reach.reach(0), reach.reach(1)))
@@ -104,7 +104,7 @@ def window_of(
     """The window of a convolution or pooling that slides over the first input."""
     source, target = reader.input(), reader.output()
     geometry = Geometry(
-        Kind.CONV_2D, source.shape[3], target.shape[3], filter_size, stride, dilation,
+        OperatorKind.CONV_2D, source.shape[3], target.shape[3], filter_size, stride, dilation,
         Padding(window_padding(reader.options)),
     )  # fmt: skip
     call = sized_call(geometry, source.shape, target.shape)

@@ -22,7 +22,7 @@ def normalization(reader: Reader) -> Step:
     reader.require(reader.constant(0) is None, "the input is a constant")
     for tensor in (reader.input(), reader.output()):
         reader.require(
-            tensor.size == packed.layout.size, f"'{tensor.name}' has not the size of the layout"
+            tensor.size == packed.grouping.size, f"'{tensor.name}' has not the size of the grouping"
         )
     words = Array("Packed", "uint32_t", np.frombuffer(data, "<u4").tolist())
     call = Call("mltq_normalization_s8", (words, reader.source(), reader.target()))

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from tfmot_mltq.packing.encodings import bits, gap_codes, trits
 from tfmot_mltq.packing.encodings.encoding import Encoding, Planes
-from tfmot_mltq.packing.format import Kind
+from tfmot_mltq.packing.format import OperatorKind
 
 ENCODINGS: dict[int, Encoding] = {
     encoding.code: encoding
     for encoding in (trits.TRITS, *gap_codes.GAP_CODES, bits.SIGN_BITS, bits.BIT_PLANES)
 }
-# In docs/packed_format.md, word by word.
+# In docs/packed_format.md, machine word for machine word.
 DESCRIPTIONS = (trits.DESCRIPTION, gap_codes.DESCRIPTION, bits.DESCRIPTION)
 
 
@@ -23,7 +23,7 @@ CODED = codes_of(Planes.CODED)
 BITS = codes_of(Planes.BITS)
 
 
-def ways_to_store(kind: Kind, activation_levels: int) -> list[Planes]:
+def ways_to_store(kind: OperatorKind, activation_levels: int) -> list[Planes]:
     """How a layer of an operator, with so many levels of the input, may have its planes."""
     return [
         planes

@@ -12,7 +12,7 @@ import enum
 
 import numpy as np
 
-from tfmot_mltq.packing.format import Kind
+from tfmot_mltq.packing.format import OperatorKind
 
 
 class Planes(enum.IntFlag):
@@ -33,7 +33,7 @@ class Encoding(abc.ABC):
     code: int
     planes: Planes
 
-    def fits(self, kind: Kind, activation_levels: int) -> bool:
+    def fits(self, kind: OperatorKind, activation_levels: int) -> bool:
         """Whether a layer of an operator, with so many levels of the input, may have it."""
         return True
 

@@ -7,14 +7,14 @@ import functools
 import numpy as np
 
 from tfmot_mltq.packing.encodings.encoding import Encoding, Planes
-from tfmot_mltq.packing.encodings.words import (
-    WORD_BITS,
+from tfmot_mltq.packing.encodings.machine_words import (
+    MACHINE_WORD_BITS,
     count_bits,
     entry_counts,
     padded,
     round_up,
 )
-from tfmot_mltq.packing.format import WORD_BYTES
+from tfmot_mltq.packing.format import MACHINE_WORD_BYTES
 
 DESCRIPTION = """\
 **Gap codes**, for sparse planes:
@@ -22,32 +22,33 @@ DESCRIPTION = """\
 1. for every row, the number of its positive and of its negative entries. Counts of 8 or 16 bits
    follow each other; of 4 bits, the positive one is the low half of a byte. Then zeros up to a
    multiple of 4 bytes;
-2. 32-bit words of k codes each, where k is the encoding: 2, 3, 4, 5, 6, 7, 8, 10, 12, 16 or 32.
-   Code j is bits floor(32 j / k) up to floor(32 (j + 1) / k) of the word: all bits are used, and
-   the widths w of the codes of a word differ by at most one bit.
+2. machine words (32 bits) of k codes each, where k is the encoding: 2, 3, 4, 5, 6, 7, 8, 10, 12, 16
+   or 32. Code j is bits floor(32 j / k) up to floor(32 (j + 1) / k): all bits of a machine word are
+   used, and the widths w of its codes differ by at most one bit.
 
 The codes of all rows follow each other without a gap, row by row: the positive entries of a row
 from its first to its last, then its negative ones, each list counted from the start of the row. A
 code v > 0 passes v - 1 entries and then gives one; 0 passes 2^w - 1 entries and gives none. The
-counts end a list, so that zeros behind its last entry are not coded.
+counts end a list, so that zeros after its last entry are not coded.
 
-Why so: positive and negative entries apart need no sign bit and no branch per entry in the kernels.
-A word is loaded at once, and the place of each code in it is a constant of the unrolled decoder.
-And widths that fill the word, such as 5.33 bits, come closer to the entropy than whole ones.
+Why: keeping positive and negative entries apart takes no sign bit and no branch per entry in the
+kernels. A machine word is one load, and the position of each code in it is a constant of the
+unrolled decoder. And widths that fill it, such as 5.33 bits, come closer to the entropy than whole
+ones.
 """
 
-CODES_PER_WORD = (2, 3, 4, 5, 6, 7, 8, 10, 12, 16, 32)
-# Of these, the loops over the codes of a word are unrolled in C.
+CODES_PER_MACHINE_WORD = (2, 3, 4, 5, 6, 7, 8, 10, 12, 16, 32)
+# Of these, the loops over the codes of a machine word are unrolled in C.
 _UNROLLED = (4, 5, 6, 8)
 
 
 class GapCodes(Encoding):
-    """Gaps between entries, so many codes to a 32-bit word."""
+    """Gaps between entries, so many codes to a 32-bit machine word."""
 
     planes = Planes.CODED
 
-    def __init__(self, codes_per_word: int) -> None:
-        self.code = codes_per_word
+    def __init__(self, codes_per_machine_word: int) -> None:
+        self.code = codes_per_machine_word
 
     def encode(self, plane: np.ndarray) -> bytes:
         """See ``Encoding``."""
@@ -63,12 +64,16 @@ class GapCodes(Encoding):
             raise ValueError("Planes are truncated.")
         counts = _read_count_table(data, offset, rows, count_bits)
         entries = int(counts.sum())
-        words = np.frombuffer(data, "<u4", (len(data) - stream) // WORD_BYTES, stream)
+        machine_words = np.frombuffer(
+            data, "<u4", (len(data) - stream) // MACHINE_WORD_BYTES, stream
+        )
         starts = code_starts(self.code)
         # An entry takes one code at least, and escapes are at most size + 1 codes for each list.
-        words = words[: (entries + counts.size * (size + 1)) // self.code + 1].astype(np.int64)
+        machine_words = machine_words[
+            : (entries + counts.size * (size + 1)) // self.code + 1
+        ].astype(np.int64)
         escapes = (1 << np.diff(starts)) - 1
-        codes = (words[:, None] >> starts[:-1]) & escapes
+        codes = (machine_words[:, None] >> starts[:-1]) & escapes
         where = np.flatnonzero(codes.reshape(-1))[:entries]
         if where.size < entries:
             raise ValueError("Planes are truncated.")
@@ -83,12 +88,12 @@ class GapCodes(Encoding):
         if np.count_nonzero(plane) != entries:
             raise ValueError("An entry is positive and negative.")
         used = int(where[-1]) + 1 if entries else 0
-        return plane, stream + WORD_BYTES * -(-used // self.code)
+        return plane, stream + MACHINE_WORD_BYTES * -(-used // self.code)
 
     def size(self, plane: np.ndarray) -> int:
         """See ``Encoding``."""
         table = plane.shape[0] * count_bits(plane) // 4
-        return round_up(table) + WORD_BYTES * -(-self.code_count(plane) // self.code)
+        return round_up(table) + MACHINE_WORD_BYTES * -(-self.code_count(plane) // self.code)
 
     def counts(self, plane: np.ndarray) -> dict[str, int]:
         """See ``Encoding``."""
@@ -99,12 +104,12 @@ class GapCodes(Encoding):
         return _code_count(_gaps(plane), self.code)
 
 
-GAP_CODES = tuple(map(GapCodes, CODES_PER_WORD))
+GAP_CODES = tuple(map(GapCodes, CODES_PER_MACHINE_WORD))
 
 
-def code_starts(codes_per_word: int) -> np.ndarray:
-    """First bit of every code of a word, and 32 behind the last: floor(32 j / codes_per_word)."""
-    return WORD_BITS * np.arange(codes_per_word + 1) // codes_per_word
+def code_starts(codes_per_machine_word: int) -> np.ndarray:
+    """First bit of every code of a machine word, then 32: floor(32 j / codes_per_machine_word)."""
+    return MACHINE_WORD_BITS * np.arange(codes_per_machine_word + 1) // codes_per_machine_word
 
 
 def _count_table(counts: np.ndarray, bits: int) -> bytes:
@@ -129,7 +134,7 @@ def _gaps(plane: np.ndarray) -> np.ndarray:
 
 @functools.lru_cache(maxsize=2)
 def _gaps_of(values: bytes, shape: tuple[int, int]) -> np.ndarray:
-    """They are asked for once for each number of codes per word; the values are int8."""
+    """They are asked for once for each number of codes per machine word; the values are int8."""
     plane = np.frombuffer(values, np.int8).reshape(shape)
     signs = np.stack([plane > 0, plane < 0], axis=1)
     lists, position = np.nonzero(signs.reshape(-1, shape[1]))
@@ -140,45 +145,47 @@ def _gaps_of(values: bytes, shape: tuple[int, int]) -> np.ndarray:
     return gaps
 
 
-def _escapes(codes_per_word: int) -> list[int]:
-    """Zeros that every code of a word passes when it gives no entry."""
-    return ((1 << np.diff(code_starts(codes_per_word))) - 1).tolist()
+def _escapes(codes_per_machine_word: int) -> list[int]:
+    """Zeros that every code of a machine word passes when it gives no entry."""
+    return ((1 << np.diff(code_starts(codes_per_machine_word))) - 1).tolist()
 
 
-def _code_count(gaps: np.ndarray, codes_per_word: int) -> int:
-    """Codes that the gaps take. The widths of the codes of a word differ, so the number of codes
-    of a gap depends on where in a word it starts; one that every code holds takes one.
+def _code_count(gaps: np.ndarray, codes_per_machine_word: int) -> int:
+    """Codes that the gaps take. The codes of a machine word differ in width, so how many a gap
+    takes depends on where in a machine word it starts; one that every code holds takes one.
     """
-    escapes = _escapes(codes_per_word)
+    escapes = _escapes(codes_per_machine_word)
     if len(set(escapes)) == 1:
         return gaps.size + int(np.sum(gaps // escapes[0]))
     wide = np.flatnonzero(gaps >= min(escapes))
     total, done = 0, 0
     for index, gap in zip(wide.tolist(), gaps[wide].tolist(), strict=True):
         total += index - done
-        slot = total % codes_per_word
+        slot = total % codes_per_machine_word
         total += 1
         while gap >= escapes[slot]:
             gap -= escapes[slot]
-            slot = (slot + 1) % codes_per_word
+            slot = (slot + 1) % codes_per_machine_word
             total += 1
         done = index + 1
     return total + gaps.size - done
 
 
-def _codes(gaps: np.ndarray, codes_per_word: int) -> np.ndarray:
-    escapes = _escapes(codes_per_word)
+def _codes(gaps: np.ndarray, codes_per_machine_word: int) -> np.ndarray:
+    escapes = _escapes(codes_per_machine_word)
     codes: list[int] = []
     for gap in gaps.tolist():
-        while gap >= (escape := escapes[len(codes) % codes_per_word]):
+        while gap >= (escape := escapes[len(codes) % codes_per_machine_word]):
             codes.append(0)
             gap -= escape
         codes.append(gap + 1)
     return np.array(codes, np.uint64)
 
 
-def _pack(codes: np.ndarray, codes_per_word: int) -> bytes:
-    words = np.zeros((-(-codes.size // codes_per_word), codes_per_word), np.uint64)
-    words.reshape(-1)[: codes.size] = codes
-    starts = code_starts(codes_per_word)[:-1].astype(np.uint64)
-    return np.bitwise_or.reduce(words << starts, axis=1).astype("<u4").tobytes()
+def _pack(codes: np.ndarray, codes_per_machine_word: int) -> bytes:
+    machine_words = np.zeros(
+        (-(-codes.size // codes_per_machine_word), codes_per_machine_word), np.uint64
+    )
+    machine_words.reshape(-1)[: codes.size] = codes
+    starts = code_starts(codes_per_machine_word)[:-1].astype(np.uint64)
+    return np.bitwise_or.reduce(machine_words << starts, axis=1).astype("<u4").tobytes()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from tfmot_mltq.packing.encodings.encoding import Encoding, Planes
-from tfmot_mltq.packing.encodings.words import padded, round_up
+from tfmot_mltq.packing.encodings.machine_words import padded, round_up
 
 DESCRIPTION = """\
 **Trits** (encoding 0), for dense planes: five entries a byte, 1.6 bits an entry; every row starts

@@ -1,4 +1,4 @@
-"""What the operators of a quantized model have to compute."""
+"""Quantized layers as their operators compute them: batch normalisation folded into the planes."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from tfmot_mltq.helpers.framework_types import Model
 from tfmot_mltq.layout.frameworks import adapter_of
 from tfmot_mltq.layout.multi_level_layer import BatchNorm, MultiLevelLayer
 from tfmot_mltq.mathematics.activation_levels import ActivationLevels
-from tfmot_mltq.packing.format import Kind
+from tfmot_mltq.packing.format import OperatorKind
 
 
 @dataclasses.dataclass(frozen=True)
-class ExportLayer:
-    """One call of a quantized layer, with batch normalisation folded in.
+class FoldedLayer:
+    """One call of a layer with levels, with batch normalisation folded in.
 
     Attributes:
       name: Layer name, for messages.
@@ -25,26 +25,26 @@ class ExportLayer:
         filter width, input channels), or (filter height, filter width) for a depthwise layer.
       scales: float64, shape (levels, output_channels), not negative.
       biases: float64, shape (output_channels,).
-      activation: Levels of the input; None leaves it int8.
+      activation_levels: Levels of the input; None leaves it int8.
     """
 
     name: str
-    kind: Kind
+    kind: OperatorKind
     planes: np.ndarray
     scales: np.ndarray
     biases: np.ndarray
-    activation: ActivationLevels | None = None
+    activation_levels: ActivationLevels | None = None
 
     def weights(self) -> np.ndarray:
         """The real weights, shape (output_channels, row_size)."""
         return np.einsum("mc,mcn->cn", self.scales, self.planes.astype(np.float64))
 
 
-def export_layers(model: Model) -> list[ExportLayer]:
+def folded_layers(model: Model) -> list[FoldedLayer]:
     """Every call of a layer with multi-level weights, in graph order."""
     adapter = adapter_of(model)
     consumers = adapter.graphs.consumers(model)
-    exported = []
+    folded = []
     producers: dict[int, Any] = {}
     for node in adapter.graphs.nodes_in_order(model):
         producers.update({id(tensor): node.layer for tensor in node.outputs})
@@ -55,12 +55,14 @@ def export_layers(model: Model) -> list[ExportLayer]:
         norm = None
         if reader is not None:
             norm = adapter.fused_batch_norm(node.layer, reader.layer)
-        activation = adapter.activation_levels(producers[id(node.inputs[0])])
-        exported.append(dataclasses.replace(export_layer(layer, norm), activation=activation))
-    return exported
+        activation_levels = adapter.activation_levels(producers[id(node.inputs[0])])
+        folded.append(
+            dataclasses.replace(fold_batch_norm(layer, norm), activation_levels=activation_levels)
+        )
+    return folded
 
 
-def export_layer(layer: MultiLevelLayer, norm: BatchNorm | None) -> ExportLayer:
+def fold_batch_norm(layer: MultiLevelLayer, norm: BatchNorm | None) -> FoldedLayer:
     """Folds batch normalisation, y -> gain * y + offset, into a layer.
 
     The planes do not depend on the gain: it scales alpha, and a negative one mirrors the planes of
@@ -73,9 +75,9 @@ def export_layer(layer: MultiLevelLayer, norm: BatchNorm | None) -> ExportLayer:
     bias = np.zeros(channels) if layer.bias is None else layer.bias.astype(np.float64)
     folded = np.abs(gain) * scales.astype(np.float64)
     signs = np.where(folded > 0, np.where(gain < 0, -1, 1), 0)
-    return ExportLayer(
+    return FoldedLayer(
         name=layer.name,
-        kind=layer.kind.operator,
+        kind=layer.kernel_layer.operator,
         planes=(planes * signs[:, None, :]).astype(np.int8).swapaxes(1, 2),
         scales=folded,
         biases=gain * bias + offset,

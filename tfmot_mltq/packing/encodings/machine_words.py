@@ -1,31 +1,31 @@
-"""Words of the packed format: 32 bits, little-endian."""
+"""Machine words of the packed format: 32 bits, little-endian."""
 
 from __future__ import annotations
 
 import numpy as np
 
-from tfmot_mltq.packing.format import COUNT_BITS, WORD_BYTES
+from tfmot_mltq.packing.format import COUNT_BITS, MACHINE_WORD_BYTES
 
-WORD_BITS = 8 * WORD_BYTES
+MACHINE_WORD_BITS = 8 * MACHINE_WORD_BYTES
 
 
 def round_up(size: int) -> int:
-    """Bytes of the words that so many bytes take."""
-    return -(-size // WORD_BYTES) * WORD_BYTES
+    """Bytes of the machine words that so many bytes take."""
+    return -(-size // MACHINE_WORD_BYTES) * MACHINE_WORD_BYTES
 
 
 def padded(data: bytes) -> bytes:
-    """The bytes, and zeros up to a whole word."""
+    """The bytes, and zeros up to a whole machine word."""
     return data + bytes(round_up(len(data)) - len(data))
 
 
-def words_at(data: bytes, offset: int, count: int) -> np.ndarray:
-    """So many words.
+def machine_words_at(data: bytes, offset: int, count: int) -> np.ndarray:
+    """So many machine words.
 
     Raises:
       ValueError: There are fewer.
     """
-    if offset + WORD_BYTES * count > len(data):
+    if offset + MACHINE_WORD_BYTES * count > len(data):
         raise ValueError("Planes are truncated.")
     return np.frombuffer(data, "<u4", count, offset)
 

@@ -1,4 +1,4 @@
-"""How models are run, and what the right answers are, as the flags say."""
+"""The flags of commands that run models: the runtime, and the labels of the samples."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from tfmot_mltq.command_line.samples import load_array
 from tfmot_mltq.runtime.interpreter import RUNTIMES, Interpreter
 
 
-def define_answer_flags(values: flags.FlagValues) -> None:
-    """The flags that say how models are run, and what the right answers are."""
+def define_interpreter_flags(values: flags.FlagValues) -> None:
+    """Defines --labels, --runtime and --reference_kernels."""
     flags.DEFINE_string(
         "labels", None, "Array of class numbers in the --data file, or an .npz or .npy file.",
         flag_values=values,

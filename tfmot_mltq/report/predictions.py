@@ -1,4 +1,4 @@
-"""Answers of .tflite files on samples."""
+"""What .tflite files predict on samples."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tfmot_mltq.runtime.interpreter import Interpreter
 _SAMPLES_AT_ONCE = 16
 
 
-def answers(interpreter: Interpreter, samples: np.ndarray, name: str) -> np.ndarray:
+def predict(interpreter: Interpreter, samples: np.ndarray, name: str) -> np.ndarray:
     """Outputs for all samples, with a progress bar on a terminal.
 
     Raises:

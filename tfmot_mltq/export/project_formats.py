@@ -1,4 +1,4 @@
-"""Where the files of a project go, for each kind of build."""
+"""The formats of an exported project: which files it has for a build system, and where."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def _in_folder(project: Project, folder: str, others: dict[str, str], tflm: str)
     )
 
 
-LAYOUTS: dict[str, Callable[[Project, str], Project]] = {
+PROJECT_FORMATS: dict[str, Callable[[Project, str], Project]] = {
     "c": _c,
     "arduino": _arduino,
     "esp-idf": _esp_idf,
