@@ -30,7 +30,7 @@ flags.DEFINE_string(
 )
 
 HEAD = """\
-# From which density on MLTQ beats int8
+# Below which density MLTQ beats int8
 
 Written by `tools/break_even_table.py` from the [cost model](cost_model.md), for two levels and the
 encodings with the fewest bytes. A cell is the share of the bits of each level below which the
