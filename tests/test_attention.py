@@ -79,7 +79,7 @@ CASES = [(f, body) for f in FRAMEWORKS for body in BODIES if (f, body) != ("tf_k
 
 
 @pytest.mark.parametrize(("framework", "body"), CASES)
-@pytest.mark.filterwarnings("ignore:.*does not change its scale")
+@pytest.mark.filterwarnings("ignore:.*its scale stays as it is")
 def test_written_out_attention_computes_the_same(framework, body):
     model = build(importlib.import_module(framework), body)
     expanded = expand_attention(model, adapter_of(model).graphs)
@@ -92,7 +92,7 @@ def test_written_out_attention_computes_the_same(framework, body):
 
 
 @pytest.mark.parametrize(("framework", "body"), CASES)
-@pytest.mark.filterwarnings("ignore:.*does not change its scale")
+@pytest.mark.filterwarnings("ignore:.*its scale stays as it is")
 def test_attention_is_int8_without_a_calibration_by_tensorflow(framework, body):
     q = mltq.quantize_model(build(importlib.import_module(framework), body))
     x = samples()

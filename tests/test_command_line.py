@@ -147,13 +147,13 @@ def test_benchmark_without_tools(folder, capsys, monkeypatch):
     assert main(["benchmark", tflite(folder), "--runs=1", "--json"]) == 0
     out, err = capsys.readouterr()
     assert list(json.loads(out)["targets"]) == [name for name in TARGETS if name != "xtensa"]
-    assert "Not on xtensa: apt-get install gcc-xtensa-lx106" in err
+    assert "Not run on xtensa: apt-get install gcc-xtensa-lx106" in err
     monkeypatch.undo()
     monkeypatch.setattr("shutil.which", lambda tool: None)
     assert main(["benchmark", tflite(folder), "--targets=rv32imc"]) == 1
     assert "riscv64-unknown-elf-gcc is missing: apt-get install" in capsys.readouterr().err
     assert main(["benchmark", tflite(folder), "--targets=z80"]) == 1
-    assert "There are no targets ['z80']" in capsys.readouterr().err
+    assert "Unknown targets ['z80']" in capsys.readouterr().err
 
 
 def test_run(folder, tmp_path, capsys):
@@ -168,7 +168,7 @@ def test_run(folder, tmp_path, capsys):
     assert f"accuracy: {np.mean(outputs.argmax(1) == labels):.2%} of 40 samples" in printed
     assert "arena: " in printed
     assert main(["run", tflite(folder), *flags]) == 1
-    assert "is there already; pass --overwrite" in capsys.readouterr().err
+    assert "already exists; pass --overwrite" in capsys.readouterr().err
 
 
 def test_run_on_images(folder, capsys):
@@ -272,7 +272,7 @@ def test_export_without_a_compiler(folder, tmp_path, monkeypatch, capsys):
     output = tmp_path / "project"
     assert main(["export", tflite(folder), f"--output={output}"]) == 1
     said = capsys.readouterr().err
-    assert "no C compiler 'no-such-compiler', which CC names" in said
+    assert "the C compiler 'no-such-compiler', which CC names, is missing" in said
     assert "apt-get install build-essential" in said
     assert "--no-self_test" in said
     assert not output.exists()
@@ -301,20 +301,20 @@ def test_models_that_are_too_big_are_not_exported(limit, what, folder, tmp_path,
     ("arguments", "code", "message"),
     [
         ([], 2, ""),
-        (["nothing"], 2, "there is no command 'nothing'"),
+        (["nothing"], 2, "unknown command 'nothing'"),
         (["inspect"], 2, "inspect takes one .tflite file, got 0"),
         (["compare", "one", "--data=x"], 2, "two or more"),
         (["run", "model.tflite"], 2, "data"),
         (["convert", "model.keras", "--bits=3"], 2, "Unknown command line flag 'bits'"),
         (["convert", "model.keras", "--kind=septenary"], 2, "ternary"),
         (["inspect", "missing.tflite"], 1, "missing.tflite"),
-        (["convert", "missing.keras"], 1, "There is no file missing.keras"),
-        (["inspect", "{folder}/data.npz"], 1, "no .tflite file"),
+        (["convert", "missing.keras"], 1, "File not found: missing.keras"),
+        (["inspect", "{folder}/data.npz"], 1, "not a .tflite file"),
         (["inspect", "{folder}/new.tflite", "--targets=z80"], 1, "target must be one of"),
         (["convert", "{folder}/x.npy"], 1, "neither a .keras nor an .h5"),
-        (["convert", "{folder}/images"], 1, "no SavedModel"),
-        (["convert", "{folder}/new.keras"], 1, "is there already; pass --overwrite"),
-        (["convert", "{folder}/old.keras", "--output=/nowhere/x.tflite"], 1, "There is no folder"),
+        (["convert", "{folder}/images"], 1, "not a SavedModel"),
+        (["convert", "{folder}/new.keras"], 1, "already exists; pass --overwrite"),
+        (["convert", "{folder}/old.keras", "--output=/nowhere/x.tflite"], 1, "Folder not found:"),
         (["convert", "{folder}/old.keras"], 1, "no int8 activation ranges"),
         (["run", "{folder}/new.tflite", "--data={folder}/data.npz"], 1, "choose one of"),
         (["run", "{folder}/new.tflite", "--data={folder}/data.npz", "--data_key=z"], 1, "no array"),

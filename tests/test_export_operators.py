@@ -406,7 +406,7 @@ BEYOND = {
         "CONV_2D", [t(), *conv_weights((3, 1, 1, 2), 0, 3, 0.05)], [t((1, 6, 5, 3), 0.3)],
         options_of("Conv2DOptions", strideH=1, strideW=1),
     ),
-    "many products": matmul(
+    "sums of products": matmul(
         t((1, 40000)), t((40000, 1)), t((1, 1), 1.0)
     ),
     "a position outside": gather(t(), int32(4), t((1, 6, 5, 1)), 3),
@@ -419,7 +419,7 @@ BEYOND = {
         [t((2, 5, 4))], lstm(5, 3, 4, 0.05, 2**-11)[3],
     ),
     "the scale of a cell": lstm(5, 3, 4, 0.05, 0.001),
-    "a filter that is no constant": (
+    "a filter that is not constant": (
         "CONV_2D", [t(), t((4, 1, 1, 4)), None], [t(IMAGE, 0.3)],
         options_of("Conv2DOptions", strideH=1, strideW=1),
     ),

@@ -73,7 +73,7 @@ def test_bad_calls_are_refused(tflite, x):
     with pytest.raises(FileNotFoundError):
         mltq.Interpreter("no/such/file.tflite")
     interpreter = mltq.Interpreter(tflite)
-    with pytest.raises(ValueError, match=r"wants shape \(batch, 6, 6, 2\)"):
+    with pytest.raises(ValueError, match=r"takes shape \(batch, 6, 6, 2\)"):
         interpreter.predict(x[..., :1])
     with pytest.raises(ValueError, match="takes int8"):
         interpreter.invoke(x[:1])
@@ -87,10 +87,10 @@ def test_a_missing_wheel_names_the_way_out(tflite, monkeypatch):
         mltq.Interpreter(tflite)
 
 
-def test_another_layout_of_the_wheel_is_refused(tflite, monkeypatch):
+def test_another_resolver_of_the_wheel_is_refused(tflite, monkeypatch):
     """As if the symbol found the resolver of another version: nothing may be written to it."""
     monkeypatch.setattr(tflm, "_REGISTERER", "MltqStatusMessage")
-    with pytest.raises(mltq.RuntimeUnavailableError, match="another layout"):
+    with pytest.raises(mltq.RuntimeUnavailableError, match="stores its operators differently"):
         mltq.Interpreter(tflite)
 
 

@@ -82,8 +82,8 @@ def test_hostile_models_are_refused(runtime, inputs, outputs, message):
 @pytest.mark.parametrize(
     ("table", "shape", "message"),
     [
-        (np.zeros(255, np.int8), (1, 8), "256 values of int8"),
-        (np.zeros(256, np.uint8), (1, 8), "256 values of int8"),
+        (np.zeros(255, np.int8), (1, 8), "256 int8 values"),
+        (np.zeros(256, np.uint8), (1, 8), "256 int8 values"),
         (np.zeros(256, np.int8), (1, 9), "as many values as the input"),
     ],
 )

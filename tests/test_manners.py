@@ -89,7 +89,7 @@ def test_half_is_pruned_at_once_by_default(framework):
 
 
 WITHOUT_COUNTERPART = {
-    "block_pooling_type": ("AVG", "leave it out"),
+    "block_pooling_type": ("AVG", "omit it"),
     "pruning_policy": (object(), r"layers=\[name"),
     "sparsity_m_by_n": ((2, 4), "block_size"),
     "granularty": ("bit", "unexpected keyword argument 'granularty'"),

@@ -180,7 +180,7 @@ BYTES = constant(np.frombuffer(encode(PACKED), np.uint8))
 @pytest.mark.parametrize(
     ("inputs", "outputs", "message"),
     [
-        ([T((1, 47)), BYTES], [T((1, 48))], "input tensor: its size"),
+        ([T((1, 47)), BYTES], [T((1, 48))], "input tensor: size"),
         ([T((1, 48)), BYTES], [T((1, 47))], "output tensor: must have as many"),
         ([T((1, 48), dtype=np.uint8), BYTES], [T((1, 48))], "tensors: input and output must be"),
         ([T((1, 48)), BYTES], [T((1, 48), dtype=np.float32)], "tensors: input and output must be"),

@@ -117,7 +117,7 @@ def test_directory_of_another_search_is_refused(tmp_path):
     with pytest.raises(ValueError, match="is missing, which"):
         Search(directory=folder).run(model)
     (folder / "trials.json").write_text('{"trials": [')
-    with pytest.raises(ValueError, match="is no index of a search"):
+    with pytest.raises(ValueError, match="is not the index of a search"):
         Search(directory=folder).run(model)
 
 

@@ -243,7 +243,7 @@ def test_calibration_sets_ranges_to_the_extremes_and_can_be_repeated(model, imag
         (np.zeros((12, 12, 3)), ValueError, "has shape"),
         (np.float32(1), TypeError, "type float32"),
         ("images", TypeError, "type str"),
-        (lambda: [["abc"]], TypeError, "no array of numbers"),
+        (lambda: [["abc"]], TypeError, "not an array of numbers"),
         (lambda: [[np.zeros((1, 12, 12, 3)), 1]], ValueError, "gave 2 arrays"),
         ([{"picture": np.zeros((1, 12, 12, 3))}], ValueError, r"lacks the inputs \['image'\]"),
         ([], ValueError, "empty"),

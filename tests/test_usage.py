@@ -489,10 +489,10 @@ def unknown_layer(path):
     [
         (exported, "folder", "SavedModel without Keras layers, as model.export of Keras 3"),
         (plain_module, "folder", "SavedModel without Keras layers"),
-        (lambda path: path.mkdir(), "folder", "is no SavedModel: it has no saved_model.pb"),
-        (weights_alone, "m.weights.h5", "holds weights alone, without a model"),
+        (lambda path: path.mkdir(), "folder", "is not a SavedModel: it has no saved_model.pb"),
+        (weights_alone, "m.weights.h5", "holds only weights, without a model"),
         (text, "m.keras", "is neither a .keras nor an .h5 file"),
-        (other_archive, "m.keras", "is a ZIP archive, but no Keras model"),
+        (other_archive, "m.keras", "is a ZIP archive, but not a Keras model"),
         (unknown_layer, "m.keras", "call mltq.convert there"),
     ],
 )
@@ -606,21 +606,21 @@ def float_model():
 @pytest.mark.parametrize(
     ("dataset", "error", "message"),
     [
-        ([(IMAGES, LABELS)], ValueError, "gave 2 arrays; .* leave labels out"),
-        ((IMAGES, LABELS), ValueError, r"has shape \(16,\); .* leave labels out"),
-        ([((IMAGES,), LABELS)], ValueError, "a tuple with inputs in it.* leave labels out"),
-        ([({"image": IMAGES}, LABELS)], ValueError, "leave labels out"),
+        ([(IMAGES, LABELS)], ValueError, "gave 2 arrays; .* drop the labels"),
+        ((IMAGES, LABELS), ValueError, r"has shape \(16,\); .* drop the labels"),
+        ([((IMAGES,), LABELS)], ValueError, "a tuple with inputs in it.* drop the labels"),
+        ([({"image": IMAGES}, LABELS)], ValueError, "drop the labels"),
         (
             tf.data.Dataset.from_tensor_slices((IMAGES, LABELS)).batch(4), ValueError,
             r"dataset.map\(lambda x, y: x\)",
         ),
         ([IMAGES[0]], ValueError, r"batch dimension: sample\[None\]"),
-        (IMAGES[..., 0], ValueError, r"has shape \(16, 8, 8\); the model wants \(batch, 8, 8, 3\)"),
+        (IMAGES[..., 0], ValueError, r"has shape \(16, 8, 8\); the model takes \(batch, 8, 8, 3\)"),
         (IMAGES[:0], ValueError, "is empty"),
         ([IMAGES[:0]], ValueError, "is empty"),
         (IMAGES * np.nan, ValueError, "holds NaN or infinity"),
-        ([IMAGES.astype(complex)], TypeError, "no array of numbers: .*complex128"),
-        ([["1.0"]], TypeError, "no array of numbers"),
+        ([IMAGES.astype(complex)], TypeError, "not an array of numbers: .*complex128"),
+        ([["1.0"]], TypeError, "not an array of numbers"),
         ({"image": IMAGES}, TypeError, "of type dict"),
     ],
 )  # fmt: skip
@@ -649,7 +649,7 @@ def test_integer_inputs(keras, dtype):
     mltq.calibrate(q, data)
     mltq.calibrate(q, data.astype(np.float64))  # whole numbers are whatever their type
     for wrong in (np.full((8, 6, 6, 2), 0.5), np.full((8, 6, 6, 2), top * 2.0**20)):
-        with pytest.raises(ValueError, match=f"'image' .* and the model takes {dtype} there"):
+        with pytest.raises(ValueError, match=f"'image' .* but the model takes {dtype} there"):
             mltq.calibrate(q, wrong)
 
 

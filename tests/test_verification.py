@@ -222,7 +222,7 @@ def test_elementwise_functions_are_one_operator(rng):
 
 @pytest.mark.parametrize("tolerance", ["a", -1, float("nan"), float("inf"), True])
 def test_a_tolerance_is_a_share(q, images, tolerance):
-    with pytest.raises(ValueError, match="tolerance must be a number from 0 on"):
+    with pytest.raises(ValueError, match="tolerance must be 0 or more"):
         mltq.convert(q, images, tolerance=tolerance)
 
 

@@ -39,7 +39,7 @@ def calibrate(model: Model, representative_dataset: Dataset) -> None:
             flag.assign(np.zeros(flag.shape, np.float32))
         with simulation_mode(SimulationMode.CALIBRATE):
             run = adapter.inference(model, compiled=False)
-            found = representative.warned_if_few(batches(model, representative_dataset))
+            found = representative.warn_if_few(batches(model, representative_dataset))
             for number, batch in enumerate(found):
                 if number == _EAGER_BATCHES:
                     run = adapter.inference(model, compiled=True)

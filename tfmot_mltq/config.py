@@ -89,19 +89,19 @@ class MultiLevelConfig:
             raise ValueError("kind='binary' has no thresholds to learn; use threshold='twn'.")
         if self.refit and self.learned_scales:
             raise ValueError(
-                "refit and learned_scales exclude each other: both say what the scales are."
+                "refit and learned_scales are mutually exclusive: each determines the scales."
             )
         if not isinstance(self.activations, ActivationConfig):
             raise ValueError(
-                f"activations must be an ActivationConfig, got {self.activations!r}; for levels of "
-                "activations write ActivationConfig(levels=2)."
+                f"activations must be an ActivationConfig, got {self.activations!r}; for "
+                "activation levels pass ActivationConfig(levels=2)."
             )
         if self.activations.sparsity_penalty and (
             self.kind == "binary" or not self.activations.levels
         ):
             raise ValueError(
-                "sparsity_penalty encourages zeros among ternary activations: it needs levels of "
-                "activations and kind='ternary'."
+                "sparsity_penalty encourages zeros among ternary activations: it needs "
+                "activation levels and kind='ternary'."
             )
 
 
@@ -153,7 +153,7 @@ def config_of_arguments(
 
     Raises:
       TypeError: A keyword is unknown, or ``config`` is none.
-      ValueError: A value is out of range, or ``config`` is passed beside its fields.
+      ValueError: A value is out of range, or ``config`` is passed together with its fields.
     """
     known = [*MultiLevelConfig.__dataclass_fields__, *_ACTIVATION_FIELDS]
     for name in fields:
@@ -171,14 +171,14 @@ def config_of_arguments(
         return as_config({"levels": levels, **fields})
     if not isinstance(config, MultiLevelConfig):
         raise TypeError(f"config must be a MultiLevelConfig, got {config!r}.")
-    beside = [
+    conflicting = [
         *fields,
         *(["levels"] if levels not in (MultiLevelConfig.levels, config.levels) else []),
     ]
-    if beside:
+    if conflicting:
         raise ValueError(
-            f"{', '.join(beside)} and config were passed: make it part of the configuration, "
-            f"dataclasses.replace(config, {beside[0]}=...)."
+            f"{', '.join(conflicting)} cannot be passed with config: set it in the configuration, "
+            f"dataclasses.replace(config, {conflicting[0]}=...)."
         )
     return config
 
@@ -211,8 +211,8 @@ def configs_by_name(
         if not matches:
             near = difflib.get_close_matches(pattern, possible, 3) or possible
             raise ValueError(
-                f"per_layer names '{pattern}', and no layer that can get levels is called so. "
-                f"There is {', '.join(near)}."
+                f"per_layer names '{pattern}', which matches no layer that can have levels. "
+                f"Candidates: {', '.join(near)}."
             )
         for name in matches:
             found.setdefault(name, config)
@@ -220,7 +220,7 @@ def configs_by_name(
 
 
 def Decomposition(*values: Any, **fields: Any) -> MultiLevelConfig:  # noqa: N802
-    """The name of ``MultiLevelConfig`` in older versions, with the fields of activations beside."""
+    """The name of ``MultiLevelConfig`` in older versions, its activations inline."""
     warnings.warn(
         "mltq.Decomposition is now mltq.MultiLevelConfig.", DeprecationWarning, stacklevel=2
     )

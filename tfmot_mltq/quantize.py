@@ -49,7 +49,7 @@ def quantize_model(
       levels: Number of planes M, 1 to 4.
       config: All options at once; ``levels`` and ``fields`` are its fields, so pass these or it.
       per_layer: Configurations of single layers, by name or by a pattern with ``*`` and ``?``; a
-        name goes before a pattern, and a pattern before those behind it. None leaves a layer int8.
+        name goes before a pattern, and a pattern before those after it. None leaves a layer int8.
         What is named gets levels even where it is the first or the last layer.
       include_first_layer: Also quantize the layers that read the inputs of the model; by default
         they stay int8, which costs little and keeps accuracy.
@@ -193,7 +193,7 @@ def ternary_weights(layer: Layer) -> tuple[np.ndarray, np.ndarray]:
     if multi_level is None:
         raise ValueError(
             f"Layer '{getattr(layer, 'name', layer)}' has no multi-level weights. "
-            "mltq.summary(model) lists the layers that have."
+            "mltq.summary(model) lists the layers that do."
         )
     planes, scales = multi_level.decompose()
     return planes.reshape(multi_level.spec.levels, *multi_level.kernel.shape), scales

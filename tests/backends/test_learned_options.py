@@ -76,7 +76,7 @@ def test_learned_scales_of_a_pruned_model(keras):
 
 def test_choices_that_exclude_each_other_are_refused(keras):
     model = Conv2D.build(keras)
-    with pytest.raises(ValueError, match="refit and learned_scales exclude each other"):
+    with pytest.raises(ValueError, match="refit and learned_scales are mutually exclusive"):
         mltq.quantize_model(model, refit=True, learned_scales=True)
     with pytest.raises(ValueError, match="no thresholds to learn"):
         mltq.quantize_model(model, kind="binary", threshold="learned")

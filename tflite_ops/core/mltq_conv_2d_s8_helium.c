@@ -80,7 +80,7 @@ static bool plan_step(const MltqLayer* layer, const MltqShape* shape, uint32_t o
   const uint64_t input_rows = (uint64_t)(output_rows - 1u) * stride_h + span + 1u;
   const uint64_t phase_rows = (uint64_t)output_rows + span / stride_h;
   const uint64_t phase_bytes = phase_rows * band->pitch;
-  /* Vectors and padding go on behind the last row. */
+  /* Vectors and padding run on past the last row. */
   const uint64_t bytes =
       phase_bytes * band->phases_h * band->phases_w * layer->input_channels + band->pitch + LANES;
   if (phase_rows > MAX_BAND_BYTES || phase_bytes > MAX_BAND_BYTES || bytes > MAX_BAND_BYTES) {

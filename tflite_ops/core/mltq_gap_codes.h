@@ -28,7 +28,7 @@ static inline bool mltq_is_gap_codes(uint8_t encoding) {
 
 /* With checks -------------------------------------------------------------------------------- */
 
-/* Finds the codes behind the counts of all rows. Returns false where the level ends before them. */
+/* Finds the codes after the counts of all rows. Returns false where the level ends before them. */
 static inline bool mltq_gap_codes_start(MltqPlaneReader* reader, uint32_t rows) {
   const uint64_t count_bytes = (uint64_t)rows * reader->count_bits / 4u;
   const uint64_t padded = (count_bytes + MLTQ_MACHINE_WORD_BYTES - 1u) / MLTQ_MACHINE_WORD_BYTES *
@@ -100,7 +100,7 @@ static inline bool mltq_gap_codes_next(MltqPlaneReader* reader, uint32_t* index,
 
 /* Without checks ------------------------------------------------------------------------------ */
 
-/* Finds the codes behind the counts of all rows. */
+/* Finds the codes after the counts of all rows. */
 static inline void mltq_gap_codes_start_stream(MltqCodeStream* stream, uint32_t rows) {
   stream->code_bits = (uint8_t)(32u / stream->encoding);
   stream->spare_bits = (uint8_t)(32u % stream->encoding);

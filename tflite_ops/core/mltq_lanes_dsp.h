@@ -88,7 +88,7 @@ static inline void mltq_lanes_add(const uint32_t* packed, const uint16_t* list, 
   }
 }
 
-static inline void mltq_lanes_sum_word(const uint32_t* packed, const MltqRun* run, uint32_t* sums) {
+static inline void mltq_lanes_sum_1(const uint32_t* packed, const MltqRun* run, uint32_t* sums) {
   uint32_t even = 0;
   uint32_t odd = 0;
   mltq_lanes_add(packed, run->list + run->positive, run->negative, &even, &odd);
@@ -210,7 +210,7 @@ static void mltq_lanes_sum_row(const uint32_t* packed, const MltqRun* run, uint3
   mltq_lanes_sum_tiles(packed, run, tiles, sums);
   packed += 4u * tiles;
   sums += 8u * tiles;
-  for (words %= 4u; words > 0; words--, packed++, sums += 2) mltq_lanes_sum_word(packed, run, sums);
+  for (words %= 4u; words > 0; words--, packed++, sums += 2) mltq_lanes_sum_1(packed, run, sums);
 }
 
 static inline int32_t mltq_lanes_get(const uint32_t* sums, int lane) {

@@ -48,7 +48,7 @@ static inline void mltq_lanes_pack_column(const int8_t* const rows[MLTQ_LANES], 
 
 /* Defines the sum of so many machine words, each in a variable of its own: compilers do not keep an
  * array in registers for every size. */
-#define MLTQ_SUM_WORDS(name, REPEAT)                                                         \
+#define MLTQ_SUM_MACHINE_WORDS(name, REPEAT)                                                 \
   static inline void name(const uint32_t* packed, const MltqRun* run, uint32_t* sums) {      \
     const uint16_t* list = run->list;                                                        \
     const uint16_t* end = list + run->positive;                                              \
@@ -77,15 +77,15 @@ static inline void mltq_lanes_pack_column(const int8_t* const rows[MLTQ_LANES], 
 #define MLTQ_REPEAT_8(X) MLTQ_REPEAT_4(X) X(4) X(5) X(6) X(7)
 #define MLTQ_REPEAT_16(X) MLTQ_REPEAT_8(X) X(8) X(9) X(10) X(11) X(12) X(13) X(14) X(15)
 
-MLTQ_SUM_WORDS(mltq_lanes_sum_1, MLTQ_REPEAT_1)
-MLTQ_SUM_WORDS(mltq_lanes_sum_4, MLTQ_REPEAT_4)
+MLTQ_SUM_MACHINE_WORDS(mltq_lanes_sum_1, MLTQ_REPEAT_1)
+MLTQ_SUM_MACHINE_WORDS(mltq_lanes_sum_4, MLTQ_REPEAT_4)
 #if defined(__thumb__) && !defined(__thumb2__) && MLTQ_ALL_REGISTERS && !defined(MLTQ_PORTABLE)
 #include "mltq_lanes_thumb1.h"
 #else
-MLTQ_SUM_WORDS(mltq_lanes_sum_8, MLTQ_REPEAT_8)
+MLTQ_SUM_MACHINE_WORDS(mltq_lanes_sum_8, MLTQ_REPEAT_8)
 #endif
 #if MLTQ_TILE_MACHINE_WORDS == 16
-MLTQ_SUM_WORDS(mltq_lanes_sum_16, MLTQ_REPEAT_16)
+MLTQ_SUM_MACHINE_WORDS(mltq_lanes_sum_16, MLTQ_REPEAT_16)
 #endif
 
 /* Lane sums of a row of output positions. */

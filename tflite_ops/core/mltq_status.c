@@ -9,22 +9,23 @@ const char* mltq_status_message(MltqStatus status) {
     case MLTQ_ERROR_ALIGNMENT:
       return "packed tensor: must start at a multiple of 4 bytes in memory";
     case MLTQ_ERROR_MAGIC:
-      return "packed tensor: magic is not 'MLTQ'";
+      return "packed tensor: bad magic, expected 'MLTQ'";
     case MLTQ_ERROR_VERSION:
-      return "packed tensor: version is not 2; use the library that matches the converter";
+      return "packed tensor: unsupported version, expected 2; use the library that matches the "
+             "converter";
     case MLTQ_ERROR_KIND:
-      return "packed tensor: kind does not belong to this operator";
+      return "packed tensor: kind does not match this operator";
     case MLTQ_ERROR_LEVELS:
-      return "packed tensor: levels is not 1 to 4";
+      return "packed tensor: levels must be 1 to 4";
     case MLTQ_ERROR_ACTIVATION_LEVELS:
-      return "packed tensor: activation_levels, or the table of the activations, is out of range";
+      return "packed tensor: activation_levels or an activation table is out of range";
     case MLTQ_ERROR_ENCODING:
       return "packed tensor: encoding is unknown";
     case MLTQ_ERROR_BITWISE:
       return "packed tensor: encoding of all levels or of none is bits, which need activation "
              "levels and no depthwise filter";
     case MLTQ_ERROR_LEVEL_OFFSETS:
-      return "packed tensor: level_offsets do not follow each other in steps of 4 bytes";
+      return "packed tensor: level_offsets must ascend in multiples of 4 bytes";
     case MLTQ_ERROR_TOTAL_BYTES:
       return "packed tensor: total_bytes differs from the tensor size";
     case MLTQ_ERROR_CHANNELS:
@@ -32,31 +33,32 @@ const char* mltq_status_message(MltqStatus status) {
     case MLTQ_ERROR_FILTER:
       return "packed tensor: filter_h or filter_w is out of range";
     case MLTQ_ERROR_STRIDE:
-      return "packed tensor: stride_h or stride_w is 0";
+      return "packed tensor: stride_h and stride_w must not be 0";
     case MLTQ_ERROR_DILATION:
       return "packed tensor: dilation_h or dilation_w is out of range";
     case MLTQ_ERROR_PADDING:
-      return "packed tensor: padding is neither VALID nor SAME";
+      return "packed tensor: padding must be VALID or SAME";
     case MLTQ_ERROR_ACTIVATION_RANGE:
-      return "packed tensor: activation_min is above activation_max";
+      return "packed tensor: activation_min exceeds activation_max";
     case MLTQ_ERROR_SHIFT:
-      return "packed tensor: shift is above 24";
+      return "packed tensor: shift exceeds 24";
     case MLTQ_ERROR_PLANES:
       return "packed tensor: planes do not decode to the rows of the filter";
     case MLTQ_ERROR_ACCUMULATOR:
-      return "packed tensor: multiplier and bias can overflow 32 bits";
+      return "packed tensor: multipliers and bias can overflow 32 bits";
     case MLTQ_ERROR_INPUT_SHAPE:
-      return "input tensor: shape does not fit the packed filter";
+      return "input tensor: shape does not match the packed filter";
     case MLTQ_ERROR_OUTPUT_SHAPE:
-      return "output tensor: shape does not follow from the input and the packed filter";
+      return "output tensor: shape does not match the input and the packed filter";
     case MLTQ_ERROR_SCRATCH:
-      return "scratch: more than generated code has; export the model again with this version";
+      return "scratch: exceeds what the generated code reserves; export the model again with this "
+             "version";
     case MLTQ_ERROR_KERNEL:
-      return "layer: no kernel of this program takes it";
+      return "layer: this program has no kernel for it";
     case MLTQ_ERROR_TENSOR_TYPE:
       return "tensors: input and output must be int8 and the packed planes uint8";
     case MLTQ_ERROR_TENSOR_COUNT:
-      return "tensors: the operator takes two inputs and one output";
+      return "tensors: the operator takes two inputs and has one output";
     case MLTQ_ERROR_NOT_CONSTANT:
       return "packed tensor: must be constant";
     default:

@@ -5,7 +5,7 @@
 #include "mltq_stock.h"
 
 /* Fixed point as in gemmlowp, which TensorFlow Lite Micro uses: Qm is a signed number with m bits
- * before the point and 31 - m behind it. A product of Qa and Qb is Qa+b. */
+ * before the point and 31 - m after it. A product of Qa and Qb is Qa+b. */
 
 #define MLTQ_DIFFERENCE_BITS 5 /* differences are Q5 */
 #define MLTQ_SUM_BITS 12       /* the sum of the exponentials is Q12 */

@@ -41,12 +41,12 @@ def define_flags(values: flags.FlagValues) -> None:
     """The flags of the command."""
     flags.DEFINE_list(
         "targets", None,
-        f"Emulated microcontrollers, of {', '.join(TARGETS)}; by default those whose tools are "
-        "installed.",
+        f"Emulated microcontrollers to run on, out of {', '.join(TARGETS)}; by default all whose "
+        "tools are installed.",
         flag_values=values,
     )  # fmt: skip
     flags.DEFINE_integer(
-        "runs", 50, "Runs on this machine, of which the median is taken.", lower_bound=1,
+        "runs", 50, "Number of runs on this machine; the median is reported.", lower_bound=1,
         flag_values=values,
     )  # fmt: skip
     flags.DEFINE_bool("json", False, "Print JSON.", flag_values=values)
@@ -56,7 +56,7 @@ def run(values: flags.FlagValues, files: list[str]) -> None:
     """Measures."""
     unknown = sorted(set(values.targets or []) - set(TARGETS))
     if unknown:
-        raise ValueError(f"There are no targets {unknown}; there are {list(TARGETS)}.")
+        raise ValueError(f"Unknown targets {unknown}; choose from {list(TARGETS)}.")
     tflite = pathlib.Path(files[0]).read_bytes()
     targets = _installed() if values.targets is None else values.targets
     on_host = {runtime: _milliseconds(tflite, runtime, values.runs) for runtime in RUNTIMES}
@@ -84,7 +84,7 @@ def _installed() -> list[str]:
     missing = {name for name, target in TARGETS.items() if target.missing_tools()}
     for packages in sorted({TARGETS[name].packages for name in missing}):
         names = [name for name in TARGETS if name in missing and TARGETS[name].packages == packages]
-        print(f"Not on {', '.join(names)}: apt-get install {packages}", file=sys.stderr)
+        print(f"Not run on {', '.join(names)}: apt-get install {packages}", file=sys.stderr)
     return [name for name in TARGETS if name not in missing]
 
 

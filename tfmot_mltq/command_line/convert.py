@@ -43,7 +43,7 @@ def define_flags(values: flags.FlagValues) -> None:
         "output", None, "File to write; by default the model's name with .tflite.",
         flag_values=values,
     )  # fmt: skip
-    flags.DEFINE_bool("overwrite", False, "Replace the file if it is there.", flag_values=values)
+    flags.DEFINE_bool("overwrite", False, "Overwrite an existing file.", flag_values=values)
     flags.DEFINE_integer("levels", 2, "Levels of the weights, 1 to 4.", flag_values=values)
     flags.DEFINE_enum("kind", "ternary", KINDS, "Kind of levels.", flag_values=values)
     flags.DEFINE_enum(
@@ -58,12 +58,15 @@ def define_flags(values: flags.FlagValues) -> None:
     )
     flags.DEFINE_string(
         "config", None,
-        "JSON file with the fields of MultiLevelConfig in the place of the flags above, and "
+        "JSON file with the fields of MultiLevelConfig, instead of the flags above, and "
         '"per_layer", configurations of single layers by name or pattern.',
         flag_values=values,
     )  # fmt: skip
-    flags.DEFINE_bool("include_first_layer", False, "Also the first layer.", flag_values=values)
-    flags.DEFINE_bool("include_last_layer", False, "Also the last layer.", flag_values=values)
+    for place in ("first", "last"):
+        flags.DEFINE_bool(
+            f"include_{place}_layer", False, f"Give the {place} layer levels too.",
+            flag_values=values,
+        )  # fmt: skip
     flags.DEFINE_float(
         "sparsity", 0.0,
         "Share of the bits, or words, to prune, without training. Pruning while training keeps "
@@ -89,17 +92,17 @@ def define_flags(values: flags.FlagValues) -> None:
     )
     flags.DEFINE_enum(
         "runtime", "tflm", ["tflm", "litert"],
-        "tflm refuses operators that TensorFlow Lite Micro lacks; litert leaves them.",
+        "tflm: refuse operators that TensorFlow Lite Micro lacks; litert: keep them.",
         flag_values=values,
     )  # fmt: skip
     flags.DEFINE_bool(
-        "verify", True, "Refuse a result that computes something else than the model.",
+        "verify", True, "Compare the result with the model, and refuse one that differs.",
         flag_values=values,
     )  # fmt: skip
     flags.DEFINE_float(
         "tolerance", None,
         "Largest difference that --verify allows, as a share of an output's range; by default "
-        "0.25, and more with a warning where it is rounding that adds up.",
+        "0.25, or more with a warning where rounding adds up.",
         flag_values=values,
     )  # fmt: skip
 
@@ -137,7 +140,7 @@ def _quantized(model: Model, values: flags.FlagValues) -> Model:
         ]
         if chosen:
             raise ValueError(
-                f"The model is quantized already, so --{chosen[0]} has no use. Leave it out, or "
+                f"The model is already quantized, so --{chosen[0]} has no effect. Omit it, or "
                 "pass the float model."
             )
         return model
@@ -151,14 +154,16 @@ def _options(values: flags.FlagValues) -> dict[str, Any]:
     """What the flags, or the file that one names, say of the levels."""
     if not values.config:
         return {name: values[name].value for name in _FIELD_FLAGS}
-    beside = [name for name in _FIELD_FLAGS if values[name].present]
-    if beside:
-        raise ValueError(f"--{beside[0]} and --config were passed: put it into {values.config}.")
+    conflicting = [name for name in _FIELD_FLAGS if values[name].present]
+    if conflicting:
+        raise ValueError(
+            f"--{conflicting[0]} cannot be passed with --config: set it in {values.config}."
+        )
     path = pathlib.Path(values.config)
     try:
         fields = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
-        raise ValueError(f"{path} is no JSON file with a configuration: {error}") from error
+        raise ValueError(f"{path} is not a JSON configuration: {error}") from error
     if not isinstance(fields, dict) or not isinstance(fields.get("per_layer", {}), dict):
         raise ValueError(f"{path} must hold an object with the fields of MultiLevelConfig.")
     try:

@@ -50,13 +50,13 @@ def define_flags(values: flags.FlagValues) -> None:
         "runtime", "none", ["none", "tflm"], "What runs the model on the chip.", flag_values=values
     )
     flags.DEFINE_string(
-        "name", "model", "Prefix of functions, and name of files.", flag_values=values
+        "name", "model", "Prefix of the functions and base name of the files.", flag_values=values
     )
     define_sample_flags(
         values, "The first sample is the input of the self-test; a random one by default."
     )
     flags.DEFINE_bool(
-        "self_test", True, "Compile C code and run its self-test before the folder is made.",
+        "self_test", True, "Compile the C code and run its self-test before writing the folder.",
         flag_values=values,
     )  # fmt: skip
     flags.DEFINE_integer(
@@ -84,7 +84,7 @@ def run(values: flags.FlagValues, files: list[str]) -> None:
         ("arena takes", project.arena_bytes, values.ram),
     ):
         if limit is not None and needed > limit:
-            raise ValueError(f"The {what} {needed:,} bytes, more than the limit of {limit:,}.")
+            raise ValueError(f"The {what} {needed:,} bytes, over the limit of {limit:,}.")
     tried = "the model ran in TensorFlow Lite Micro on this machine; the C++ code is not compiled"
     if values.runtime == "none":
         tried = "skipped"
@@ -108,7 +108,7 @@ def _golden(values: flags.FlagValues, tflite: bytes) -> Golden:
     inputs = random_inputs(tflite)
     if values.data:
         if len(inputs) != 1:
-            raise ValueError(f"--data is for models of one input, and this has {len(inputs)}.")
+            raise ValueError(f"--data needs a model with one input; this one has {len(inputs)}.")
         details = interpreter.input_details[0]
         inputs = [details.quantize(load_samples(values, details.shape)[:1])]
     return golden_outputs(interpreter, inputs)

@@ -14,10 +14,13 @@ from tfmot_mltq.runtime.interpreter import RUNTIMES, Interpreter
 def define_interpreter_flags(values: flags.FlagValues) -> None:
     """Defines --labels, --runtime and --reference_kernels."""
     flags.DEFINE_string(
-        "labels", None, "Array of class numbers in the --data file, or an .npz or .npy file.",
+        "labels", None,
+        "Array of class labels (integers) in the --data file, or an .npz or .npy file.",
         flag_values=values,
     )  # fmt: skip
-    flags.DEFINE_enum("runtime", "tflm", RUNTIMES, "What runs the models.", flag_values=values)
+    flags.DEFINE_enum(
+        "runtime", "tflm", RUNTIMES, "Runtime that runs the models.", flag_values=values
+    )
     flags.DEFINE_bool(
         "reference_kernels", False,
         "For --runtime=litert: its reference kernels, whose results are TensorFlow Lite Micro's.",

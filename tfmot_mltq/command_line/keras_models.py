@@ -27,7 +27,7 @@ def load_keras_model(path: pathlib.Path) -> Model:
       ImportError: The Keras that saved it is missing.
     """
     if not path.exists():
-        raise FileNotFoundError(f"There is no file {path}.")
+        raise FileNotFoundError(f"File not found: {path}.")
     framework = _framework_of_file(path)
     _, packages, extra = FRAMEWORKS[framework]
     models = import_with_extra(framework, packages, extra, f"{path}").models
@@ -36,9 +36,9 @@ def load_keras_model(path: pathlib.Path) -> Model:
         model = models.load_model(path, compile=False)
     except Exception as error:  # Keras and TensorFlow raise any kind
         raise ValueError(
-            f"{path} cannot be loaded ({type(error).__name__}: {first_line(error)}). If it has "
-            "layers, functions or a class of yours, load it in Python where they are known, and "
-            f"call mltq.convert there. {_CONVERTIBLE}"
+            f"{path} cannot be loaded ({type(error).__name__}: {first_line(error)}). If it "
+            "uses custom layers, functions or classes, load it in Python where they are defined, "
+            f"and call mltq.convert there. {_CONVERTIBLE}"
         ) from error
     if not isinstance(model, models.Model):
         raise ValueError(
@@ -52,7 +52,9 @@ def _framework_of_file(path: pathlib.Path) -> str:
     """Which Keras saved it: "keras" is Keras 3, "tf_keras" Keras 2."""
     if path.is_dir():
         if not (path / "saved_model.pb").exists():
-            raise ValueError(f"{path} is no SavedModel: it has no saved_model.pb. {_CONVERTIBLE}")
+            raise ValueError(
+                f"{path} is not a SavedModel: it has no saved_model.pb. {_CONVERTIBLE}"
+            )
         return "tf_keras"
     if zipfile.is_zipfile(path):
         version = _version_in_zip(path)
@@ -69,7 +71,7 @@ def _version_in_zip(path: pathlib.Path) -> str:
             return json.loads(archive.read("metadata.json"))["keras_version"]
     except (KeyError, ValueError, zipfile.BadZipFile) as error:
         raise ValueError(
-            f"{path} is a ZIP archive, but no Keras model ({first_line(error)}). {_CONVERTIBLE}"
+            f"{path} is a ZIP archive, but not a Keras model ({first_line(error)}). {_CONVERTIBLE}"
         ) from error
 
 
@@ -77,6 +79,6 @@ def _version_in_h5(path: pathlib.Path) -> str:
     h5py = importlib.import_module("h5py")
     with h5py.File(path) as file:
         if "model_config" not in file.attrs:
-            raise ValueError(f"{path} holds weights alone, without a model. {_CONVERTIBLE}")
+            raise ValueError(f"{path} holds only weights, without a model. {_CONVERTIBLE}")
         version = file.attrs.get("keras_version", "2")
     return version.decode() if isinstance(version, bytes) else version

@@ -32,7 +32,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 0 if arguments else _EXIT_USAGE
     name, *rest = arguments
     if name not in COMMANDS:
-        print(f"mltq: there is no command '{name}'.\n\n{_overview()}", file=sys.stderr)
+        print(f"mltq: unknown command '{name}'.\n\n{_overview()}", file=sys.stderr)
         return _EXIT_USAGE
     command = importlib.import_module(f"tfmot_mltq.command_line.{name}")
     values = flags.FlagValues()

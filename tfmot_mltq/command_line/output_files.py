@@ -17,7 +17,7 @@ def check_output(path: pathlib.Path, overwrite: bool | None = None) -> pathlib.P
     """
     if path.exists() and not overwrite:
         choice = "choose" if overwrite is None else "pass --overwrite or"
-        raise ValueError(f"{path} is there already; {choice} another --output.")
+        raise ValueError(f"{path} already exists; {choice} another --output.")
     if not path.parent.is_dir():
-        raise ValueError(f"There is no folder {path.parent}.")
+        raise ValueError(f"Folder not found: {path.parent}.")
     return path

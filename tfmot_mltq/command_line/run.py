@@ -38,7 +38,7 @@ def define_flags(values: flags.FlagValues) -> None:
     flags.DEFINE_string(
         "output", None, "File for the outputs, an .npz with 'outputs'.", flag_values=values
     )
-    flags.DEFINE_bool("overwrite", False, "Replace the file if it is there.", flag_values=values)
+    flags.DEFINE_bool("overwrite", False, "Overwrite an existing file.", flag_values=values)
     flags.mark_flag_as_required("data", flag_values=values)
 
 

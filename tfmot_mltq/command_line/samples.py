@@ -17,8 +17,8 @@ def define_sample_flags(values: flags.FlagValues, data_help: str) -> None:
     """The flags that say where samples are and how they are scaled."""
     flags.DEFINE_string("data", None, data_help, flag_values=values)
     flags.DEFINE_string("data_key", None, "Which array of an .npz file.", flag_values=values)
-    flags.DEFINE_float("scale", 1.0, "Samples are multiplied by this.", flag_values=values)
-    flags.DEFINE_float("offset", 0.0, "And this is added.", flag_values=values)
+    flags.DEFINE_float("scale", 1.0, "Factor that samples are multiplied by.", flag_values=values)
+    flags.DEFINE_float("offset", 0.0, "Offset added to the scaled samples.", flag_values=values)
 
 
 def load_samples(values: flags.FlagValues, shape: Sequence[int | None]) -> np.ndarray:

@@ -11,9 +11,7 @@ from tfmot_mltq.export.tflm_methods import registration
 from tfmot_mltq.helpers import flatbuffer
 from tfmot_mltq.runtime.interpreter import Interpreter
 
-_WAY_OUT = (
-    "Replace the layer by others, or pass runtime='litert' for a file that runs on LiteRT only."
-)
+_WAY_OUT = "Replace the layer, or pass runtime='litert' for a file that runs on LiteRT only."
 # TensorFlow Lite Micro's messages name an operator by its place.
 _NODE = re.compile(r"\(number (\d+)\) failed")
 # Operators with an input that may be absent, and which.
@@ -43,8 +41,8 @@ def check_inputs(model: schema.ModelT) -> None:
                 if index < 0 and place not in optional:
                     raise ConversionError(
                         f"TensorFlow's converter left out input {place} of {name} "
-                        f"'{_output_name(subgraph, operator)}', which needs it. Replace that layer "
-                        "by others; please report models that should work."
+                        f"'{_output_name(subgraph, operator)}', which needs it. Replace that "
+                        "layer; if the model should work, please report it."
                     )
 
 
@@ -61,7 +59,7 @@ def check_operators(model: schema.ModelT) -> None:
                 registration(name)
             except ConversionError as error:
                 raise ConversionError(
-                    f"'{_output_name(subgraph, operator)}' becomes the operator {name}, which "
+                    f"'{_output_name(subgraph, operator)}' needs the operator {name}, which "
                     f"TensorFlow Lite Micro does not have. {_WAY_OUT}"
                 ) from error
 

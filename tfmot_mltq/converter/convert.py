@@ -122,7 +122,7 @@ def convert(
     elif not calibration.is_calibrated(model):
         raise ValueError(
             "The model has no int8 activation ranges yet: it was not trained after "
-            "quantize_model. Pass representative_dataset, some hundred typical inputs."
+            "quantize_model. Pass representative_dataset, a few hundred typical inputs."
         )
 
     def choose(call: Call, planes: np.ndarray) -> list[int]:
@@ -177,7 +177,7 @@ def _warn_of_float(operators: Collection[str], has_samples: bool) -> None:
     why = (
         "TFLite has no int8 form for some operators, which stay float"
         if has_samples
-        else "The model has no ranges for tensors inside of some layers, so that operators stay "
-        "float. Pass representative_dataset to have those int8 that TFLite has an int8 form for"
+        else "The model has no ranges for tensors inside some layers, so that operators stay "
+        "float. Pass representative_dataset to quantize those that TFLite has an int8 form for"
     )
     warnings.warn(f"{why}: {', '.join(operators)}", stacklevel=3)

@@ -112,7 +112,7 @@ def _root(
     output = int(operator.outputs[0])
     name = flatbuffer.operator_name(model, operator)
     if name in _RESHAPES and tensors[output].type != schema.TensorType.INT8:
-        # TensorFlow likes to quantize behind it.
+        # TensorFlow likes to quantize after it.
         root = roots.get(int(operator.inputs[0]))
         return root and dataclasses.replace(root, reshaped=True)
     if name not in _ELEMENTWISE:
@@ -178,7 +178,7 @@ def evaluate(model: schema.ModelT, function: ElementwiseFunction, round_inside: 
         for them, it does that too.
 
     Returns:
-      float32, shape (256, *s): s is 1 on every axis of the tensor behind the batch on which no
+      float32, shape (256, *s): s is 1 on every axis of the tensor after the batch on which no
       constant of the function has a size.
     """
     subgraph = model.subgraphs[0]
@@ -246,7 +246,7 @@ def _float_model(
         return numbers[index]
 
     def rounded(index: int) -> None:
-        """Puts a QUANTIZE and a DEQUANTIZE behind a tensor that stands for an int8 one."""
+        """Puts a QUANTIZE and a DEQUANTIZE after a tensor that stands for an int8 one."""
         tensor = schema.TensorT()
         tensor.name, tensor.type = f"int8_{index}", schema.TensorType.INT8
         tensor.quantization = tensors[index].quantization

@@ -4,7 +4,7 @@ TensorFlow's converter makes the operator of a function that is marked as tf_ker
 call of Keras 3's LSTM is a loop instead, so the layers of both frameworks are traced as the same
 function here.
 
-TensorFlow leaves it in float, and a product behind it that keeps it so; `converter.rewrite_lstm`
+TensorFlow leaves it in float, and a product after it that keeps it so; `converter.rewrite_lstm`
 makes one int8 operator of both.
 """
 

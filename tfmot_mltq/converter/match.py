@@ -127,9 +127,9 @@ def match(
         for other in (layers[index] for index in claims[1:]):
             if not _same_integers(first, other):
                 raise ConversionError(
-                    f"Layers '{first.name}' and '{other.name}' have different planes, but both fit "
-                    f"the operator '{operator.name}': their int8 weights are the same. Train the "
-                    "model a little more, or quantize only one of them."
+                    f"Layers '{first.name}' and '{other.name}' have different planes, but both "
+                    f"match the operator '{operator.name}': their int8 weights are the same. "
+                    "Train the model a little more, or quantize only one of them."
                 )
         matched.update(claims)
         pairs.append((operator, first))
@@ -142,9 +142,10 @@ def match(
         )
         seen = ", ".join(f"{op.kind.name} '{op.name}' {op.weights.shape}" for op in operators)
         raise ConversionError(
-            f"No operator of the converted model computes the quantized layers {details}. "
-            f"int8 operators seen: {seen or 'none'}. If an operator of your model around these "
-            "layers has no int8 form in TFLite, replace it; please report models that should work."
+            f"No operator of the converted model matches the quantized layers {details}. "
+            f"int8 operators found: {seen or 'none'}. If an operator of your model around these "
+            "layers has no int8 form in TFLite, replace it; if the model should work, please "
+            "report it."
         )
     return pairs
 

@@ -69,7 +69,7 @@ def replace_operators(
     """
     replacements = [_plan(model, match.operator, layer, choose) for match, layer in matches]
     for reader in replacements:
-        _cut_at_the_source(model, reader, replacements)
+        _cut_at_producer(model, reader, replacements)
     for replacement, packed in [(r, _pack(r)) for r in replacements]:
         _replace(model, replacement, packed)
 
@@ -110,7 +110,7 @@ def _plan(
     )
 
 
-def _cut_at_the_source(
+def _cut_at_producer(
     model: schema.ModelT, reader: _Replacement, replacements: Sequence[_Replacement]
 ) -> None:
     """Lets the operator that makes the input of ``reader`` cut it into levels, where nothing else

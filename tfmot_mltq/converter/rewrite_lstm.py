@@ -71,7 +71,7 @@ def _layer_of(model: schema.ModelT, operator: schema.OperatorT, layers: Iterable
         ):
             return layer
     raise ConversionError(
-        f"No layer has the weights of the LSTM of {found[0].shape[0]} units in TensorFlow's result."
+        f"No layer has the weights of the LSTM of {found[0].shape[0]} units in the converted model."
     )
 
 
@@ -81,11 +81,11 @@ def _write(model: schema.ModelT, operator: schema.OperatorT, layer: Layer) -> No
     source = _int8_source(model, int(operator.inputs[0]), operator)
     if source is None:
         raise ConversionError(
-            f"The input of layer '{layer.name}' (LSTM) is float in TensorFlow's result: an "
-            "operator before it has no int8 form. Replace the layer before it by others."
+            f"The input of layer '{layer.name}' (LSTM) is float in the converted model: an "
+            "operator before it has no int8 form. Replace the layer before it."
         )
     ranges = layer.ranges()
-    product = _product_behind(model, operator)
+    product = _product_after(model, operator)
     old_output = int(product.outputs[0])
     name = flatbuffer.tensor_name(tensors[old_output])
     scale, zero_point = scale_and_zero_point(float(ranges.hidden_min), float(ranges.hidden_max))
@@ -141,13 +141,13 @@ def _write(model: schema.ModelT, operator: schema.OperatorT, layer: Layer) -> No
     edit.replace(subgraph, [operator], [written, back])
 
 
-def _product_behind(model: schema.ModelT, operator: schema.OperatorT) -> schema.OperatorT:
+def _product_after(model: schema.ModelT, operator: schema.OperatorT) -> schema.OperatorT:
     """The multiplication by one that keeps TensorFlow from making an LSTM int8."""
     (output,) = operator.outputs
     for reader in model.subgraphs[0].operators:
         if output in reader.inputs and flatbuffer.operator_name(model, reader) == "MUL":
             return reader
-    raise ConversionError("TensorFlow's result has an LSTM that is not as it was traced.")
+    raise ConversionError("The converted model has an LSTM that differs from the traced one.")
 
 
 def _int8_source(model: schema.ModelT, index: int, reader: schema.OperatorT) -> int | None:

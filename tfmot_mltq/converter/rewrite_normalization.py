@@ -103,7 +103,7 @@ def _regions(model: schema.ModelT, root: schema.OperatorT, nearest: bool) -> Ite
     after = _reachable(model, root, forward=True)
     sources = [index for index in before if _is_int8(subgraph.tensors[index])][::-1]
     targets = [index for index in after if _is_int8(subgraph.tensors[index])]
-    for target in _behind_moves(model, targets) if nearest else targets[::-1]:
+    for target in _after_moves(model, targets) if nearest else targets[::-1]:
         for source in sources:
             size = _size(subgraph.tensors[target])
             if size != _size(subgraph.tensors[source]) or size > 2**31 - 1:
@@ -114,7 +114,7 @@ def _regions(model: schema.ModelT, root: schema.OperatorT, nearest: bool) -> Ite
                 yield _Region(source, target, operators)
 
 
-def _behind_moves(model: schema.ModelT, targets: Sequence[int]) -> list[int]:
+def _after_moves(model: schema.ModelT, targets: Sequence[int]) -> list[int]:
     """Tensors in order, but those first that are others reshaped, transposed, or scaled after an
     operator of TFLite with a scale of its own.
     """

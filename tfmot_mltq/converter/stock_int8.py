@@ -94,5 +94,5 @@ def _explained(model_name: str, function: Any, message: str) -> str:
     at = f" (at {', '.join(places[:3])})" if places else ""
     return (
         f"TFLite has no operator for tf.{', tf.'.join(types)}{at} of '{model_name}'. Replace the "
-        "layer by others, or do that part outside of the model."
+        "layer, or do that part outside the model."
     )

@@ -136,7 +136,7 @@ class Target:
                 text=True, timeout=timeout, check=False,
             )  # fmt: skip
         except subprocess.TimeoutExpired as error:
-            raise DeviceError(f"{command[0]} did not end in {timeout} s.") from error
+            raise DeviceError(f"{command[0]} did not finish within {timeout} s.") from error
         if done.returncode != 0:
             raise DeviceError(f"{' '.join(command)} failed:\n{done.stdout[-4000:]}")
         return done.stdout

@@ -67,7 +67,7 @@ class Project:
           FileExistsError: The folder is there.
         """
         if output.exists():
-            raise FileExistsError(f"{output} is there already; choose another folder.")
+            raise FileExistsError(f"{output} already exists; choose another folder.")
         context = {**self.context, "golden": _golden_arrays(golden), "array_body": array_body}
         environment = jinja2.Environment(
             loader=jinja2.FileSystemLoader(_TEMPLATES),

@@ -130,7 +130,7 @@ class Reader:
         tensor = read_tensor(self.graph.tensors[index])
         self.require(tensor.dtype == dtype, f"'{tensor.name}' is {tensor.dtype}, not {dtype}")
         self.require(
-            dtype != "int8" or tensor.scale > 0.0, f"'{tensor.name}' has not one scale for all"
+            dtype != "int8" or tensor.scale > 0.0, f"'{tensor.name}' does not have a single scale"
         )
         self.require(tensor.size > 0, f"'{tensor.name}' is empty")
         return tensor
@@ -146,7 +146,7 @@ class Reader:
         """A constant of whole numbers, which has to be there."""
         value = self.constant(position)
         if value is None:
-            raise self.refusal(f"{what} are no constant")
+            raise self.refusal(f"{what} are not constant")
         return [int(number) for number in value.reshape(-1)]
 
     def source(self, position: int = 0) -> Source | Array:
@@ -159,7 +159,8 @@ class Reader:
     def state(self, position: int) -> State:
         """The argument of a call for an input that is a variable."""
         index = int(self.operator.inputs[position])
-        self.require(bool(self.graph.tensors[index].isVariable), f"input {position} is no variable")
+        is_variable = bool(self.graph.tensors[index].isVariable)
+        self.require(is_variable, f"input {position} is not a variable")
         return State(index)
 
     def target(self, position: int = 0) -> Target:
@@ -177,7 +178,8 @@ class Reader:
         """The same values in another shape."""
         self.require(self.constant(0) is None, "the input is a constant")
         self.require(
-            self.input().size == self.output().size, "the output has not the size of the input"
+            self.input().size == self.output().size,
+            "the output does not have the size of the input",
         )
         return Step(self.number, (int(self.operator.inputs[0]),), self._outputs(), ())
 
@@ -220,7 +222,7 @@ class Reader:
         try:
             low, high = activation_range(function, target.scale, target.zero_point)
         except KeyError:
-            raise self.refusal("its fused activation is not of the kind of ReLU") from None
+            raise self.refusal("its fused activation is not one of the ReLUs") from None
         return {"activation_min": low, "activation_max": high}
 
 

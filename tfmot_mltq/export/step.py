@@ -54,9 +54,7 @@ def read_steps(tflite: bytes) -> Steps:
         if not needed & set(map(int, reader.operator.outputs)):
             continue
         if reader.op not in READERS:
-            raise reader.refusal(
-                f"the operator is not among those that do: {', '.join(sorted(READERS))}"
-            )
+            raise reader.refusal(f"the operators that do are {', '.join(sorted(READERS))}")
         steps.insert(0, READERS[reader.op](reader))
         needed |= set(steps[0].inputs)
     numbers = {*inputs, *outputs}

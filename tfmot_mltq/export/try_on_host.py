@@ -30,11 +30,11 @@ def find_compiler() -> list[str]:
     for command in [shlex.split(chosen)] if chosen else [[name] for name in _COMPILERS]:
         if command and shutil.which(command[0]):
             return command
-    named = f"{chosen!r}, which CC names" if chosen else f"({', '.join(_COMPILERS)})"
+    named = f"{chosen!r}, which CC names," if chosen else f"({', '.join(_COMPILERS)})"
     raise RuntimeUnavailableError(
-        f"Exported code is tried before it is done, and there is no C compiler {named}. Install "
+        f"mltq export compiles and runs its code, but the C compiler {named} is missing. Install "
         "one (Debian, Ubuntu: apt-get install build-essential; macOS: xcode-select --install), or "
-        "write the code untried with --no-self_test."
+        "skip the test with --no-self_test."
     )
 
 
@@ -72,6 +72,6 @@ def _failure(what: str, done: subprocess.CompletedProcess[str]) -> ConversionErr
     said = f"{done.stdout}{done.stderr}".strip()[-_LONGEST_OUTPUT:]
     return ConversionError(
         f"The exported code {what}, so nothing was written: {said or f'exit {done.returncode}'}\n"
-        "This is a fault of the export, please report it. --no-self_test writes the code all the "
-        "same; --runtime=tflm does without it."
+        "This is a bug in mltq export; please report it. --no-self_test writes the code anyway; "
+        "--runtime=tflm does without it."
     )

@@ -17,7 +17,7 @@ def c_folder(part: str) -> pathlib.Path:
     folder = (_PACKAGED if _PACKAGED.is_dir() else _REPOSITORY) / part
     if not folder.is_dir():
         raise FileNotFoundError(
-            f"The C sources of the operators are not in {folder}; install tfmot-mltq again."
+            f"The C sources of the operators are not in {folder}; reinstall tfmot-mltq."
         )
     return folder
 

@@ -41,7 +41,7 @@ def load(tflite: bytes) -> schema.ModelT:
       ValueError: The bytes are no TFLite model.
     """
     if len(tflite) < 8 or tflite[4:8] != _FILE_IDENTIFIER:
-        raise ValueError("This is no .tflite file: the identifier 'TFL3' is missing.")
+        raise ValueError("This is not a .tflite file: the identifier 'TFL3' is missing.")
     return schema.ModelT.InitFromPackedBuf(bytearray(tflite), 0)
 
 

@@ -18,7 +18,7 @@ _FORMS = (
 _ARRAY_BATCH = 32
 _FEW_SAMPLES = 8
 _NO_LABELS = (
-    "It must hold inputs alone: leave labels out, of a tf.data.Dataset with "
+    "It must hold inputs only: drop the labels, in a tf.data.Dataset with "
     "dataset.map(lambda x, y: x)."
 )
 
@@ -56,7 +56,7 @@ def _numpy_dtype(dtype: Any, name: str) -> np.dtype[Any]:
         return np.dtype(np.float32)
     if "int" in text or text == "bool":
         return np.dtype(text)
-    raise ValueError(f"Input '{name}' of the model is of type {text}, which is no number.")
+    raise ValueError(f"Input '{name}' of the model is of type {text}, which is not numeric.")
 
 
 def batches(dataset: Dataset, specs: Sequence[InputSpec]) -> Iterator[list[np.ndarray]]:
@@ -97,7 +97,7 @@ def batches(dataset: Dataset, specs: Sequence[InputSpec]) -> Iterator[list[np.nd
         raise ValueError("The representative dataset is empty.")
 
 
-def warned_if_few(found: Iterable[list[np.ndarray]]) -> Iterator[list[np.ndarray]]:
+def warn_if_few(found: Iterable[list[np.ndarray]]) -> Iterator[list[np.ndarray]]:
     """Batches as they are; warns at their end if they were too few samples for a range."""
     samples = 0
     for batch in found:
@@ -106,8 +106,8 @@ def warned_if_few(found: Iterable[list[np.ndarray]]) -> Iterator[list[np.ndarray
     if samples < _FEW_SAMPLES:
         warnings.warn(
             f"The representative dataset has only {samples} "
-            f"{'sample' if samples == 1 else 'samples'}. What lies outside of the ranges seen on "
-            "it is clipped: pass some hundred typical ones.",
+            f"{'sample' if samples == 1 else 'samples'}. Values outside the ranges seen on it "
+            "are clipped: pass a few hundred typical ones.",
             stacklevel=3,
         )
 
@@ -153,7 +153,7 @@ def _checked(array: Any, spec: InputSpec) -> np.ndarray:
         wanted = ", ".join("any" if size is None else str(size) for size in spec.shape[1:])
         raise ValueError(
             f"Input '{spec.name}' of the representative dataset has shape {values.shape}; the "
-            f"model wants (batch, {wanted}).{_shape_hint(values.shape, spec.shape)}"
+            f"model takes (batch, {wanted}).{_shape_hint(values.shape, spec.shape)}"
         )
     if values.dtype.kind == "f" and not np.isfinite(values).all():
         raise ValueError(
@@ -175,7 +175,7 @@ def _numbers(array: Any, spec: InputSpec) -> np.ndarray:
     except (TypeError, ValueError) as error:
         raise TypeError(
             f"Input '{spec.name}' of the representative dataset is of type "
-            f"{type(array).__name__}, which is no array of numbers: {error}"
+            f"{type(array).__name__}, which is not an array of numbers: {error}"
         ) from error
 
 
@@ -194,6 +194,6 @@ def _check_representable(values: np.ndarray, spec: InputSpec) -> None:
     wrong = values[converted != values]
     if wrong.size:
         raise ValueError(
-            f"Input '{spec.name}' of the representative dataset holds {wrong.flat[0]}, and the "
-            f"model takes {spec.dtype} there. Pass the values as the model gets them, not scaled."
+            f"Input '{spec.name}' of the representative dataset holds {wrong.flat[0]}, but the "
+            f"model takes {spec.dtype} there. Pass the values as the model takes them, not scaled."
         )

@@ -166,8 +166,8 @@ class _ExpandedAttention(ExpandedLayer):
         if self._layer.use_scale:
             scale = float(np.asarray(self._layer.get_weights()[0]))
             warnings.warn(
-                f"Layer '{name}': training of the quantized model does not change its scale; the "
-                "layers before it can.",
+                f"Layer '{name}': its scale stays as it is when the quantized model is trained; "
+                "the layers before it can make up for it.",
                 stacklevel=2,
             )
             scores = self._call(f"{name}_scale", layers.Rescaling, scores, scale)

@@ -52,7 +52,7 @@ def _way_out(layer: Layer, kind: str) -> str:
     if user_classes(layer):
         return f"Give {kind} a get_config that returns all arguments of its constructor."
     return (
-        "If a function or a class of yours is among its arguments, register it with "
+        "If one of its arguments is a custom function or class, register it with "
         "keras.saving.register_keras_serializable."
     )
 
@@ -63,12 +63,12 @@ def _check_functions(layer: Layer) -> None:
         if getattr(getattr(held, "activation", None), "__name__", "") == "<lambda>":
             raise UnsupportedModelError(
                 f"The activation of layer '{layer.name}' is a lambda, which Keras cannot copy. "
-                "Make it a function with a name, or a Lambda layer behind this one."
+                "Make it a named function, or add a Lambda layer after this one."
             )
         if held is not layer and is_a(held, ("Lambda",)):
             raise UnsupportedModelError(
                 f"Layer '{layer.name}' ({type(layer).__name__}) wraps a Lambda layer, which Keras "
-                "cannot copy. Call the Lambda layer itself, or make it a layer class."
+                "cannot copy. Use the Lambda layer itself, or write a layer class."
             )
 
 
@@ -116,7 +116,7 @@ def copy_weights(copies: Iterable[tuple[Layer, Layer]]) -> None:
         shapes, wanted = ([tuple(w.shape) for w in held.weights] for held in (copy, layer))
         if shapes != wanted:
             raise UnsupportedModelError(
-                f"Layer '{layer.name}' has weights of the shapes {wanted}, and a copy of it "
-                f"{shapes}. {_way_out(layer, type(layer).__name__)}"
+                f"Layer '{layer.name}' has weights of the shapes {wanted}, but a copy of it "
+                f"has {shapes}. {_way_out(layer, type(layer).__name__)}"
             )
         copy.set_weights(layer.get_weights())

@@ -108,8 +108,8 @@ class Graphs(abc.ABC):
             )
         if overrides(model, "call"):
             raise UnsupportedModelError(
-                f"'{model.name}' ({type(model).__name__}) overrides call, and what is done there "
-                "is in none of its layers. Put it into layers, and leave call to Keras."
+                f"'{model.name}' ({type(model).__name__}) overrides call, and what it computes "
+                "there is in none of its layers. Move it into layers, and leave call to Keras."
             )
         if not self.is_built(model):
             raise UnsupportedModelError(

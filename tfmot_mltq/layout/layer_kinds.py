@@ -109,13 +109,13 @@ def unsupported_reason(layer: Layer) -> str | None:
     """Why a layer cannot get multi-level weights; None if it can."""
     if kind_of(layer) not in _MULTI_LEVEL:
         kinds = ", ".join(sorted(_MULTI_LEVEL))
-        return f"its kind, {type(layer).__name__}, is none of {kinds}"
+        return f"its class, {type(layer).__name__}, is not one of {kinds}"
     if getattr(layer, "groups", 1) != 1:
         return f"it has {layer.groups} groups; the operators take ungrouped convolutions"
     if getattr(layer, "data_format", "channels_last") != "channels_last":
-        return "its data_format is channels_first; TFLite wants channels_last"
+        return "its data_format is channels_first; TFLite takes channels_last"
     if getattr(layer, "quantization_mode", None):
-        return f"Keras has quantized it already, to {layer.quantization_mode}"
+        return f"Keras has already quantized it, to {layer.quantization_mode}"
     if getattr(layer, "lora_enabled", False):
         return "it has a LoRA update that is not merged into its kernel"
     return None

@@ -45,7 +45,7 @@ def flat_names(layers: Iterable[tuple[Layer, str]], taken: Iterable[str]) -> dic
     """Names for the layers of a model and of those nested in it, by the id of the layer.
 
     The first of several layers of one name keeps it, the next ones have the name of the model that
-    holds them in front, and a number behind if that is in use, too.
+    holds them in front, and a number after it if that is in use, too.
 
     Args:
       layers: Layers, each with the name of the model that holds it.

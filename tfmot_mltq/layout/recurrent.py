@@ -81,13 +81,13 @@ def refusal(layer: Layer, calls: Iterable[Any], layers: Iterable[Layer]) -> str 
     masking = next((name for other in layers if (name := mask_maker(other))), None)
     if masking is not None:
         return (
-            f"the mask of '{masking}' may reach it, and TFLite's operators know no masks: cut or "
-            "pad the sequences to one length, and leave the mask away"
+            f"the mask of '{masking}' may reach it, and TFLite's operators have no masks: cut or "
+            "pad the sequences to one length, without a mask"
         )
     for node in calls:
         if len(node.inputs) > 1:
             return (
-                "it is called with an initial state; operators begin with zeros: call it on the "
+                "it is called with an initial state; operators start from zeros: call it on the "
                 "sequence alone"
             )
         if len(node.outputs) > 1:
@@ -119,7 +119,7 @@ def _refusal_of(layer: Layer) -> str | None:
     if kind_of(layer) in _LAYERS:
         return None
     if kind_of(layer) != "RNN":
-        return f"{type(layer).__name__} is none of LSTM, GRU, SimpleRNN, RNN and Bidirectional"
+        return f"{type(layer).__name__} is not one of LSTM, GRU, SimpleRNN, RNN and Bidirectional"
     unknown = [type(cell).__name__ for cell in _cells(layer) if kind_of(cell) not in _LAYER_OF_CELL]
     if unknown:
         return f"its cell is of the class {unknown[0]}: use LSTMCell, GRUCell or SimpleRNNCell"
@@ -129,12 +129,12 @@ def _refusal_of(layer: Layer) -> str | None:
 def _refusal_of_steps(layer: Layer, node: Any) -> str | None:
     steps = node.inputs[0].shape[1]
     if steps is None:
-        return "the number of its steps is open: build the model with a fixed length"
+        return "the number of its steps is not fixed: build the model with a fixed length"
     if steps <= MAX_STEPS or all(map(_is_lstm, _plain_layers(layer))):
         return None
     return (
         f"it is written out step by step, for at most {MAX_STEPS} steps, and has {steps}: use an "
-        "LSTM with its usual activations, for which TFLite has an operator, or fewer steps (by "
+        "LSTM with its default activations, for which TFLite has an operator, or fewer steps (by "
         "strides or pooling before it)"
     )
 
@@ -221,7 +221,8 @@ class _Expanded(ExpandedLayer):
             return self._lstm(cell, x, name, sequences, backwards)
         if getattr(cell, "recurrent_dropout", 0):
             warnings.warn(
-                f"Layer '{layer.name}': training of the quantized model has no recurrent_dropout.",
+                f"Layer '{layer.name}': recurrent_dropout has no effect when the "
+                "quantized model is trained.",
                 stacklevel=2,
             )
         if getattr(cell, "dropout", 0):

@@ -55,7 +55,7 @@ def unwrapped(model: Model, graphs: Graphs) -> Model:
     for layer in layers:
         if kind_of(layer) == "Masking":
             raise UnsupportedModelError(
-                f"Layer '{layer.name}' (Masking) marks steps that later layers leave out, and "
+                f"Layer '{layer.name}' (Masking) marks steps for later layers to skip, and "
                 "TFLite has no masks. Cut or pad the sequences to one length without a mask."
             )
     if not any(map(_is_wrapper, layers)):
@@ -65,8 +65,8 @@ def unwrapped(model: Model, graphs: Graphs) -> Model:
     def replace(layer: Layer) -> list[Layer]:
         if kind_of(layer) == "SpectralNormalization":
             warnings.warn(
-                f"Layer '{layer.name}' (SpectralNormalization) becomes the layer that it holds: "
-                "its weights are normalized as they are now, and training does not do it again.",
+                f"Layer '{layer.name}' (SpectralNormalization) is replaced by the layer that it "
+                "wraps: the weights are normalized once, now, and not again during training.",
                 stacklevel=4,
             )
         if _is_wrapper(layer):

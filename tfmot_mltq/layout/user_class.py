@@ -76,10 +76,10 @@ def with_class_of(model: Model, result: Model, graphs: Graphs) -> Model:
             cause = first_line(error)
             warnings.warn(
                 f"{', '.join(lost)} of class {type(model).__name__} {_is(lost)} not kept: "
-                f"{type(model).__name__}(inputs, outputs, name) gives no model of these outputs "
-                f"({type(error).__name__}: {cause}). The result is a plain functional model. Give "
-                f"the class a constructor that takes inputs and outputs and passes them on to "
-                f"{graphs.keras.__name__}.Model, or train in a loop of your own.",
+                f"{type(model).__name__}(inputs, outputs, name) does not give a model with these "
+                f"outputs ({type(error).__name__}: {cause}). The result is a plain functional "
+                "model. Give the class a constructor that takes inputs and outputs and passes them "
+                f"on to {graphs.keras.__name__}.Model, or train in a loop of your own.",
                 stacklevel=3,
             )
         return result
@@ -93,8 +93,8 @@ def warn_of_unused(model: Model, user: str) -> None:
     if unused:
         warnings.warn(
             f"{', '.join(unused)} of class {type(model).__name__} {_is(unused)} not used: {user} "
-            "trains in its own way. Train the model without it, or add the loss of distillation "
-            "to your class.",
+            "has its own training step. Train the model without it, or add the loss of "
+            "distillation to your class.",
             stacklevel=3,
         )
 

@@ -29,7 +29,7 @@ TWN_FACTOR = 0.7
 
 @dataclasses.dataclass(frozen=True)
 class KernelState:
-    """What a layer holds beside its kernel; every part may be missing.
+    """What a layer holds besides its kernel; every part may be missing.
 
     Attributes:
       mask: Which bits may be non-zero: 1 or 0, shape (levels, n, c) for a weight matrix (n, c).
@@ -175,7 +175,7 @@ def residual_levels(
       weights: Floating point matrix of shape (n, c).
       spec: What to do; ``per_channel`` and ``refit`` are not looked at.
       xp: NumPy-like namespace of ``weights``.
-      state: What the layer holds beside the weights.
+      state: What the layer holds besides the weights.
     """
     residual = weights
     levels: list[Level] = []
@@ -203,7 +203,7 @@ def decompose(
       weights: Floating point matrix of shape (n, c): n entries per output channel, c channels.
       spec: What to do.
       xp: NumPy-like namespace of ``weights``.
-      state: What the layer holds beside the weights.
+      state: What the layer holds besides the weights.
 
     Returns:
       planes of shape (levels, n, c) with values -1, 0, +1, and scales of shape (levels, c), not
@@ -329,7 +329,7 @@ def trained_quantize(
       channel_axes: As of ``as_matrix``.
       xp: NumPy-like namespace of ``kernel``.
       stop_gradient: The framework's function.
-      state: What the layer holds beside the kernel.
+      state: What the layer holds besides the kernel.
     """
     frozen = KernelState(
         *(

@@ -84,7 +84,7 @@ def quantize_channels(
         channels = np.flatnonzero(pending)
         raise ValueError(
             f"Output channels {channels[:8].tolist()} exceed 32 bits: their output range is tiny "
-            f"(scale {output_scale:g}) beside their weights. The layer's output is probably "
+            f"(scale {output_scale:g}) compared with their weights. The layer's output is probably "
             "constant on the representative dataset; check that dataset, or leave the layer int8."
         )
     exponent = shifts.astype(np.int64)

@@ -73,7 +73,7 @@ class PackedNormalization:
       subtract_mean: Whether the mean of a group is subtracted, or the zero point of the input.
       epsilon: In units of 2^-12 of what the sum of squares is in.
       gains, offsets: int32, shape (table_size,), in units of 2^-shift output steps.
-      shift: Bits behind the point of gains and offsets.
+      shift: Fraction bits of gains and offsets.
       input_zero_point, output_zero_point: Of the tensors.
       activation_min, activation_max: Range of the output.
     """

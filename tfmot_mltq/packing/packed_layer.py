@@ -133,7 +133,7 @@ def table_bytes(output_channels: int, levels: int, activation_tables: int = 0) -
 
 
 def _planes_offset(output_channels: int, levels: int, activation_tables: int) -> int:
-    """Where the planes of the first level start: behind the tables, at a multiple of a word."""
+    """Where the planes of the first level start: after the tables, at a machine word."""
     size = table_bytes(output_channels, levels, activation_tables)
     return -(-size // fmt.MACHINE_WORD_BYTES) * fmt.MACHINE_WORD_BYTES
 
@@ -174,7 +174,7 @@ def _check(layer: PackedLayer, encodings: Sequence[int]) -> None:
     geometry = layer.geometry
     expected = (layer.levels, geometry.output_channels, geometry.row_size)
     if layer.planes.shape != expected or not 1 <= layer.levels <= fmt.MAX_LEVELS:
-        raise ValueError(f"planes have shape {layer.planes.shape}, the geometry wants {expected}.")
+        raise ValueError(f"planes have shape {layer.planes.shape}, the geometry needs {expected}.")
     if len(encodings) != layer.levels or not set(encodings) <= set(ENCODINGS):
         known = tuple(ENCODINGS)
         raise ValueError(f"encodings must be {layer.levels} of {known}, got {encodings}.")
@@ -283,7 +283,7 @@ def _read_header(data: bytes) -> dict[str, Any]:
     header = dict(zip(names, values, strict=True))
     if header["magic"] != fmt.MAGIC or header["version"] != fmt.FORMAT_VERSION:
         raise ValueError(
-            f"No packed layer of version {fmt.FORMAT_VERSION}: the magic or the version is another."
+            f"Not a packed layer: bad magic or unsupported version (expected {fmt.FORMAT_VERSION})."
         )
     return header
 
@@ -331,5 +331,5 @@ def _read_planes(
             data, offset, channels, geometry.row_size, header["encoding"][level]
         )
     if offset != len(data):
-        raise ValueError("A packed layer has bytes behind its planes.")
+        raise ValueError("A packed layer has bytes after its planes.")
     return planes

@@ -36,7 +36,7 @@ def encoding_byte(plane: np.ndarray, encoding: int) -> int:
 def decode_plane(
     data: bytes, offset: int, rows: int, size: int, encoding_byte: int
 ) -> tuple[np.ndarray, int]:
-    """Unpacks a plane of shape (rows, size) at ``offset``; returns it and the offset behind it.
+    """Unpacks a plane of shape (rows, size) at ``offset``; returns it and the offset after it.
 
     Raises:
       ValueError: The bytes are no such plane.

@@ -11,6 +11,6 @@ def check_started(is_started: bool, name: str) -> None:
     """
     if not is_started:
         raise ValueError(
-            f"Layer '{name}' is to be pruned, but nothing counts the steps of its schedule. "
-            "Compile the model again and train with fit(..., callbacks=[mltq.UpdatePruningStep()])."
+            f"Layer '{name}' has a pruning schedule, but nothing counts its steps. Compile "
+            "the model again and train with fit(..., callbacks=[mltq.UpdatePruningStep()])."
         )

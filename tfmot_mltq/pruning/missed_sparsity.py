@@ -39,7 +39,7 @@ def warn_of_missed_sparsity(model: Model) -> None:
             f"'{model.name}' is less sparse than its pruning schedule asks for: {text}. Train with "
             "mltq.UpdatePruningStep() to the end of the schedule, or end it earlier (end_step), "
             "and keep weights from after it: EarlyStopping(restore_best_weights=True), "
-            "checkpoints and load_weights bring back those of an earlier step.",
+            "checkpoints and load_weights restore those of an earlier step.",
             stacklevel=3,
         )
 

@@ -18,7 +18,7 @@ class PrunableKernel:
       name: Layer name.
       matrix: Float weights, shape (n, c): n entries in each of c output channels.
       spec: How it is decomposed; None for a float kernel.
-      state: What the layer holds beside the weights, with a mask of shape (levels, n, c), or
+      state: What the layer holds besides the weights, with a mask of shape (levels, n, c), or
         (1, n, c) for a float kernel.
       positions: How often each weight is used for one sample.
     """

@@ -22,9 +22,9 @@ from tfmot_mltq.pruning.schedule import ConstantSparsity, as_schedule
 
 # Arguments of TFMOT's function that have no counterpart, and what to write instead.
 _OF_TFMOT = {
-    "block_pooling_type": "a block is ranked by the error that its removal makes; leave it out",
-    "pruning_policy": "choose layers by layers=[name, ...]",
-    "sparsity_m_by_n": "prune blocks by block_size=(entries, output channels)",
+    "block_pooling_type": "a block is ranked by the error that its removal causes; omit it",
+    "pruning_policy": "choose layers with layers=[name, ...]",
+    "sparsity_m_by_n": "prune blocks with block_size=(entries, output channels)",
 }
 
 
@@ -122,8 +122,8 @@ def _only_model(model: Model, to_prune: Model) -> Model:
     found = to_prune if model is None else model
     if isinstance(found, (list, tuple)) or (framework_of(found) and not hasattr(found, "layers")):
         raise TypeError(
-            "prune_low_magnitude takes a whole model: build it of plain layers, and name those to "
-            "prune, prune_low_magnitude(model, schedule, layers=[name, ...])."
+            "prune_low_magnitude takes a whole model: build it from plain layers and name the "
+            "ones to prune, prune_low_magnitude(model, schedule, layers=[name, ...])."
         )
     return found
 
@@ -160,7 +160,7 @@ def _chosen_layers(
     if not chosen:
         raise UnsupportedModelError(
             f"'{flat.name}' has no layers to prune between its first and its last. Name some with "
-            f"layers=[...]: {', '.join(possible) or 'it has none of the kinds that can be'}."
+            f"layers=[...]: {', '.join(possible) or 'it has none that can be pruned'}."
         )
     return chosen
 
@@ -188,7 +188,7 @@ def _float_layers(
     """The layers that can be pruned, and those between the first and the last of them."""
     if pruning.granularity == "bit":
         raise UnsupportedModelError(
-            f"'{flat.name}' is a float model, and bits are those of the levels: prune "
+            f"'{flat.name}' is a float model, which has no bits: prune "
             "mltq.quantize_model(model), or use granularity='word'."
         )
     names = [

@@ -28,7 +28,7 @@ class PrunedLayer:
       mask: Variable of shape (levels, *kernel shape), 1 where a bit may be non-zero.
       pruned: Variable; 1 as soon as the mask alone says which bits are non-zero.
       pruning_step: Variable; batches done, -1 before training.
-      state: Gives what the layer holds beside the kernel, as NumPy matrices.
+      state: Gives what the layer holds besides the kernel, as NumPy matrices.
       notice_pruning_step: To be called after ``pruning_step`` was set.
     """
 

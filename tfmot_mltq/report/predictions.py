@@ -21,7 +21,9 @@ def predict(interpreter: Interpreter, samples: np.ndarray, name: str) -> np.ndar
     """
     counts = len(interpreter.input_details), len(interpreter.output_details)
     if counts != (1, 1):
-        raise ValueError(f"{name} has {counts[0]} inputs and {counts[1]} outputs; one is wanted.")
+        raise ValueError(
+            f"{name} has {counts[0]} inputs and {counts[1]} outputs; it must have one of each."
+        )
     if len(samples) == 0:
         raise ValueError("There are no samples.")
     starts = range(0, len(samples), _SAMPLES_AT_ONCE)

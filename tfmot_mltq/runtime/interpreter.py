@@ -40,7 +40,7 @@ class Interpreter:
         if runtime not in RUNTIMES:
             raise ValueError(f"runtime must be one of {RUNTIMES}, got {runtime!r}.")
         if reference_kernels and runtime == "tflm":
-            raise ValueError("reference_kernels is for runtime='litert'; tflm has no others.")
+            raise ValueError("reference_kernels is for runtime='litert'; tflm always runs them.")
         if not isinstance(model, (bytes, bytearray, memoryview)):
             with open(model, "rb") as file:
                 model = file.read()
@@ -160,7 +160,7 @@ class Interpreter:
         if values.shape[1:] != details.shape[1:]:
             wanted = ", ".join(map(str, details.shape[1:]))
             raise ValueError(
-                f"Input '{details.name}' wants shape (batch, {wanted}), got {values.shape}."
+                f"Input '{details.name}' takes shape (batch, {wanted}), got {values.shape}."
             )
         if details.shape[0] != 1:
             raise ValueError(f"Input '{details.name}' has batch size {details.shape[0]}, not 1.")

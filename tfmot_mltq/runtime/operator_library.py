@@ -60,7 +60,7 @@ def run_packed_layer(
     library = load_library()
     x = np.ascontiguousarray(x, np.int8)
     output = np.empty(output_shape, np.int8)
-    # A copy of exactly these bytes, so that a read behind the end is one out of bounds.
+    # A copy of exactly these bytes, so that a read past the end is one out of bounds.
     data = (ctypes.c_uint8 * len(packed)).from_buffer_copy(packed)
     status = library.MltqRunLayer(
         data,

@@ -69,8 +69,8 @@ class TflmRuntime:
         if error is not None:
             if "could not register custom op" in str(error):
                 raise RuntimeUnavailableError(
-                    "The installed tflite-micro keeps its operators in another layout than the "
-                    "version that this package is built for: pip install 'tfmot-mltq[tflm]'."
+                    "The installed tflite-micro stores its operators differently from the version "
+                    "that this package is built for: pip install 'tfmot-mltq[tflm]'."
                 ) from error
             raise RuntimeError(f"{error}. {messages.text.strip()}") from error
 

@@ -11,7 +11,7 @@ _STRIDE = 4
 def highest_passing(count: int, passes: Callable[[int], bool]) -> int | None:
     """The highest index below ``count`` that passes, where low ones pass and high ones fail.
 
-    Strides up until a test fails, then bisects. Tests are noisy near the border: the index behind
+    Strides up until a test fails, then bisects. Tests are noisy near the border: the index beyond
     the first failure is tested too, and the search goes on from there if it passes.
 
     Args:

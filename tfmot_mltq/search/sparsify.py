@@ -56,7 +56,7 @@ def sparsify(
     """The sparsest model whose accuracy is within a tolerance.
 
     Each trial prunes a copy of ``model`` to one sparsity while ``train_fn`` trains it. Sparsity
-    rises in strides until a trial fails; bisection then finds the border, and the sparsity behind
+    rises in strides until a trial fails; bisection then finds the border, and the sparsity beyond
     the first failure beyond it is tried too, as accuracy is noisy.
 
     Args:
@@ -188,7 +188,7 @@ class _RaiseSparsity(UpdatePruningStep):
             return
         if not self.params or not self.params.get("steps"):
             raise ValueError(
-                "fit does not know how many steps an epoch has. Pass steps_per_epoch to fit, or "
+                "The number of steps per epoch is unknown. Pass steps_per_epoch to fit, or "
                 "sparsify(..., pruning_schedule=lambda sparsity: mltq.PolynomialDecay(...))."
             )
         self._steps = self.params["steps"] * self.params["epochs"]

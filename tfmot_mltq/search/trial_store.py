@@ -98,7 +98,7 @@ class TrialStore:
             trials = [Trial(**trial) for trial in index["trials"]]
         except (ValueError, KeyError, TypeError) as error:
             raise ValueError(
-                f"{path} is no index of a search ({error}). Choose another directory."
+                f"{path} is not the index of a search ({error}). Choose another directory."
             ) from error
         changed = [key for key, value in self._search.items() if search.get(key) != value]
         if changed:

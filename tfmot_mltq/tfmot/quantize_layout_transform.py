@@ -67,8 +67,8 @@ class MultiLevelQuantizeLayoutTransform(tfmot_quantize_layout_transform.Quantize
             config = config or self._registry.get_quantize_config(layer)
             if not isinstance(config, configs.OutputQuantizeConfig):
                 raise UnsupportedModelError(
-                    f"Layer '{layer.name}' is annotated with {type(config).__name__}, which knows "
-                    "nothing of the MLTQ operators. Annotate it with mltq.quantize_annotate_layer, "
+                    f"Layer '{layer.name}' is annotated with {type(config).__name__}, which does "
+                    "not know the MLTQ operators. Annotate it with mltq.quantize_annotate_layer, "
                     "or leave it without annotation to have it int8."
                 )
             parts, activation = tflite_layers(layer, tf_keras)

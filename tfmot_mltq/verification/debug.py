@@ -88,7 +88,7 @@ def _table(errors: Sequence[OperatorError]) -> Table:
         title_justify="left",
         caption_justify="left",
         title="Operators against the quantized Keras model, worst first",
-        caption="Differences in steps of the output. Operators without figures stand inside of a "
+        caption="Differences in steps of the output. Operators without figures are inside a "
         "layer: Keras has no such tensor.",
     )
     table.add_column("#", justify="right")

@@ -195,7 +195,7 @@ def _counterpart(
     is_sure = bool(named) or len(of_scale) == 1
     if found is None or not (is_sure or _snr(found.values, values) >= _SAME_SNR):
         return None
-    # The output of a layer, not yet rounded, may be nearer than that of the quantizer behind it.
+    # The output of a layer, not yet rounded, may be nearer than that of the quantizer after it.
     # Of the calls of a shared layer the nearest is the one.
     stored = [held for held in of_scale if held.layer == found.layer]
     return min(stored, key=lambda held: _distance(held.values, values), default=found)

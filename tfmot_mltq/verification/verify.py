@@ -83,7 +83,7 @@ def verify(
             found = _run(interpreter, samples, end)
         except RuntimeError as error:
             raise ConversionError(
-                f"The converted model does not run on {name}: {error} Replace the layer by others"
+                f"The converted model does not run on {name}: {error} Replace the layer"
                 + (", or pass runtime='litert'." if name == "tflm" else ".")
             ) from error
         for details, want, have in zip(interpreter.output_details, expected, found, strict=True):
@@ -101,19 +101,19 @@ def verify(
                 is_fault = _has_a_fault(errors) and not _cuts_activations(model)
                 if tolerance is None and not is_fault:
                     warnings.warn(
-                        f"The network is sensitive to rounding: {problem} on {name}. No operator "
-                        "is at fault; the error grows step by step, or where activations are cut "
-                        "into levels. What the Keras model computes is not what the converted one "
-                        "does: measure accuracy with mltq.Interpreter. Trained networks, and those "
-                        "with more levels, are less sensitive.",
+                        f"The network is sensitive to rounding: {problem} on {name}. No single "
+                        "operator is at fault: the error grows step by step, or where activations "
+                        "are cut into levels. The converted model's accuracy may differ from the "
+                        "Keras model's: measure it with mltq.Interpreter. Trained networks, and "
+                        "those with more levels, are less sensitive.",
                         stacklevel=3,
                     )
                     continue
                 raise ConversionError(
                     "The converted model does not compute what the quantized Keras model computes: "
-                    f"{problem} on {name}. {_where(errors)} Pass verify=False to convert it all "
-                    "the same, and mltq.debug lists the errors of all operators; please report "
-                    "models that should work."
+                    f"{problem} on {name}. {_where(errors)} Pass verify=False to convert it "
+                    "anyway; mltq.debug lists the errors of all operators. If the model should "
+                    "work, please report it."
                 )
 
 
@@ -124,8 +124,8 @@ def check_tolerance(tolerance: float | None) -> None:
     is_number = isinstance(tolerance, (int, float)) and not isinstance(tolerance, bool)
     if not is_number or not 0 <= tolerance < np.inf:
         raise ValueError(
-            f"tolerance must be a number from 0 on, such as 0.1 for a tenth of the range of an "
-            f"output, got {tolerance!r}."
+            "tolerance must be 0 or more, such as 0.1 for a tenth of an output's range, got "
+            f"{tolerance!r}."
         )
 
 
@@ -180,10 +180,10 @@ def _check_not_constant(
             raise ConversionError(
                 f"The output '{details.name}' of the quantized Keras model is the same for all "
                 f"{len(want)} samples and for random inputs, so that the conversion cannot be "
-                "verified. If the model is meant to be so, pass verify=False. Else look at the "
-                "samples, which may all be the same; for weights that are all zero and dead "
-                "activations; and for small values that are concatenated, or taken a minimum or "
-                "maximum of, with large ones, whose steps they share: a Rescaling before that "
+                "verified. If that is intended, pass verify=False. Otherwise check that the "
+                "samples differ, and look for weights that are all zero, for dead activations, "
+                "and for small values that are concatenated or compared (minimum, maximum) with "
+                "large ones and share their quantization steps: a Rescaling layer before that "
                 "helps."
             )
 
@@ -231,7 +231,7 @@ def _has_a_fault(errors: Sequence[OperatorError]) -> bool:
 
 
 def _cuts_activations(model: Model) -> bool:
-    """Whether activations have levels: a step in front of a threshold is a level behind it, and so
+    """Whether activations have levels: a step before a threshold is a level after it, and so
     errors jump where nothing is wrong.
     """
     adapter = adapter_of(model)
@@ -246,9 +246,9 @@ def _where(errors: Sequence[OperatorError]) -> str:
     worst = parting[0] if parting else min(compared, key=_ratio)
     unit = " steps" if worst.scale else ""
     return (
-        f"The first operator where the two part is number {worst.number}, {worst.op} "
+        f"The first operator where the two differ is number {worst.number}, {worst.op} "
         f"'{worst.tensor}', of layer '{worst.layer}': off by up to {worst.largest:.4g}{unit}, "
-        f"{worst.snr:.1f} dB. Replace that layer by others."
+        f"{worst.snr:.1f} dB. Replace that layer."
     )
 
 

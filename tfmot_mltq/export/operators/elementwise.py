@@ -114,7 +114,7 @@ def _broadcast(reader: Reader) -> Struct:
         reader.require(
             len(padded) == rank
             and all(a in (1, b) for a, b in zip(padded, target.shape, strict=True)),
-            f"its inputs {shapes[0]} and {shapes[1]} do not fit its output {target.shape}",
+            f"its inputs {shapes[0]} and {shapes[1]} do not match its output {target.shape}",
         )
         steps = strides_of(padded)
         strides.append([step if size > 1 else 0 for step, size in zip(steps, padded, strict=True)])

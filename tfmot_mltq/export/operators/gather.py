@@ -26,14 +26,14 @@ def gather(reader: Reader) -> Step:
         batch_axes <= axis
         and source.shape[:batch_axes] == positions.shape[:batch_axes]
         and source.size // size * fields["positions"] == target.size,
-        f"its shapes {source.shape}, {positions.shape} and {target.shape} do not fit",
+        f"its shapes {source.shape}, {positions.shape} and {target.shape} do not match",
     )
     value = reader.constant(1)
     where: Source | Array = Source(int(reader.operator.inputs[1]))
     if value is not None:
         numbers = value.reshape(-1).tolist()
         reader.require(
-            all(0 <= number < size for number in numbers), "a position is outside of the axis"
+            all(0 <= number < size for number in numbers), "a position is outside the axis"
         )
         where = Array("Positions", "int32_t", numbers)
     arguments = (Struct("Gather", "MltqGather", fields), where, reader.source(), reader.target())

@@ -143,7 +143,7 @@ def _filter(reader: Reader) -> np.ndarray:
     reader.require(tensor.type == schema.TensorType.INT8, f"its filter '{name}' is not int8")
     value = reader.constant(1)
     if value is None:
-        raise reader.refusal(f"its filter '{name}' is no constant")
+        raise reader.refusal(f"its filter '{name}' is not constant")
     return value
 
 
@@ -164,7 +164,7 @@ def _weights(
         tensor = reader.graph.tensors[reader.operator.inputs[bias]]
         reader.require(
             biases is not None and tensor.type == schema.TensorType.INT32,
-            f"its biases '{flatbuffer.tensor_name(tensor)}' are no int32 constant",
+            f"its biases '{flatbuffer.tensor_name(tensor)}' are not an int32 constant",
         )
     found = getattr(quantization, "scale", None)
     scales = np.asarray(() if found is None else found, np.float32)
@@ -172,7 +172,7 @@ def _weights(
         scales.size in (1, values.shape[channel_axis])
         and (scales.size == 1 or quantization.quantizedDimension == channel_axis)
         and not np.any(quantization.zeroPoint),
-        "its filter has other scales or zero points than one scale a channel",
+        "its filter is not quantized with one scale per channel and zero point 0",
     )
     source, target = source or reader.input(), reader.output()
     if float_product and scales.size == 1:

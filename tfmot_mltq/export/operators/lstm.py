@@ -29,7 +29,7 @@ def lstm(reader: Reader) -> Step:
     cell = reader.input(_CELL, dtype="int16")
     reader.require(
         not any(map(reader.has, _VARIANTS)),
-        "it has peepholes, a projection or a normalization of its own",
+        "it has peepholes, a projection or layer normalization",
     )
     reader.require(
         options.fusedActivationFunction == schema.ActivationFunctionType.TANH
@@ -39,12 +39,12 @@ def lstm(reader: Reader) -> Step:
     batch_axis, time_axis = (1, 0) if options.timeMajor else (0, 1)
     reader.require(
         len(source.shape) == len(target.shape) == 3 and source.shape[batch_axis] == 1,
-        f"its input {source.shape} is not one sequence",
+        f"its input {source.shape} is not a single sequence",
     )
     cell_bits = round(math.log2(cell.scale)) if cell.scale > 0 else 0
     reader.require(
         -15 <= cell_bits <= 0 and cell.scale == 2.0**cell_bits,
-        "the scale of its cell state is no power of two from 2^-15 to 1",
+        "the scale of its cell state is not a power of two from 2^-15 to 1",
     )
     # Powers of two are exact, and what is shifted to the left is within the table.
     shift = _TABLE_BITS + cell_bits
@@ -75,7 +75,7 @@ def _gate(reader: Reader, number: int) -> Struct:
     name = f"{_GATES[number].capitalize()}Gate"
     biases = reader.constant(_BIASES + number)
     if biases is None or biases.dtype != np.int32:
-        raise reader.refusal(f"the biases of its {_GATES[number]} gate are no int32 constant")
+        raise reader.refusal(f"the biases of its {_GATES[number]} gate are not an int32 constant")
     fields: dict[str, Any] = {}
     for what, position, tensor, added in (
         ("input", _INPUT_FILTERS + number, reader.input(), biases),
@@ -84,7 +84,7 @@ def _gate(reader: Reader, number: int) -> Struct:
         values = reader.constant(position)
         found = reader.input(position)
         if values is None or found.zero_point != 0:
-            raise reader.refusal(f"'{found.name}' is no int8 constant with the zero point 0")
+            raise reader.refusal(f"'{found.name}' is not an int8 constant with zero point 0")
         # TensorFlow Lite multiplies the scales in float32.
         product = np.float32(tensor.scale) * np.float32(found.scale)
         factor = fixed_point(float(product) / _GATE_SCALE)
@@ -93,7 +93,7 @@ def _gate(reader: Reader, number: int) -> Struct:
         )
         reader.require(
             int(largest.max()) < 2 ** (31 - max(factor.shift, 0)),
-            f"sums of '{found.name}' may not fit into 32 bits",
+            f"sums of '{found.name}' may overflow 32 bits",
         )
         fields[f"{what}_filter"] = Array(
             f"{name}{what.capitalize()}Filter", "int8_t", values.reshape(-1).tolist()

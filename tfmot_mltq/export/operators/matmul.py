@@ -33,7 +33,7 @@ def batch_matmul(reader: Reader) -> Step:
             for shape in shapes
             for size, wanted in zip(shape[:-2], batch, strict=True)
         ),
-        f"its shapes {sources[0].shape}, {sources[1].shape} and {target.shape} do not fit",
+        f"its shapes {sources[0].shape}, {sources[1].shape} and {target.shape} do not match",
     )
     strides = [strides_of(shape) for shape in shapes]
     steps = [
@@ -52,7 +52,7 @@ def batch_matmul(reader: Reader) -> Step:
     factor = fixed_point(float(product) / target.scale)
     reader.require(
         depth * _LARGEST_PRODUCT < 2 ** (31 - max(factor.shift, 0)),
-        "it adds too many products for 32 bits",
+        "its sums of products may overflow 32 bits",
     )
     fields = {
         "batch_size": merged[0],

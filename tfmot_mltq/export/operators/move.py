@@ -56,7 +56,7 @@ def concatenate(reader: Reader) -> Step:
         source = reader.input(position)
         reader.require(
             (source.scale, source.zero_point) == (target.scale, target.zero_point),
-            "its inputs and its output have other scales",
+            "its inputs and its output have different scales",
         )
         pair = strides_of(source.shape), strides
         calls.append(_copy(reader, source.shape, pair, (0, begin), position))
@@ -150,7 +150,8 @@ def strided_slice(reader: Reader) -> Step:
         sizes.append(count)
         jumps.append(step * strides[axis])
     reader.require(
-        int(np.prod(sizes)) == reader.output().size, "its output has not the size of the slice"
+        int(np.prod(sizes)) == reader.output().size,
+        "its output does not have the size of the slice",
     )
     return reader.step(_copy(reader, sizes, (jumps, strides_of(sizes)), (begin, 0)))
 
@@ -176,7 +177,7 @@ def reverse(reader: Reader) -> Step:
 
 
 def mirror_pad(reader: Reader) -> Step:
-    """MIRROR_PAD: what lies before, inside and behind along each axis is a copy each."""
+    """MIRROR_PAD: what lies before, inside and after along each axis is a copy each."""
     source, target = reader.input(), reader.output()
     pads = np.reshape(reader.constant_list(1, "its paddings"), (-1, 2)).tolist()
     edge = int(reader.options.mode == schema.MirrorPadMode.REFLECT)  # is not repeated
@@ -310,9 +311,7 @@ def _copy(
         ends = [(size - 1) * step for size, step in zip(sizes, stride, strict=True)]
         lowest = begin + sum(end for end in ends if end < 0)
         highest = begin + sum(end for end in ends if end > 0)
-        reader.require(
-            lowest >= 0 and highest < tensor.size, f"it reaches outside of '{tensor.name}'"
-        )
+        reader.require(lowest >= 0 and highest < tensor.size, f"it reaches outside '{tensor.name}'")
     fields = {
         "size": merged[0],
         "input_stride": merged[1][0],

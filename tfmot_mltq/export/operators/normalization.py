@@ -13,7 +13,7 @@ def normalization(reader: Reader) -> Step:
     """The packed tensor is an array of words, so that it is aligned."""
     value = reader.constant(1)
     if value is None or value.dtype != np.uint8:
-        raise reader.refusal("its packed tensor is no constant of uint8")
+        raise reader.refusal("its packed tensor is not a uint8 constant")
     data = value.tobytes()
     try:
         packed = decode(data)
@@ -22,8 +22,9 @@ def normalization(reader: Reader) -> Step:
     reader.require(reader.constant(0) is None, "the input is a constant")
     for tensor in (reader.input(), reader.output()):
         reader.require(
-            tensor.size == packed.grouping.size, f"'{tensor.name}' has not the size of the grouping"
+            tensor.size == packed.grouping.size,
+            f"'{tensor.name}' does not have the size of the packed groups",
         )
-    words = Array("Packed", "uint32_t", np.frombuffer(data, "<u4").tolist())
-    call = Call("mltq_normalization_s8", (words, reader.source(), reader.target()))
+    array = Array("Packed", "uint32_t", np.frombuffer(data, "<u4").tolist())
+    call = Call("mltq_normalization_s8", (array, reader.source(), reader.target()))
     return reader.step(call)

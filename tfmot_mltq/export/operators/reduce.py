@@ -41,9 +41,7 @@ def _sum(reader: Reader, *, is_mean: bool) -> Step:
     if is_mean:
         factor = mean_factor(source.scale, target.scale, count)
     # The sum is shifted within 32 bits.
-    reader.require(
-        count * 256 < 2 ** (31 - max(factor.shift, 0)), "it adds too many values for 32 bits"
-    )
+    reader.require(count * 256 < 2 ** (31 - max(factor.shift, 0)), "its sums may overflow 32 bits")
     arguments = (
         _reduction(reader), Factor("Factor", factor), -source.zero_point * count,
         target.zero_point, reader.source(), reader.target(),
@@ -58,7 +56,7 @@ def extreme(op: str) -> Callable[[Reader], Step]:
         source, target = reader.input(), reader.output()
         reader.require(
             (source.scale, source.zero_point) == (target.scale, target.zero_point),
-            "its input and its output have other scales",
+            "its input and its output have different scales",
         )
         arguments = (_reduction(reader), reader.source(), reader.target())
         return reader.step(Call(f"mltq_stock_{op}_s8", arguments))
@@ -78,7 +76,7 @@ def _reduction(reader: Reader) -> Struct:
     kept = [axis for axis in range(len(shape)) if axis not in axes]
     reader.require(
         reader.output().size == int(np.prod([shape[axis] for axis in kept])),
-        "its output has not the size that follows from its axes",
+        "its output does not have the size that its axes give",
     )
     strides = strides_of(shape)
     fields: dict[str, list[int]] = {}
@@ -86,6 +84,6 @@ def _reduction(reader: Reader) -> Struct:
         sizes, steps = [shape[i] for i in chosen], [strides[i] for i in chosen]
         merged = merged_axes(sizes, [steps], _REDUCE_RANK)
         if merged is None:
-            raise reader.refusal(f"its axes are more than {_REDUCE_RANK} that are no neighbours")
+            raise reader.refusal(f"its axes form more than {_REDUCE_RANK} groups of neighbours")
         fields |= {f"{name}_size": merged[0], f"{name}_stride": merged[1][0]}
     return Struct("Reduce", "MltqReduce", fields)

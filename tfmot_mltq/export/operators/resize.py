@@ -38,7 +38,7 @@ def _resize(reader: Reader) -> Struct:
         len(source.shape) == len(target.shape) == 4
         and (source.shape[0], source.shape[3]) == (target.shape[0], target.shape[3])
         and max(*source.shape[1:3], *target.shape[1:3]) < 2**16,
-        f"its shapes {source.shape} and {target.shape} are no images of another size",
+        f"its shapes {source.shape} and {target.shape} are not those of two images",
     )
     fields = {
         "batches": source.shape[0],
@@ -59,7 +59,8 @@ def _nearest(reader: Reader, axis: int) -> np.ndarray:
     # Keras' upsampling by whole factors has half-pixel centers, which make no difference there.
     reader.require(
         np.array_equal(found, _nearest_places(*sizes, corners, 0.0)),
-        "versions of TensorFlow Lite Micro differ in half-pixel centers, which its sizes depend on",
+        "half-pixel centers matter at its sizes, and versions of TensorFlow Lite Micro disagree on "
+        "them",
     )
     return found
 
@@ -90,6 +91,6 @@ def _between(reader: Reader, axis: int) -> list[tuple[int, int, int]]:
         # C divides towards zero.
         lower = max(int(value / _ONE), 0)
         upper = min(int((value + _ONE - 1) / _ONE), source - 1)
-        reader.require(lower < source and upper >= 0, "its sizes reach outside of the image")
+        reader.require(lower < source and upper >= 0, "its sizes reach outside the image")
         found.append((lower, upper, value - _ONE * lower))
     return found

@@ -17,7 +17,7 @@ def softmax(reader: Reader) -> Step:
     source, target = reader.input(), reader.output()
     reader.require(
         (target.scale, target.zero_point) == (_SCALE, _ZERO_POINT),
-        "its output has not the scale 1/256 and the zero point -128",
+        "its output does not have the scale 1/256 and the zero point -128",
     )
     size = source.shape[-1]
     beta, smallest = softmax_parameters(reader.options.beta, source.scale)
@@ -34,7 +34,7 @@ def log_softmax(reader: Reader) -> Step:
     source, target = reader.input(), reader.output()
     reader.require(
         (target.scale, target.zero_point) == (_LOG_SCALE, _LOG_ZERO_POINT),
-        "its output has not the scale 1/16 and the zero point 127",
+        "its output does not have the scale 1/16 and the zero point 127",
     )
     size = source.shape[-1]
     reader.require(size <= _MOST_VALUES, f"its rows have more than {_MOST_VALUES} values")

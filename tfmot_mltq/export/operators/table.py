@@ -19,10 +19,10 @@ def lookup(reader: Reader) -> Step:
     """MLTQ_LOOKUP."""
     table = reader.constant(1)
     if table is None or table.dtype != np.int8 or table.size != _VALUES:
-        raise reader.refusal("its table is no constant of 256 values of int8")
+        raise reader.refusal("its table is not a constant of 256 int8 values")
     reader.require(
         reader.input().size == reader.output().size,
-        "the output has not as many values as the input",
+        "the output does not have as many values as the input",
     )
     return _step(reader, 0, table)
 
@@ -57,7 +57,7 @@ def _table(reader: Reader, position: int) -> np.ndarray:
     """
     reader.require(
         reader.input(position).size == reader.output().size,
-        "the output has not as many values as the input",
+        "the output does not have as many values as the input",
     )
     model = schema.ModelT()
     model.version = reader.model.version

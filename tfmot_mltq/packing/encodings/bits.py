@@ -97,7 +97,7 @@ class BitPlanes(_Bits):
             offset += MACHINE_WORD_BYTES * stored.size
             pairs[row][:, places] = stored.reshape(-1, 2).T
             if not stored[::2].all():
-                raise ValueError("A machine word without entries is not left out.")
+                raise ValueError("A machine word without entries is stored.")
         nonzero, negative = _machine_word_bits(pairs[:, 0]), _machine_word_bits(pairs[:, 1])
         if nonzero[:, size:].any() or (negative & ~nonzero).any():
             raise ValueError("An entry lies outside its row, or is negative and zero.")

@@ -49,7 +49,7 @@ class Encoding(abc.ABC):
     def decode(
         self, data: bytes, offset: int, rows: int, size: int, count_bits: int
     ) -> tuple[np.ndarray, int]:
-        """Unpacks a plane of shape (rows, size) at ``offset``; returns it and the offset behind it.
+        """Unpacks a plane of shape (rows, size) at ``offset``; returns it and the offset after it.
 
         Raises:
           ValueError: The bytes are no such plane.
