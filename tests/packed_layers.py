@@ -74,8 +74,8 @@ def with_activation(rng, layer, levels, binary=False):
 
 
 def random_bitwise_layer(rng, kind=OperatorKind.CONV_2D, *, binary=(False, False), **options):
-    """A layer with activation levels, with zeros unless ``binary`` (weights, activations); words of
-    weights are zero by chance.
+    """A layer with activation levels, with zeros unless ``binary`` (weights, activations); machine
+    words of weights are zero by chance.
     """
     binary_weights, binary_activations = binary
     layer = random_layer(rng, kind, density=1.0, **options)

@@ -102,7 +102,7 @@ class Builder:
 
 
 def one_operator(op, inputs, outputs, options=None, version=1):
-    """A model of one operator; its inputs are those tensors that are no constants."""
+    """A model of one operator; its inputs are those tensors that are not constant."""
     builder = Builder()
     numbers = [-1 if tensor is None else builder.tensor(tensor) for tensor in inputs]
     results = [builder.tensor(tensor) for tensor in outputs]

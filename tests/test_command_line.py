@@ -104,7 +104,7 @@ def test_a_quantized_model_is_converted_as_it_is(folder, tmp_path, capsys):
     assert main(["convert", str(tmp_path / "q.keras")]) == 0
     assert (tmp_path / "q.tflite").read_bytes() == mltq.convert(q)
     assert main(["convert", str(tmp_path / "q.keras"), "--levels=2", "--overwrite"]) == 1
-    assert "quantized already, so --levels has no use" in capsys.readouterr().err
+    assert "already quantized, so --levels has no effect" in capsys.readouterr().err
 
 
 def test_inspect(folder, capsys):
@@ -212,7 +212,7 @@ def test_export(folder, tmp_path, capsys):
     done = subprocess.run([str(program)], capture_output=True, text=True, check=True)
     assert done.stdout == "self-test: ok\n"
     assert main(["export", tflite(folder), *flags]) == 1
-    assert "is there already" in capsys.readouterr().err
+    assert "already exists" in capsys.readouterr().err
 
 
 def fake_compiler(tmp_path, monkeypatch, script):

@@ -397,7 +397,7 @@ def test_a_layer_that_cannot_be_matched_is_an_error(graph, images):
     assert len(match(exported, stock)) == len(exported)
     name = exported[1].name
     without = [op for op in stock if not op.computes(exported[1])]
-    with pytest.raises(mltq.ConversionError, match=f"computes the quantized layers '{name}'"):
+    with pytest.raises(mltq.ConversionError, match=f"matches the quantized layers '{name}'"):
         match(exported, without)
 
 

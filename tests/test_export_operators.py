@@ -424,7 +424,7 @@ BEYOND = {
         options_of("Conv2DOptions", strideH=1, strideW=1),
     ),
     "a fused tanh": add_like("ADD", t(), t(IMAGE, 0.03), t(IMAGE, 0.1), 4),
-    "axes that are no constant": ("SUM", [t(), T((2,), None, 0, np.int32)], [t((1, 4))], None),
+    "axes that are not constant": ("SUM", [t(), T((2,), None, 0, np.int32)], [t((1, 4))], None),
     "paddings of space to batch": blocks(
         "SPACE_TO_BATCH_ND", IMAGE, (2, 3), (0, 0, 1, 0), (6, 3, 2, 4)
     ),

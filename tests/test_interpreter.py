@@ -177,7 +177,9 @@ def test_refusals_name_the_operator_and_the_field(tflite):
     )
     broken = corrupted(tflite, operator, 4, FORMAT_VERSION + 1)
     for runtime in ("tflm", "litert"):
-        with pytest.raises(RuntimeError, match=r"MLTQ_FULLY_CONNECTED: packed tensor: version"):
+        with pytest.raises(
+            RuntimeError, match=r"MLTQ_FULLY_CONNECTED: packed tensor: unsupported version"
+        ):
             mltq.Interpreter(broken, runtime)
 
 

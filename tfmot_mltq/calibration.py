@@ -20,12 +20,12 @@ def calibrate(model: Model, representative_dataset: Dataset) -> None:
     """Sets all int8 activation ranges of a quantized model to the extremes seen on a dataset.
 
     The ranges are weights of the model: it then simulates what ``convert`` writes. Training
-    afterwards moves them on.
+    afterwards updates them.
 
     Args:
       model: Model that ``quantize_model`` or ``quantize_apply`` returned; changed in place.
-      representative_dataset: Some hundred typical inputs: a NumPy array of samples, a function that
-        yields a list of arrays per step, or an iterable of inputs with a batch dimension.
+      representative_dataset: A few hundred typical inputs: a NumPy array of samples, a function
+        that yields a list of arrays per step, or an iterable of inputs with a batch dimension.
 
     Raises:
       UnsupportedModelError: The model is not quantized.

@@ -193,7 +193,7 @@ def configs_by_name(
       reasons: By the names of all layers: why one cannot get levels, None if it can.
 
     Raises:
-      TypeError: A value is no configuration.
+      TypeError: A value is not a configuration.
       ValueError: No layer has such a name, or it cannot get levels.
     """
     possible = [name for name, reason in reasons.items() if reason is None]

@@ -19,7 +19,7 @@ def distill(
     teacher_weight: float = 0.9,
     from_logits: bool = False,
 ) -> Model:
-    """A model that trains ``student`` on the labels and on what ``teacher`` answers.
+    """A model that trains ``student`` on the labels and on what ``teacher`` predicts.
 
     Knowledge distillation (Hinton et al. 2015): (1 - w) * loss + w * T^2 * KL(teacher || student),
     both softened by the temperature T. Compile and fit it like the student, with the same losses,
@@ -29,7 +29,7 @@ def distill(
       student: Classifier to train, quantized, pruned or not. Steps and losses of a class of your
         own are not used, with a warning.
       teacher: Trained classifier of the same framework with outputs of the same shape, such as the
-        float model that ``student`` was made of, or a larger one. It is not changed.
+        float model that ``student`` was made from, or a larger one. It is not changed.
       temperature: T.
       teacher_weight: w, from 0 to 1.
       from_logits: Whether the outputs are logits, and not probabilities.
@@ -91,7 +91,7 @@ class DistillerMixin(ModelBase):
         self._from_logits = from_logits
 
     def call(self, inputs: Tensor, training: Any = None) -> Tensor:
-        """What the student answers."""
+        """What the student predicts."""
         return self.student(inputs, training=training)
 
     def compute_loss(

@@ -49,8 +49,8 @@ def quantize_model(
       levels: Number of planes M, 1 to 4.
       config: All options at once; ``levels`` and ``fields`` are its fields, so pass these or it.
       per_layer: Configurations of single layers, by name or by a pattern with ``*`` and ``?``; a
-        name goes before a pattern, and a pattern before those after it. None leaves a layer int8.
-        What is named gets levels even where it is the first or the last layer.
+        name takes precedence over patterns, and an earlier pattern over a later one. None leaves
+        a layer int8. Layers named here get levels even if they are the first or the last.
       include_first_layer: Also quantize the layers that read the inputs of the model; by default
         they stay int8, which costs little and keeps accuracy.
       include_last_layer: The same for the layers that no other such layer follows.
@@ -60,8 +60,8 @@ def quantize_model(
 
     Returns:
       A functional model of the same framework with the weights of ``model``, nested models inlined.
-      It is of the class of ``model`` where that can be built from inputs and outputs, as a subclass
-      of Keras' functional model with a ``train_step`` of its own can; a warning says where not.
+      It has the class of ``model`` if that can be built from inputs and outputs, as a functional
+      subclass with a ``train_step`` of its own can; otherwise a warning says so.
       Layers of a Keras 3 model keep their names, and ``quantize_<name>`` layers between them hold
       the int8 ranges; layers of a tf_keras model are wrapped and carry TFMOT's prefix ``quant_``.
 

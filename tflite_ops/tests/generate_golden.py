@@ -91,8 +91,8 @@ def layers(rng):
 
 
 def bitwise_layers(rng):
-    """Layers for the bitwise kernel: words of both sides with and without zeros, rows that end
-    within a word, and windows in the padding.
+    """Layers for the bitwise kernel: machine words of both sides with and without zeros, rows that
+    end within a machine word, and windows in the padding.
     """
     window = {"filter_size": (3, 2), "padding": Padding.SAME}
     geometries = {

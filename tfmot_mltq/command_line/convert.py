@@ -78,7 +78,7 @@ def define_flags(values: flags.FlagValues) -> None:
     )
     define_sample_flags(
         values,
-        "Some hundred typical inputs, for the int8 ranges of a model that was not trained with "
+        "A few hundred typical inputs, for the int8 ranges of a model that was not trained with "
         "levels: an .npz or .npy file, or a folder of images.",
     )
     flags.DEFINE_enum(

@@ -8,9 +8,9 @@ as an array, the size of its arena, and a resolver with its operators. Both have
 operators in mltq/, and a self-test with an input and the output that TensorFlow Lite Micro gives
 for it on this machine.
 
-C code without an interpreter is tried before the folder is made: this machine's C compiler compiles
-it, and it runs the self-test; --no-self_test skips that. Of code for TensorFlow Lite Micro, the
-model has run in its Python package.
+C code without an interpreter is tested before the folder is written: this machine's C compiler
+builds it, and its self-test runs; --no-self_test skips that. With --runtime=tflm, the model is run
+in the Python package of TensorFlow Lite Micro instead.
 
 --format=c is one folder; compile all files in it, with FOLDER as include folder. --format=arduino
 is an Arduino library with the self-test as its example: put FOLDER into the libraries of the
@@ -44,7 +44,7 @@ def define_flags(values: flags.FlagValues) -> None:
     """The flags of the command."""
     flags.DEFINE_string("output", None, "Folder to make.", flag_values=values)
     flags.DEFINE_enum(
-        "format", "c", ["c", "arduino", "esp-idf"], "Kind of project.", flag_values=values
+        "format", "c", ["c", "arduino", "esp-idf"], "Project format.", flag_values=values
     )
     flags.DEFINE_enum(
         "runtime", "none", ["none", "tflm"], "What runs the model on the chip.", flag_values=values

@@ -14,7 +14,7 @@ def load_image(
     """An image in 0..255, shape (height, width, channels), resized where a size is given.
 
     Raises:
-      OSError: The file is no image.
+      OSError: The file is not an image.
     """
     with Image.open(path) as image:
         converted = image.convert("L" if channels == 1 else "RGB")

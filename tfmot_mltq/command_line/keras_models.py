@@ -13,8 +13,8 @@ from tfmot_mltq.layout.frameworks import FRAMEWORKS, import_with_extra
 
 # What every message about a wrong file ends with.
 _CONVERTIBLE = (
-    "Files that can be converted are whole Keras models, saved by model.save('model.keras') or as "
-    ".h5, and SavedModel folders of tf_keras."
+    "Supported files are whole Keras models, saved by model.save('model.keras') or as .h5, and "
+    "SavedModel folders of tf_keras."
 )
 
 
@@ -23,7 +23,7 @@ def load_keras_model(path: pathlib.Path) -> Model:
 
     Raises:
       OSError: There is no such file.
-      ValueError: It is no Keras model, or one with classes or functions of the user's.
+      ValueError: It is not a Keras model, or one with classes or functions of the user's.
       ImportError: The Keras that saved it is missing.
     """
     if not path.exists():

@@ -62,7 +62,7 @@ def convert(
 
     Args:
       model: Model that ``quantize_model`` or ``quantize_apply`` returned, trained or not.
-      representative_dataset: Some hundred typical inputs, for the int8 ranges of a model that was
+      representative_dataset: A few hundred typical inputs, for the int8 ranges of a model that was
         not trained after ``quantize_model``; see ``calibrate``, which is called with it. A model
         that has its ranges keeps them, and only the form of the dataset is checked.
       optimize: What the encoding of each level of each layer is chosen for: "size", the fewest
@@ -70,16 +70,15 @@ def convert(
         docs/cost_model.md.
       target: Microcontroller whose instructions count, for example "cortex-m4", "rv32imc" or
         "xtensa". Files run on all of them.
-      encoding: Forces the encoding of all planes: 0 for dense trits, up to 32 the gap codes in a
-        word, 62 for sign bits, 63 for bit planes, which the bitwise kernel takes; see
+      encoding: Forces the encoding of all planes: 0 for dense trits, 2 to 32 for the gap codes
+        to a machine word, 62 for sign bits, 63 for bit planes, which the bitwise kernel takes; see
         docs/packed_format.md.
       max_scratch_bytes: Refuse a model with a layer that needs more scratch on the target. Scratch
         is part of the arena.
-
       runtime: "tflm" for a file that runs on TensorFlow Lite Micro, and on LiteRT; "litert" for one
         that may have operators which TensorFlow Lite Micro lacks.
       verify: Run some samples, of the representative dataset or random ones, through the result and
-        through the model, and refuse a result that computes something else.
+        through the model, and refuse a result that differs.
       tolerance: What ``verify`` allows: the largest difference of an output, as a share of the
         range of its values on the samples, and the root mean square of the differences, as a share
         of their standard deviation. Four steps of an output are always allowed, unless it is 0.
@@ -94,8 +93,8 @@ def convert(
       TypeError, ValueError: The dataset has a wrong form, shape or content, or is missing; or
         there is no such encoding, choice or target.
       ConversionError: A quantized layer could not be found in TensorFlow's result, does not fit
-        the operators, or needs more than ``max_scratch_bytes``; nothing is left as a silent int8
-        layer. Or Keras does not run on its TensorFlow backend.
+        the operators, or needs more than ``max_scratch_bytes``; no layer is silently left in
+        int8. Or Keras does not run on its TensorFlow backend.
       ImportError: TensorFlow is missing.
     """
     start = time.monotonic()

@@ -143,7 +143,7 @@ def reshape(model: schema.ModelT, source: int, target: int) -> schema.OperatorT:
 def replace(
     subgraph: schema.SubGraphT, old: Sequence[schema.OperatorT], new: Sequence[schema.OperatorT]
 ) -> None:
-    """Puts operators in the place of others, where the last of these stood."""
+    """Puts operators in place of others, where the last of these stood."""
     at = next(i for i, operator in enumerate(subgraph.operators) if operator is old[-1])
     before = [o for o in subgraph.operators[:at] if not any(o is gone for gone in old)]
     subgraph.operators = [*before, *new, *subgraph.operators[at + 1 :]]

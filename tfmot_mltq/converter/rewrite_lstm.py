@@ -24,7 +24,7 @@ _NAME = "UNIDIRECTIONAL_SEQUENCE_LSTM"
 # Among the inputs of the operator: two for each gate, a bias, and the states.
 _KERNELS, _RECURRENT, _BIASES = range(1, 5), range(5, 9), range(12, 16)
 _STATE, _CELL = 18, 19
-# Tensors inside of the operator that only a layer normalisation uses, and the hidden state.
+# Tensors inside the operator that only a layer normalisation uses, and the hidden state.
 _INTERMEDIATE = (
     "input_to_input_intermediate",
     "input_to_forget_intermediate",
@@ -214,7 +214,7 @@ def _join_conversions(model: schema.ModelT, subgraph: schema.SubGraphT) -> None:
 
 
 def _rename(subgraph: schema.SubGraphT, old: int, new: int) -> None:
-    """Puts a tensor in the place of another one, in the operator that makes that one too."""
+    """Puts a tensor in place of another one, in the operator that makes that one too."""
     makers = [operator for operator in subgraph.operators if new in operator.outputs]
     subgraph.operators = [o for o in subgraph.operators if not any(o is gone for gone in makers)]
     for operator in subgraph.operators:

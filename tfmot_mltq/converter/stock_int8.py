@@ -29,7 +29,7 @@ def stock_int8(model: Model, samples: Sequence[np.ndarray] | None = None) -> byt
     Args:
       model: The model.
       samples: Inputs, one array for each with the batch first. With them, TensorFlow finds ranges
-        for tensors that the model has none for: those inside of layers that are several operators.
+        for tensors that the model has none for: those inside layers that are several operators.
         The ranges of the model stay as they are.
 
     Raises:

@@ -21,7 +21,7 @@ _C_TYPES = {"int8": "int8_t", "float32": "float", "int32": "int32_t", "int16": "
 _MEANINGS = {
     "int8": "int8; a real value is scale * (value - zero point).",
     "float32": "real values.",
-    "int32": "positions, such as the numbers of words.",
+    "int32": "positions in a table, such as token numbers.",
 }
 
 
@@ -41,7 +41,7 @@ def plan_c_project(
       source: What comments name as the source.
 
     Raises:
-      ValueError: The name is no C identifier, or the bytes are no TFLite model.
+      ValueError: The name is not a C identifier, or the bytes are not a TFLite model.
       ConversionError: The model cannot run without the interpreter.
       RuntimeUnavailableError: It has a function such as LOGISTIC, of which TensorFlow Lite Micro
         gives the values, and its Python package is not installed.

@@ -128,7 +128,7 @@ def check_name(name: str) -> str:
     """The name, if C code can be named like that.
 
     Raises:
-      ValueError: It is no identifier in lower case.
+      ValueError: It is not an identifier in lower case.
     """
     if not re.fullmatch(r"[a-z][a-z0-9_]*", name):
         raise ValueError(f"The name must be a C identifier in lower case, got {name!r}.")

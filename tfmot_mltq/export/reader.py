@@ -207,7 +207,7 @@ class Reader:
         ]
 
     def require_images(self, position: int = 0) -> None:
-        """Refuses tensors that are no images."""
+        """Refuses tensors that are not images."""
         source, target = self.input(position), self.output()
         self.require(
             len(source.shape) == len(target.shape) == 4 and source.shape[0] == target.shape[0],

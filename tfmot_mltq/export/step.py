@@ -37,7 +37,7 @@ def read_steps(tflite: bytes) -> Steps:
     graph, and all shapes are known here.
 
     Raises:
-      ValueError: The bytes are no TFLite model.
+      ValueError: The bytes are not a TFLite model.
       ConversionError: It has an operator that generated code has not, or an input or output of a
         type that it has not.
     """

@@ -22,7 +22,7 @@ def plan_tflm_project(
       source: What comments name as the source.
 
     Raises:
-      ValueError: The name is no C identifier, or the bytes are no TFLite model.
+      ValueError: The name is not a C identifier, or the bytes are not a TFLite model.
       ConversionError: TensorFlow Lite Micro lacks an operator.
       RuntimeUnavailableError: The arena cannot be measured: TensorFlow Lite Micro is not installed.
     """

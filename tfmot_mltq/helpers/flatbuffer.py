@@ -38,7 +38,7 @@ def load(tflite: bytes) -> schema.ModelT:
     """Parses a model to schema objects (``ModelT``).
 
     Raises:
-      ValueError: The bytes are no TFLite model.
+      ValueError: The bytes are not a TFLite model.
     """
     if len(tflite) < 8 or tflite[4:8] != _FILE_IDENTIFIER:
         raise ValueError("This is not a .tflite file: the identifier 'TFL3' is missing.")

@@ -27,7 +27,7 @@ def expand_attention(model: Model, graphs: Graphs) -> Model:
     """A model in which attention layers are written out.
 
     Calls with a mask or of more than one axis of positions, and those that return the scores, stay;
-    TensorFlow's converter finds ranges for what is inside of them.
+    TensorFlow's converter finds ranges for what is inside them.
 
     Args:
       model: Model without nested models; it is not changed.

@@ -149,7 +149,7 @@ def fixed_range(layer: Layer) -> tuple[float, float] | None:
 
 
 def saturation(layer: Layer) -> tuple[float, float]:
-    """The range of inputs outside of which the int8 output of a layer is constant.
+    """The range of inputs outside which the int8 output of a layer is constant.
 
     Infinite where it is not. A tensor that only such a layer reads needs no wider range, and has
     smaller steps where the function is steep.

@@ -35,7 +35,7 @@ class RangeSite:
       group: Name of the layer that observes the group first.
       site: Number of this place.
       sites: How many there are.
-      limits: The range outside of which no layer that reads the values changes its output, where
+      limits: The range outside which no layer that reads the values changes its output, where
         there is such a range.
       ties_away: Whether halves are rounded to the int8 value further from 0.
     """
@@ -148,7 +148,7 @@ def _fixed_for_all(
 def _needed_ranges(
     nodes: Iterable[Node], outputs: Collection[int]
 ) -> dict[str, tuple[float, float]]:
-    """By the names of layers: the range outside of which nothing that reads their output changes.
+    """By the names of layers: the range outside which nothing that reads their output changes.
 
     Args:
       nodes: Calls of the model.

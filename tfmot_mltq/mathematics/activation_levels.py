@@ -139,7 +139,7 @@ def trained_value(
     Each plane passes the gradient of its residual where that is within one scale (straight-through
     with a clip at each level, as in ReBNet), so that together they pass that of x up to the sum of
     the scales, and a scale gets the rounding error of its level, as in LSQ (Esser et al. 2020). A
-    threshold gets that of a step of half a scale in the place of the jump.
+    threshold gets that of a step of half a scale in place of the jump.
 
     Args:
       x: Activations.
@@ -162,7 +162,7 @@ def nonzero_share(
     stop_gradient: Callable[[Array], Array],
 ) -> Array:
     """The share of the entries of all levels that are not zero, a scalar, with gradients for the
-    activations and the thresholds: those of a step of half a scale in the place of the jump.
+    activations and the thresholds: those of a step of half a scale in place of the jump.
 
     Args:
       x: Activations.

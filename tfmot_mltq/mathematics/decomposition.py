@@ -320,7 +320,7 @@ def trained_quantize(
 
     A weight gets the gradient of its quantized value (straight-through), and none where no bit of
     it may be non-zero. A learned scale gets that of the scale. A learned threshold factor f gets
-    that of a step of width f * mean|R| around the threshold in the place of the jump of T, as for
+    that of a step of width f * mean|R| around the threshold in place of the jump of T, as for
     the step sizes of LSQ (Esser et al. 2020).
 
     Args:

@@ -240,7 +240,7 @@ def encodings(data: bytes) -> list[int]:
     """The encoding of each level of a packed layer.
 
     Raises:
-      ValueError: The bytes are no packed layer of this version.
+      ValueError: The bytes are not a packed layer of this version.
     """
     header = _read_header(data)
     return [code & fmt.ENCODING_MASK for code in header["encoding"][: header["levels"]]]
@@ -250,7 +250,7 @@ def decode(data: bytes) -> PackedLayer:
     """Unpacks a layer.
 
     Raises:
-      ValueError: The bytes are no packed layer of this version.
+      ValueError: The bytes are not a packed layer of this version.
     """
     header = _read_header(data)
     if not 1 <= header["levels"] <= fmt.MAX_LEVELS or header["total_bytes"] != len(data):

@@ -39,7 +39,7 @@ def decode_plane(
     """Unpacks a plane of shape (rows, size) at ``offset``; returns it and the offset after it.
 
     Raises:
-      ValueError: The bytes are no such plane.
+      ValueError: The bytes are not such a plane.
     """
     encoding, width = encoding_byte & ENCODING_MASK, encoding_byte >> COUNT_BITS_SHIFT
     check_code(encoding)

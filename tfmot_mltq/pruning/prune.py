@@ -47,28 +47,28 @@ def prune_low_magnitude(
     each layer, or of the model with ``scope="global"``. Zeros are held by masks, which act on the
     weights and on their gradients: what was set to zero stays zero in further training, in saved
     models, in ``strip`` and in ``convert``, and may be pruned further. While the sparsity rises, a
-    bit may still come back in the place of one that has become less useful.
+    bit may still come back in place of one that has become less useful.
 
     Args:
       model: Built model of Keras 3 or tf_keras: float (words only), or quantized. It is not
         changed. ``quantize_model`` takes a pruned float model, and keeps its zeros.
       pruning_schedule: ``PolynomialDecay`` or ``ConstantSparsity`` of
-        ``tensorflow_model_optimization.sparsity.keras``, or of this package, which does without
-        TensorFlow; by default half, at once, as in TFMOT. Sparsity counts all zeros, also those of
-        the ternary levels as they are.
+        ``tensorflow_model_optimization.sparsity.keras``, or of this package, which does not
+        need TensorFlow; by default half, at once, as in TFMOT. Sparsity counts all zeros, also
+        those of the ternary levels as they are.
       granularity: "bit" prunes single bits of the levels, "word" whole weights.
       scope: "layer": each layer has the sparsity. "global": all of them together, ranked together.
       criterion: What is pruned first. "squared_error": what changes the weights least. A word w
         costs w^2. A bit costs the difference between the smallest squared errors that its weight
         has with it and without it, on whichever levels serve best; with one level of scale a that
         is a * (2|w| - a). "relative_error": the same as a share of what the layer sums up, the mean
-        over its output channels, as batch normalisation takes the scale of a channel out again.
+        over its output channels, because batch normalisation removes the scale of a channel again.
         Either with "_per_work" at the end: divided by the number of output
         positions that use the weight, so that with ``scope="global"`` instructions are saved at the
         least error, rather than parameters.
       block_size: With words, (entries, output channels) of the blocks that are pruned as one: (1,
-        4) for the same entry of four neighbouring output channels; an entry is a place in the
-        flattened rest of the kernel. "channel" for whole output channels.
+        4) for the same entry of four neighbouring output channels; an entry is a position in
+        the flattened rest of the kernel. "channel" for whole output channels.
       sparsity_of: What the sparsity is a share of: "elements", or "work", where an element counts
         as often as it is used for a sample; the potential speed-up over the dense network then is 1
         / (1 - sparsity).

@@ -25,7 +25,7 @@ class UpdatePruningStep:
     of your own call, as for TFMOT's callback, ``set_model(model)`` and ``on_train_begin()`` first,
     ``on_train_batch_begin(-1)`` before every batch and ``on_epoch_end(-1)`` after every epoch.
 
-    The step is a weight of the layers, so training goes on where a saved model stopped.
+    The step is a weight of the layers, so training resumes where a saved model stopped.
     """
 
     # What tf_keras asks of a callback: its logs may be tensors.
@@ -67,7 +67,7 @@ class UpdatePruningStep:
         self._model = model
 
     def on_train_begin(self, logs: Any = None) -> None:
-        """Finds the pruned layers, and goes on from their step.
+        """Finds the pruned layers, and resumes from their step.
 
         Raises:
           ValueError: No layer of the model is pruned.

@@ -76,7 +76,7 @@ def read_operators(tflite: bytes) -> list[TfliteOperator]:
     """The operators of the main graph, in order.
 
     Raises:
-      ValueError: The bytes are no TFLite model, or hold a corrupt layer of ours.
+      ValueError: The bytes are not a TFLite model, or hold a corrupt layer of ours.
     """
     model = flatbuffer.load(tflite)
     graph = model.subgraphs[0]

@@ -25,7 +25,7 @@ class Interpreter:
         XNNPACK; the results are then TensorFlow Lite Micro's, byte for byte.
 
     Raises:
-      ValueError: An argument is out of range, or the bytes are no TFLite model.
+      ValueError: An argument is out of range, or the bytes are not a TFLite model.
       RuntimeUnavailableError: The runtime is not installed, or has no wheel for this platform.
       RuntimeError: The runtime refused the model; with its messages.
     """
@@ -77,8 +77,8 @@ class Interpreter:
     def invoke(self, *inputs: np.ndarray) -> list[np.ndarray]:
         """One inference on the integers of the tensors.
 
-        What a recurrent layer remembers lives on to the next call, as on a device: call ``reset``
-        where a new sequence begins.
+        The state of recurrent layers carries over to the next call, as on a device: call
+        ``reset`` where a new sequence begins.
 
         Args:
           *inputs: One array per input, with the dtype and shape of its tensor.

@@ -63,7 +63,7 @@ def read_details(tflite: bytes) -> ModelDetails:
     """Reads a model.
 
     Raises:
-      ValueError: The bytes are no TFLite model, or use a tensor type that cannot be exchanged.
+      ValueError: The bytes are not a TFLite model, or use a tensor type that cannot be exchanged.
     """
     model = flatbuffer.load(tflite)
     subgraph = model.subgraphs[0]

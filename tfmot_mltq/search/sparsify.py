@@ -57,7 +57,7 @@ def sparsify(
 
     Each trial prunes a copy of ``model`` to one sparsity while ``train_fn`` trains it. Sparsity
     rises in strides until a trial fails; bisection then finds the border, and the sparsity beyond
-    the first failure beyond it is tried too, as accuracy is noisy.
+    the first failure is tried too, because accuracy is noisy.
 
     Args:
       model: Quantized model, or float model with ``granularity="word"``. It is not changed.
@@ -77,8 +77,8 @@ def sparsify(
       block_size: As of ``prune_low_magnitude``.
       sparsity_of: As of ``prune_low_magnitude``.
       layers: As of ``prune_low_magnitude``.
-      directory: Folder for the models of all trials and their index. A search that was stopped goes
-        on from it, and loses the trial under way at most. None keeps nothing but the result.
+      directory: Folder for the models of all trials and their index. A search that was stopped
+        resumes from it, and loses at most the trial under way. None keeps nothing but the result.
       strategy: ``tf.distribute.Strategy`` under which models are built, trained and evaluated.
       console: Where progress is printed; standard output by default.
 
@@ -233,7 +233,7 @@ class _Trainer:
         """The accuracy of a model.
 
         Raises:
-          ValueError: It is no number.
+          ValueError: It is not a number.
         """
         with self._strategy_scope():
             value = self.evaluate_fn(model)

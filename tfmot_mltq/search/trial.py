@@ -50,7 +50,7 @@ class SparsifyResult:
 
     @property
     def pareto(self) -> list[Trial]:
-        """The trials than which none is both sparser and at least as accurate."""
+        """The trials that no other beats in both sparsity and accuracy."""
         return [
             trial
             for index, trial in enumerate(self.trials)

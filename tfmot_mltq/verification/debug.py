@@ -37,7 +37,7 @@ def debug(
 
     The output of each operator is compared with the tensor of the quantized Keras model that it
     stands for, on the same samples, so errors of the operators before it are part of it: a fault is
-    where errors begin. TFLite's quantization debugger is the model.
+    where errors begin. It is modelled on TFLite's quantization debugger.
 
     Args:
       model: The quantized Keras model.

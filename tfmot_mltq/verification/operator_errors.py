@@ -2,7 +2,7 @@
 
 An operator's output is compared with the tensor of the Keras model that it stands for. That is
 found by the name of the layer and, where TensorFlow changed names, by the scale that a range of
-the model gives; a tensor inside of a layer, which Keras does not have, is not compared.
+the model gives; a tensor inside a layer, which Keras does not have, is not compared.
 """
 
 from __future__ import annotations

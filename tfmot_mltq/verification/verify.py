@@ -118,7 +118,7 @@ def verify(
 
 
 def check_tolerance(tolerance: float | None) -> None:
-    """Raises ValueError if a tolerance is no share: a number from 0 on."""
+    """Raises ValueError if a tolerance is not a non-negative number."""
     if tolerance is None:
         return
     is_number = isinstance(tolerance, (int, float)) and not isinstance(tolerance, bool)

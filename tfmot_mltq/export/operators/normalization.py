@@ -10,7 +10,7 @@ from tfmot_mltq.packing.normalization import decode
 
 
 def normalization(reader: Reader) -> Step:
-    """The packed tensor is an array of words, so that it is aligned."""
+    """The packed tensor is an array of machine words, so that it is aligned."""
     value = reader.constant(1)
     if value is None or value.dtype != np.uint8:
         raise reader.refusal("its packed tensor is not a uint8 constant")

@@ -52,7 +52,7 @@ class Encoding(abc.ABC):
         """Unpacks a plane of shape (rows, size) at ``offset``; returns it and the offset after it.
 
         Raises:
-          ValueError: The bytes are no such plane.
+          ValueError: The bytes are not such a plane.
         """
 
     @abc.abstractmethod
