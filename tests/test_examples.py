@@ -140,7 +140,7 @@ def test_resnet8_pruning(small_cifar10, tmp_path):
 
 
 def test_rebnet(small_cifar10, tmp_path):
-    """Training, what already exists, and pruning."""
+    """Training, what is there already, and pruning."""
     arguments = (
         f"--data={tmp_path / 'data.npz'}", f"--output={tmp_path / 'runs'}", "--width=0.0625",
         "--levels=2", "--epochs=1.2", "--batch_size=64", "--tflm_images=10",
