@@ -60,17 +60,17 @@ def test_the_output_may_have_another_shape(runtime, table):
         ([T((1, 8)), constant(np.zeros(256, np.int8))], [T((1, 8), dtype=np.float32)], "be int8"),
         ([T((1, 8)), constant(np.zeros(256, np.int8))], [T((1, 9))], "as many values as the input"),
         ([T((1, 8)), T((256,))], [T((1, 8))], "table tensor: must be constant"),
-        ([T((1, 8))], [T((1, 8))], "tensors: the operator takes an input and a table"),
-        ([T((1, 8)), None], [T((1, 8))], "tensors: the operator takes an input and a table"),
+        ([T((1, 8))], [T((1, 8))], "tensors: expected an input, a table"),
+        ([T((1, 8)), None], [T((1, 8))], "tensors: expected an input, a table"),
         (
             [T((1, 8)), constant(np.zeros(256, np.int8)), T((1, 8))],
             [T((1, 8))],
-            "tensors: the operator takes an input and a table",
+            "tensors: expected an input, a table",
         ),
         (
             [T((1, 8)), constant(np.zeros(256, np.int8))],
             [T((1, 8)), T((1, 8))],
-            "tensors: the operator takes an input and a table",
+            "tensors: expected an input, a table",
         ),
     ],
 )

@@ -186,10 +186,10 @@ BYTES = constant(np.frombuffer(encode(PACKED), np.uint8))
         ([T((1, 48)), BYTES], [T((1, 48), dtype=np.float32)], "tensors: input and output must be"),
         ([T((1, 48)), constant(np.zeros(108, np.int8))], [T((1, 48))], "tensors: input and"),
         ([T((1, 48)), T((108,), dtype=np.uint8)], [T((1, 48))], "packed tensor: must be constant"),
-        ([T((1, 48))], [T((1, 48))], "tensors: the operator takes"),
-        ([T((1, 48)), None], [T((1, 48))], "tensors: the operator takes"),
-        ([T((1, 48)), BYTES, T((1, 48))], [T((1, 48))], "tensors: the operator takes"),
-        ([T((1, 48)), BYTES], [T((1, 48)), T((1, 48))], "tensors: the operator takes"),
+        ([T((1, 48))], [T((1, 48))], "tensors: expected"),
+        ([T((1, 48)), None], [T((1, 48))], "tensors: expected"),
+        ([T((1, 48)), BYTES, T((1, 48))], [T((1, 48))], "tensors: expected"),
+        ([T((1, 48)), BYTES], [T((1, 48)), T((1, 48))], "tensors: expected"),
     ],
 )
 def test_hostile_models_are_refused(runtime, inputs, outputs, message):

@@ -10,8 +10,7 @@ MltqStatus mltq_lookup_check(MltqTensorShape input, MltqTensorShape table, MltqT
 }
 
 static const MltqStatusText kTexts[] = {
-    {MLTQ_ERROR_TENSOR_COUNT,
-     "tensors: the operator takes an input and a table, and has one output"},
+    {MLTQ_ERROR_TENSOR_COUNT, "tensors: expected an input, a table and one output"},
     {MLTQ_ERROR_TENSOR_TYPE, "tensors: input, table and output must be int8"},
     {MLTQ_ERROR_NOT_CONSTANT, "table tensor: must be constant"},
     {MLTQ_ERROR_TABLE_SIZE, "table tensor: must have 256 values"},

@@ -68,13 +68,12 @@ MltqStatus mltq_normalization_check(const uint8_t* packed, size_t packed_bytes,
 }
 
 static const MltqStatusText kTexts[] = {
-    {MLTQ_ERROR_TENSOR_COUNT,
-     "tensors: the operator takes an input and a packed tensor, and has one output"},
+    {MLTQ_ERROR_TENSOR_COUNT, "tensors: expected an input, a packed tensor and one output"},
     {MLTQ_ERROR_TENSOR_TYPE, "tensors: input and output must be int8 and the packed tensor uint8"},
     {MLTQ_ERROR_TRUNCATED, "packed tensor: shorter than its header"},
-    {MLTQ_ERROR_MAGIC, "packed tensor: bad magic, expected 'MLTN'"},
+    {MLTQ_ERROR_MAGIC, "packed tensor: bad magic"},
     {MLTQ_ERROR_VERSION,
-     "packed tensor: unsupported version, expected 1; use the library that matches the converter"},
+     "packed tensor: unsupported version; use the library that matches the converter"},
     {MLTQ_ERROR_SUBTRACT_MEAN, "packed tensor: subtract_mean must be 0 or 1"},
     {MLTQ_ERROR_SHIFT, "packed tensor: shift exceeds 30"},
     {MLTQ_ERROR_RESERVED, "packed tensor: reserved must be 0"},

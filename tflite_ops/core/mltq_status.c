@@ -9,10 +9,9 @@ const char* mltq_status_message(MltqStatus status) {
     case MLTQ_ERROR_ALIGNMENT:
       return "packed tensor: must start at a multiple of 4 bytes in memory";
     case MLTQ_ERROR_MAGIC:
-      return "packed tensor: bad magic, expected 'MLTQ'";
+      return "packed tensor: bad magic";
     case MLTQ_ERROR_VERSION:
-      return "packed tensor: unsupported version, expected 2; use the library that matches the "
-             "converter";
+      return "packed tensor: unsupported version; use the library that matches the converter";
     case MLTQ_ERROR_KIND:
       return "packed tensor: kind does not match this operator";
     case MLTQ_ERROR_LEVELS:
@@ -51,14 +50,14 @@ const char* mltq_status_message(MltqStatus status) {
     case MLTQ_ERROR_OUTPUT_SHAPE:
       return "output tensor: shape does not match the input and the packed filter";
     case MLTQ_ERROR_SCRATCH:
-      return "scratch: exceeds what the generated code reserves; export the model again with this "
-             "version";
+      return "scratch: exceeds that of the generated code; export the model again with "
+             "this version";
     case MLTQ_ERROR_KERNEL:
       return "layer: this program has no kernel for it";
     case MLTQ_ERROR_TENSOR_TYPE:
       return "tensors: input and output must be int8 and the packed planes uint8";
     case MLTQ_ERROR_TENSOR_COUNT:
-      return "tensors: the operator takes two inputs and has one output";
+      return "tensors: expected two inputs and one output";
     case MLTQ_ERROR_NOT_CONSTANT:
       return "packed tensor: must be constant";
     default:
