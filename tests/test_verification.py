@@ -142,6 +142,21 @@ def test_operators_that_tflm_lacks_are_refused_with_the_way_out():
     assert mltq.Interpreter(tflite, "litert").predict(x).shape == (16, 2)
 
 
+def test_what_tflm_runs_to_wrong_results_is_refused(rng):
+    import tensorflow as tf
+
+    class Blocks(layers.Layer):
+        def call(self, inputs):
+            return tf.space_to_batch(inputs, [2, 2], [[1, 1], [1, 1]])
+
+    inputs = keras.Input((8, 8, 3))
+    x = Blocks(name="blocks")(layers.Conv2D(4, 3, padding="same")(inputs))
+    q = mltq.quantize_model(keras.Model(inputs, layers.Conv2D(2, 1)(layers.Conv2D(2, 1)(x))))
+    images = rng.normal(size=(16, 8, 8, 3)).astype(np.float32)
+    with pytest.raises(mltq.ConversionError, match=r"blocks.* SPACE_TO_BATCH_ND that pads"):
+        mltq.convert(q, images)
+
+
 def test_a_required_input_that_is_missing_is_refused(tflite):
     model = flatbuffer.load(tflite)
     operator = model.subgraphs[0].operators[-1]

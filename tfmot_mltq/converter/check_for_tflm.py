@@ -47,7 +47,7 @@ def check_inputs(model: schema.ModelT) -> None:
 
 
 def check_operators(model: schema.ModelT) -> None:
-    """Refuses operators that TensorFlow Lite Micro does not have.
+    """Refuses operators that TensorFlow Lite Micro does not have, or runs to wrong results.
 
     Raises:
       ConversionError: Names the operator and where it comes from.
@@ -62,6 +62,18 @@ def check_operators(model: schema.ModelT) -> None:
                     f"'{_output_name(subgraph, operator)}' needs the operator {name}, which "
                     f"TensorFlow Lite Micro does not have. {_WAY_OUT}"
                 ) from error
+            if name == "SPACE_TO_BATCH_ND" and not _has_no_padding(model, operator):
+                raise ConversionError(
+                    f"'{_output_name(subgraph, operator)}' becomes a SPACE_TO_BATCH_ND that pads, "
+                    "and what TensorFlow Lite Micro pads with is undefined. Pad before it with a "
+                    "ZeroPadding layer, or use the dilation_rate of a convolution. "
+                    f"{_WAY_OUT}"
+                )
+
+
+def _has_no_padding(model: schema.ModelT, operator: schema.OperatorT) -> bool:
+    paddings = flatbuffer.constant(model, model.subgraphs[0].tensors[operator.inputs[2]])
+    return paddings is not None and not paddings.any()
 
 
 def check_loads(tflite: bytes) -> None:

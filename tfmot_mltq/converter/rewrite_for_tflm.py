@@ -57,7 +57,13 @@ def rewrite_for_tflm(model: schema.ModelT) -> None:
 
 
 def _tile(model: schema.ModelT, operator: schema.OperatorT) -> None:
-    """TILE, as Keras lowers the repetition of pixels: RESIZE_NEAREST_NEIGHBOR, or copies joined."""
+    """TILE, as Keras lowers the repetition of pixels: RESIZE_NEAREST_NEIGHBOR, or copies joined.
+
+    What is repeated a number of times that is computed stays TILE, which is refused.
+    """
+    multiples = _multiples(model, operator)
+    if multiples is None:
+        return
     chain = _chain_of_copies(model, operator)
     source, target = int(chain[0].inputs[0]), int(chain[-1].outputs[0])
     shape = list(map(int, model.subgraphs[0].tensors[source].shape))
@@ -65,7 +71,7 @@ def _tile(model: schema.ModelT, operator: schema.OperatorT) -> None:
     moved = _moved_indices(model, chain, shape)
     factors = None if image is None else _upsampling(image, moved)
     if image is None or factors is None:
-        _join_copies(model, operator)
+        _join_copies(model, operator, multiples)
         return
     edit.replace(model.subgraphs[0], chain, _upsample(model, source, target, image, factors))
 
@@ -104,6 +110,13 @@ def _upsample(
     return operators
 
 
+def _multiples(model: schema.ModelT, operator: schema.OperatorT) -> np.ndarray | None:
+    """How often a TILE repeats along each axis; None for what is no TILE, or computes that."""
+    if flatbuffer.operator_name(model, operator) != "TILE":
+        return None
+    return flatbuffer.constant(model, model.subgraphs[0].tensors[operator.inputs[1]])
+
+
 def _chain_of_copies(model: schema.ModelT, operator: schema.OperatorT) -> list[schema.OperatorT]:
     """The RESHAPE and TILE operators around one, each of which alone reads the one before it."""
     subgraph = model.subgraphs[0]
@@ -113,7 +126,8 @@ def _chain_of_copies(model: schema.ModelT, operator: schema.OperatorT) -> list[s
         return [o for o in subgraph.operators if index in set(map(int, o.inputs))]
 
     def is_copy(candidate: schema.OperatorT) -> bool:
-        return flatbuffer.operator_name(model, candidate) in ("RESHAPE", "TILE")
+        is_reshape = flatbuffer.operator_name(model, candidate) == "RESHAPE"
+        return is_reshape or _multiples(model, candidate) is not None
 
     chain = [operator]
     while (index := int(chain[-1].outputs[0])) not in outputs:
@@ -142,12 +156,11 @@ def _moved_indices(
     tensors = model.subgraphs[0].tensors
     indices = np.arange(math.prod(shape)).reshape(shape)
     for operator in chain:
-        if flatbuffer.operator_name(model, operator) == "TILE":
-            multiples = flatbuffer.constant(model, tensors[operator.inputs[1]])
-            assert multiples is not None
-            indices = np.tile(indices, multiples)
-        else:
+        multiples = _multiples(model, operator)
+        if multiples is None:
             indices = indices.reshape(list(tensors[operator.outputs[0]].shape))
+        else:
+            indices = np.tile(indices, multiples)
     return indices.ravel()
 
 
@@ -164,12 +177,10 @@ def _upsampling(image: Sequence[int], moved: np.ndarray) -> tuple[int, int] | No
     return None
 
 
-def _join_copies(model: schema.ModelT, operator: schema.OperatorT) -> None:
+def _join_copies(model: schema.ModelT, operator: schema.OperatorT, multiples: np.ndarray) -> None:
     """TILE as CONCATENATION of copies, axis by axis."""
     subgraph = model.subgraphs[0]
     source, target = int(operator.inputs[0]), int(operator.outputs[0])
-    multiples = flatbuffer.constant(model, subgraph.tensors[operator.inputs[1]])
-    assert multiples is not None
     axes = [axis for axis, multiple in enumerate(multiples) if multiple > 1]
     shape = list(map(int, subgraph.tensors[source].shape))
     operators = []
@@ -268,7 +279,8 @@ def _write_repetition(model: schema.ModelT, operator: schema.OperatorT) -> bool:
     source, target = int(split.inputs[1]), int(operator.outputs[0])
     shape = list(map(int, subgraph.tensors[source].shape))
     split_axis = flatbuffer.constant(model, subgraph.tensors[split.inputs[0]])
-    assert split_axis is not None
+    if split_axis is None:
+        return False
     axis = int(split_axis)
     parts = dict(
         zip(
