@@ -10,7 +10,7 @@ from tfmot_mltq.config import MultiLevelConfig
 from tfmot_mltq.mathematics.decomposition import decompose
 from tfmot_mltq.packing import fixed_point, packed_layer, plane_codec
 from tfmot_mltq.packing import format as fmt
-from tfmot_mltq.packing.encodings import CODED, Planes
+from tfmot_mltq.packing.encodings import CODED, ENCODINGS, Planes
 from tfmot_mltq.packing.encodings.bits import BIT_PLANES, SIGN_BITS
 from tfmot_mltq.packing.encodings.machine_words import count_bits
 
@@ -109,6 +109,16 @@ def test_predicted_bytes_are_the_packed_bytes(rows, size, density, encoding, see
     plane = random_planes(np.random.default_rng(seed), (rows, size), density)
     packed = plane_codec.encode_plane(plane, encoding)
     assert plane_codec.plane_bytes(plane, encoding) == len(packed)
+    assert ENCODINGS[encoding].least_size(plane) <= len(packed)
+
+
+@pytest.mark.parametrize("density", [0.003, 0.02, 0.1, 1 / 3, 0.576, 1.0])
+def test_best_encoding_is_the_smallest_of_all(density, rng):
+    for shape in ((16, 27), (32, 288), (10, 64), (3, 9)):
+        plane = random_planes(rng, shape, density)
+        codes = [code for code in CODED if ENCODINGS[code].holds(plane)]
+        smallest = min(codes, key=lambda code: plane_codec.plane_bytes(plane, code))
+        assert plane_codec.best_encoding(plane) == smallest
 
 
 @pytest.mark.parametrize("density", [0.02, 0.05, 0.1, 0.2, 1 / 3, 0.576])

@@ -58,7 +58,13 @@ def best_encoding(plane: np.ndarray, planes: Planes = Planes.CODED) -> int:
     first.
     """
     codes = [code for code in codes_of(planes) if ENCODINGS[code].holds(plane)]
-    return min(codes, key=lambda code: plane_bytes(plane, code))
+    least = {code: ENCODINGS[code].least_size(plane) for code in codes}
+    sizes: dict[int, int] = {}
+    for code in sorted(codes, key=least.__getitem__):
+        if sizes and least[code] > min(sizes.values()):
+            break
+        sizes[code] = plane_bytes(plane, code)
+    return min(sizes, key=lambda code: (sizes[code], codes.index(code)))
 
 
 def best_encodings(planes: np.ndarray, ways: Sequence[Planes] = (Planes.CODED,)) -> list[int]:

@@ -59,6 +59,10 @@ class Encoding(abc.ABC):
     def size(self, plane: np.ndarray) -> int:
         """Bytes that a plane takes, without packing it."""
 
+    def least_size(self, plane: np.ndarray) -> int:
+        """No more bytes than ``size``, where that takes long and a bound does not."""
+        return self.size(plane)
+
     @abc.abstractmethod
     def counts(self, plane: np.ndarray) -> dict[str, int]:
         """What the kernels read of a plane: fields of ``PlaneCounts``."""

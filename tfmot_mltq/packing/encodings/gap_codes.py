@@ -92,8 +92,15 @@ class GapCodes(Encoding):
 
     def size(self, plane: np.ndarray) -> int:
         """See ``Encoding``."""
+        return self._size(plane, self.code_count(plane))
+
+    def least_size(self, plane: np.ndarray) -> int:
+        """See ``Encoding``."""
+        return self._size(plane, _least_code_count(_gap_histogram(plane), self.code))
+
+    def _size(self, plane: np.ndarray, codes: int) -> int:
         table = plane.shape[0] * count_bits(plane) // 4
-        return round_up(table) + MACHINE_WORD_BYTES * -(-self.code_count(plane) // self.code)
+        return round_up(table) + MACHINE_WORD_BYTES * -(-codes // self.code)
 
     def counts(self, plane: np.ndarray) -> dict[str, int]:
         """See ``Encoding``."""
@@ -101,6 +108,8 @@ class GapCodes(Encoding):
 
     def code_count(self, plane: np.ndarray) -> int:
         """Codes, escapes among them, that a plane takes."""
+        if len(set(_escapes(self.code))) == 1:
+            return _least_code_count(_gap_histogram(plane), self.code)
         return _code_count(_gaps(plane), self.code)
 
 
@@ -132,9 +141,19 @@ def _gaps(plane: np.ndarray) -> np.ndarray:
     return _gaps_of(np.asarray(plane, np.int8).tobytes(), plane.shape)
 
 
+def _gap_histogram(plane: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The gaps that there are, in rising order, and how often each."""
+    return _gap_histogram_of(np.asarray(plane, np.int8).tobytes(), plane.shape)
+
+
+@functools.lru_cache(maxsize=2)
+def _gap_histogram_of(values: bytes, shape: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
+    return np.unique(_gaps_of(values, shape), return_counts=True)
+
+
+# Both are asked for once for each number of codes per machine word; the values are int8.
 @functools.lru_cache(maxsize=2)
 def _gaps_of(values: bytes, shape: tuple[int, int]) -> np.ndarray:
-    """They are asked for once for each number of codes per machine word; the values are int8."""
     plane = np.frombuffer(values, np.int8).reshape(shape)
     signs = np.stack([plane > 0, plane < 0], axis=1)
     lists, position = np.nonzero(signs.reshape(-1, shape[1]))
@@ -155,8 +174,6 @@ def _code_count(gaps: np.ndarray, codes_per_machine_word: int) -> int:
     takes depends on where in a machine word it starts; one that every code holds takes one.
     """
     escapes = _escapes(codes_per_machine_word)
-    if len(set(escapes)) == 1:
-        return gaps.size + int(np.sum(gaps // escapes[0]))
     wide = np.flatnonzero(gaps >= min(escapes))
     total, done = 0, 0
     for index, gap in zip(wide.tolist(), gaps[wide].tolist(), strict=True):
@@ -169,6 +186,18 @@ def _code_count(gaps: np.ndarray, codes_per_machine_word: int) -> int:
             total += 1
         done = index + 1
     return total + gaps.size - done
+
+
+def _least_code_count(histogram: tuple[np.ndarray, np.ndarray], codes_per_machine_word: int) -> int:
+    """No more codes than the gaps take: each as if it started where it takes fewest."""
+    escapes = np.asarray(_escapes(codes_per_machine_word))
+    values, counts = histogram
+    whole, rest = np.divmod(values, escapes.sum())
+    passed = [
+        np.searchsorted(np.cumsum(np.roll(escapes, -start)), rest, side="right")
+        for start in range(codes_per_machine_word)
+    ]
+    return int(counts @ (1 + whole * codes_per_machine_word + np.min(passed, axis=0)))
 
 
 def _codes(gaps: np.ndarray, codes_per_machine_word: int) -> np.ndarray:
