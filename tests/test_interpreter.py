@@ -75,6 +75,8 @@ def test_bad_calls_are_refused(tflite, x):
     interpreter = mltq.Interpreter(tflite)
     with pytest.raises(ValueError, match=r"takes shape \(batch, 6, 6, 2\)"):
         interpreter.predict(x[..., :1])
+    with pytest.raises(ValueError, match=r"Input '.*' has values that are NaN"):
+        interpreter.predict(x * np.nan)
     with pytest.raises(ValueError, match="takes int8"):
         interpreter.invoke(x[:1])
     with pytest.raises(ValueError, match="has 1 inputs, got 2"):

@@ -21,14 +21,18 @@ def images():
     return np.random.default_rng(0).normal(size=(24, 8, 8, 2)).astype(np.float32)
 
 
-@pytest.fixture(scope="module")
-def q(images):
+def quantized_model():
     keras.utils.set_random_seed(5)
     inputs = keras.Input((8, 8, 2))
     x = layers.Conv2D(6, 3, activation="relu", name="first")(inputs)
     x = layers.Conv2D(6, 3, activation="gelu", name="second")(x)
     x = layers.Flatten()(layers.AveragePooling2D(2, name="pool")(x))
-    q = mltq.quantize_model(keras.Model(inputs, layers.Dense(4, name="last")(x)), levels=3)
+    return mltq.quantize_model(keras.Model(inputs, layers.Dense(4, name="last")(x)), levels=3)
+
+
+@pytest.fixture(scope="module")
+def q(images):
+    q = quantized_model()
     mltq.calibrate(q, images)
     return q
 
@@ -117,6 +121,11 @@ def test_debug_lists_the_worst_operator_first(q, tflite, images, tmp_path):
     assert sum(error["snr"] is not None for error in right) >= len(right) - 1
     assert path.read_bytes().startswith(b"\x89PNG")
     assert "MLTQ_LOOKUP" in console.export_text()
+
+
+def test_debug_refuses_a_model_without_ranges(tflite, images):
+    with pytest.raises(ValueError, match="pass that one"):
+        mltq.debug(quantized_model(), tflite, images)
 
 
 def test_debug_on_the_command_line(q, tflite, images, tmp_path, capsys):

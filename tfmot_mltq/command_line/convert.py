@@ -19,6 +19,7 @@ from typing import Any
 from absl import flags
 
 import tfmot_mltq as mltq
+from tfmot_mltq.calibration import is_calibrated
 from tfmot_mltq.command_line.keras_models import load_keras_model
 from tfmot_mltq.command_line.output_files import check_output
 from tfmot_mltq.command_line.samples import define_sample_flags, load_samples
@@ -115,6 +116,11 @@ def run(values: flags.FlagValues, files: list[str]) -> None:
     model = load_keras_model(path)
     samples = load_samples(values, model.input_shape) if values.data else None
     q = _quantized(model, values)
+    if samples is None and not is_calibrated(q):
+        raise ValueError(
+            "The model has no int8 activation ranges yet. Pass --data, a file with some hundred "
+            "typical inputs."
+        )
     tflite = mltq.convert(
         q,
         samples,

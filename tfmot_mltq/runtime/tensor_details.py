@@ -29,9 +29,15 @@ class TensorDetails:
     zero_point: int
 
     def quantize(self, x: np.ndarray) -> np.ndarray:
-        """Real values to the tensor's integers, rounded to nearest and saturated."""
+        """Real values to the tensor's integers, rounded to nearest and saturated.
+
+        Raises:
+          ValueError: A value is NaN, for which there is no integer.
+        """
         if not self.scale:
             return x.astype(self.dtype)
+        if np.isnan(x).any():
+            raise ValueError(f"Input '{self.name}' has values that are NaN.")
         limits = np.iinfo(self.dtype)
         steps = np.rint(x.astype(np.float64) / self.scale) + self.zero_point
         return np.clip(steps, limits.min, limits.max).astype(self.dtype)

@@ -57,7 +57,8 @@ def debug(
 
     Raises:
       UnsupportedModelError: The model is not quantized.
-      TypeError, ValueError: The samples have a wrong form, shape or content.
+      TypeError, ValueError: The samples have a wrong form, shape or content; or the model has no
+        int8 ranges yet, so that it is not what was converted.
       RuntimeUnavailableError: The runtime is not installed.
 
     Example:
@@ -66,6 +67,11 @@ def debug(
       mltq.debug(q, tflite, samples, plot="errors.png")
     """
     check_quantized(model)
+    if not calibration.is_calibrated(model):
+        raise ValueError(
+            "The model has no int8 activation ranges, so it is not the one that was converted: "
+            "pass that one, or call mltq.calibrate with the same samples first."
+        )
     content = tflite if isinstance(tflite, bytes) else pathlib.Path(tflite).read_bytes()
     kept = KeptSamples(_MOST_SAMPLES)
     kept.fill(calibration.batches(model, samples))
