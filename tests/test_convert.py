@@ -389,11 +389,12 @@ def test_operators_without_int8_form_are_named(images):
 def test_a_layer_that_cannot_be_matched_is_an_error(graph, images):
     from tfmot_mltq.converter.folded_layer import folded_layers
     from tfmot_mltq.converter.stock_int8 import stock_int8
+    from tfmot_mltq.layout.frameworks import adapter_of
 
     q = mltq.quantize_model(graph)
     mltq.calibrate(q, images)
-    exported = folded_layers(q)
-    stock = filter_operators(flatbuffer.load(stock_int8(q)))
+    exported = folded_layers(q, adapter_of(q))
+    stock = filter_operators(flatbuffer.load(stock_int8(q, adapter_of(q))))
     assert len(match(exported, stock)) == len(exported)
     name = exported[1].name
     without = [op for op in stock if not op.computes(exported[1])]
@@ -404,11 +405,12 @@ def test_a_layer_that_cannot_be_matched_is_an_error(graph, images):
 def test_two_layers_that_look_the_same_in_int8_are_an_error(graph, images):
     from tfmot_mltq.converter.folded_layer import folded_layers
     from tfmot_mltq.converter.stock_int8 import stock_int8
+    from tfmot_mltq.layout.frameworks import adapter_of
 
     q = mltq.quantize_model(graph, levels=2)
     mltq.calibrate(q, images)
-    exported = folded_layers(q)
-    stock = filter_operators(flatbuffer.load(stock_int8(q)))
+    exported = folded_layers(q, adapter_of(q))
+    stock = filter_operators(flatbuffer.load(stock_int8(q, adapter_of(q))))
     twin = dataclasses.replace(exported[0], name="twin", biases=exported[0].biases + 1e-9)
     with pytest.raises(mltq.ConversionError, match="'twin' have different planes"):
         match([*exported, twin], stock)

@@ -147,5 +147,5 @@ def test_used_activations_add_up_over_calls(rng):
     from tfmot_mltq.keras.adapter import ADAPTER
 
     layer = ADAPTER.multi_level_layer(q.get_layer("shared"))
-    used = used_activations(q, data, ADAPTER, {"shared": layer})["shared"]
+    used = used_activations(q, ADAPTER, data, {"shared": layer})["shared"]
     assert used.products == 2 * 3 * 36 * 81

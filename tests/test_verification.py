@@ -11,6 +11,7 @@ from tfmot_mltq.command_line.main import main
 from tfmot_mltq.converter import check_for_tflm, rewrite_for_tflm
 from tfmot_mltq.converter import convert as convert_module
 from tfmot_mltq.helpers import flatbuffer
+from tfmot_mltq.keras.adapter import ADAPTER
 from tfmot_mltq.verification.verify import verify
 
 layers = keras.layers
@@ -56,9 +57,9 @@ def with_table_changed(tflite):
 def test_a_wrong_operator_is_found_and_named(q, tflite, images):
     wrong = with_table_changed(tflite)
     with pytest.raises(mltq.ConversionError, match=r"(?s)does not compute.*MLTQ_LOOKUP.*'second"):
-        verify(q, wrong, [images], runtime="tflm", tolerance=0.25, seconds=60)
-    verify(q, tflite, [images], runtime="tflm", tolerance=0.25, seconds=60)
-    verify(q, tflite, None, runtime="tflm", tolerance=0.25, seconds=60)  # random inputs
+        verify(q, ADAPTER, wrong, [images], runtime="tflm", tolerance=0.25, seconds=60)
+    verify(q, ADAPTER, tflite, [images], runtime="tflm", tolerance=0.25, seconds=60)
+    verify(q, ADAPTER, tflite, None, runtime="tflm", tolerance=0.25, seconds=60)  # random inputs
 
 
 def test_convert_refuses_what_is_wrong(q, images, monkeypatch):

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 import numpy as np
 
 from tfmot_mltq.helpers import representative_dataset as representative
 from tfmot_mltq.helpers.framework_types import Dataset, Model
 from tfmot_mltq.helpers.simulation_mode import SimulationMode, simulation_mode
+from tfmot_mltq.layout.adapter import Adapter
 from tfmot_mltq.layout.frameworks import adapter_of
 from tfmot_mltq.quantize import check_quantized
 
@@ -31,16 +32,22 @@ def calibrate(model: Model, representative_dataset: Dataset) -> None:
       UnsupportedModelError: The model is not quantized.
       TypeError, ValueError: The dataset has a wrong form, shape or content.
     """
-    check_quantized(model)
     adapter = adapter_of(model)
+    check_quantized(model, adapter)
+    set_ranges(model, adapter, batches(model, adapter, representative_dataset))
+
+
+def set_ranges(model: Model, adapter: Adapter, samples: Iterable[list[np.ndarray]]) -> None:
+    """Sets the ranges of a quantized model to the extremes seen on batches, as ``batches`` gives
+    them; all stay as they are where that fails.
+    """
     before = model.get_weights()
     try:
         for flag in adapter.range_flags(model):
             flag.assign(np.zeros(flag.shape, np.float32))
         with simulation_mode(SimulationMode.CALIBRATE):
             run = adapter.inference(model, compiled=False)
-            found = representative.warn_if_few(batches(model, representative_dataset))
-            for number, batch in enumerate(found):
+            for number, batch in enumerate(representative.warn_if_few(samples)):
                 if number == _EAGER_BATCHES:
                     run = adapter.inference(model, compiled=True)
                 run(batch)
@@ -49,16 +56,18 @@ def calibrate(model: Model, representative_dataset: Dataset) -> None:
         raise
 
 
-def is_calibrated(model: Model) -> bool:
+def is_calibrated(model: Model, adapter: Adapter) -> bool:
     """Whether every activation range was set, by training or by ``calibrate``."""
-    return all((flag.numpy() > 0).all() for flag in adapter_of(model).range_flags(model))
+    return all((flag.numpy() > 0).all() for flag in adapter.range_flags(model))
 
 
-def batches(model: Model, representative_dataset: Dataset) -> Iterator[list[np.ndarray]]:
+def batches(
+    model: Model, adapter: Adapter, representative_dataset: Dataset
+) -> Iterator[list[np.ndarray]]:
     """The batches of a representative dataset, checked, one array per input of the model.
 
     Raises:
       TypeError, ValueError: The dataset has a wrong form, shape or content.
     """
-    names = adapter_of(model).graphs.input_names(model)
+    names = adapter.graphs.input_names(model)
     return representative.batches(representative_dataset, representative.input_specs(model, names))

@@ -11,6 +11,7 @@ import numpy as np
 from tfmot_mltq.config import MultiLevelConfig, config_of_arguments, configs_by_name
 from tfmot_mltq.errors import UnsupportedModelError
 from tfmot_mltq.helpers.framework_types import Layer, Model
+from tfmot_mltq.layout.adapter import Adapter
 from tfmot_mltq.layout.attention import expand_attention
 from tfmot_mltq.layout.frameworks import adapter_of
 from tfmot_mltq.layout.graph import check_weights, first_and_last
@@ -83,7 +84,7 @@ def quantize_model(
     flat = adapter.graphs.inline_nested_models(model)
     pruned = pruned_by_inner_name(flat, adapter)
     if pruned:
-        flat = strip(flat)
+        flat = stripped(flat, adapter)
     check_weights(flat)
     flat = unwrapped(flat, adapter.graphs)
     reasons = {layer.name: unsupported_reason(layer) for layer in flat.layers}
@@ -95,9 +96,7 @@ def quantize_model(
     wanted = {**dict.fromkeys(by_default, chosen), **of_layers}
     configs = {name: found for name, found in wanted.items() if found is not None}
     _warn_of_unsupported(flat, nothing_left=not configs)
-    flat = expand_recurrent(flat, adapter.graphs)
-    flat = expand_attention(flat, adapter.graphs)
-    quantized = adapter.quantize(flat, configs)
+    quantized = adapter.quantize(_expanded(flat, adapter), configs)
     if pruned:
         quantized = keep_pruned_zeros(pruned, quantized, adapter)
     return with_class_of(model, quantized, adapter.graphs)
@@ -154,9 +153,13 @@ def quantize_apply(model: Model) -> Model:
             "call mltq.quantize_model to quantize them all."
         )
     check_weights(flat)
-    flat = expand_recurrent(unwrapped(flat, adapter.graphs), adapter.graphs)
-    flat = expand_attention(flat, adapter.graphs)
+    flat = _expanded(unwrapped(flat, adapter.graphs), adapter)
     return with_class_of(model, adapter.quantize(flat, {}), adapter.graphs)
+
+
+def _expanded(flat: Model, adapter: Adapter) -> Model:
+    """A model with the layers that TFLite has no operator for written out."""
+    return expand_attention(expand_recurrent(flat, adapter.graphs), adapter.graphs)
 
 
 def _warn_of_unsupported(flat: Model, nothing_left: bool) -> None:
@@ -199,13 +202,12 @@ def ternary_weights(layer: Layer) -> tuple[np.ndarray, np.ndarray]:
     return planes.reshape(multi_level.spec.levels, *multi_level.kernel.shape), scales
 
 
-def check_quantized(model: Model) -> None:
+def check_quantized(model: Model, adapter: Adapter) -> None:
     """Refuses a model that was not quantized by this package.
 
     Raises:
       UnsupportedModelError: Says what to call first.
     """
-    adapter = adapter_of(model)
     adapter.graphs.check_model(model)
     if not any(adapter.is_quantized(layer) for layer in model.layers):
         raise UnsupportedModelError(
@@ -230,7 +232,12 @@ def strip(model: Model) -> Model:
     adapter = adapter_of(model)
     adapter.graphs.check_model(model)
     if not any(adapter.is_pruned(layer) for layer in model.layers):
-        check_quantized(model)
+        check_quantized(model, adapter)
+    return with_class_of(model, stripped(model, adapter), adapter.graphs)
+
+
+def stripped(model: Model, adapter: Adapter) -> Model:
+    """The plain functional model of a quantized or pruned one."""
     copies: list[tuple[Layer, Layer]] = []
 
     def plain(layer: Layer) -> list[Layer]:
@@ -240,7 +247,7 @@ def strip(model: Model) -> Model:
         copies.append((layer, copy))
         return [copy]
 
-    stripped = adapter.graphs.rebuild(model, plain)
+    result = adapter.graphs.rebuild(model, plain)
     for layer, copy in copies:
         adapter.bake_weights(layer, copy)
-    return with_class_of(model, stripped, adapter.graphs)
+    return result

@@ -98,27 +98,27 @@ def convert(
       ImportError: TensorFlow is missing.
     """
     start = time.monotonic()
-    check_quantized(model)
+    adapter = adapter_of(model)
+    check_quantized(model, adapter)
     check_tolerance(tolerance)
     if runtime not in ("tflm", "litert"):
         raise ValueError(f"runtime must be 'tflm' or 'litert', got {runtime!r}.")
     if encoding is not None:
         check_code(encoding)
     check_optimize(optimize, target)
-    warn_of_missed_sparsity(model)
-    adapter = adapter_of(model)
+    warn_of_missed_sparsity(model, adapter)
     adapter.check_convertible(model)
     stock_int8 = import_with_extra(
         "tfmot_mltq.converter.stock_int8", ("tensorflow",), "tensorflow", "mltq.convert"
     ).stock_int8
     kept = KeptSamples(_KEPT_SAMPLES)
     if representative_dataset is not None:
-        batches = calibration.batches(model, representative_dataset)
-        if calibration.is_calibrated(model):
+        batches = calibration.batches(model, adapter, representative_dataset)
+        if calibration.is_calibrated(model, adapter):
             kept.fill(batches)
         else:
-            calibration.calibrate(model, kept.watch(batches))
-    elif not calibration.is_calibrated(model):
+            calibration.set_ranges(model, adapter, kept.watch(batches))
+    elif not calibration.is_calibrated(model, adapter):
         raise ValueError(
             "The model has no int8 activation ranges yet: it was not trained after "
             "quantize_model. Pass representative_dataset, a few hundred typical inputs."
@@ -127,14 +127,15 @@ def convert(
     def choose(call: Call, planes: np.ndarray) -> list[int]:
         return choose_encodings(call, planes, optimize, target, encoding, max_scratch_bytes)
 
-    check_recurrent(model)
-    layers = folded_layers(model)
+    check_recurrent(model, adapter)
+    layers = folded_layers(model, adapter)
     simulated = adapter.graphs.as_float32(model)
-    lstms = recurrent_layers(simulated)
-    stock = _int8_operators(stock_int8(simulated), lstms, round_inside=True)
+    lstms = recurrent_layers(simulated, adapter)
+    stock = _int8_operators(stock_int8(simulated, adapter), lstms, round_inside=True)
     if rewrite.float_operators(stock) and kept.arrays is not None:
         with contextlib.suppress(ConversionError):  # TensorFlow cannot calibrate all operators
-            stock = _int8_operators(stock_int8(simulated, kept.arrays), lstms, round_inside=False)
+            content = stock_int8(simulated, adapter, kept.arrays)
+            stock = _int8_operators(content, lstms, round_inside=False)
     if runtime == "tflm":
         rewrite_for_tflm(stock)
     rewrite.replace_operators(stock, match(layers, filter_operators(stock)), choose)
@@ -151,6 +152,7 @@ def convert(
     if verify:
         verify_conversion(
             simulated,
+            adapter,
             tflite,
             kept.arrays,
             runtime=runtime,

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import Any
 
 import numpy as np
 
-from tfmot_mltq.helpers.framework_types import Model
-from tfmot_mltq.layout.frameworks import adapter_of
+from tfmot_mltq.helpers.framework_types import Layer, Model
+from tfmot_mltq.layout.adapter import Adapter
 from tfmot_mltq.layout.multi_level_layer import BatchNorm, MultiLevelLayer
 from tfmot_mltq.mathematics.activation_levels import ActivationLevels
 from tfmot_mltq.packing.format import OperatorKind
@@ -40,12 +39,11 @@ class FoldedLayer:
         return np.einsum("mc,mcn->cn", self.scales, self.planes.astype(np.float64))
 
 
-def folded_layers(model: Model) -> list[FoldedLayer]:
+def folded_layers(model: Model, adapter: Adapter) -> list[FoldedLayer]:
     """Every call of a layer with multi-level weights, in graph order."""
-    adapter = adapter_of(model)
     consumers = adapter.graphs.consumers(model)
     folded = []
-    producers: dict[int, Any] = {}
+    producers: dict[int, Layer] = {}
     for node in adapter.graphs.nodes_in_order(model):
         producers.update({id(tensor): node.layer for tensor in node.outputs})
         layer = adapter.multi_level_layer(node.layer)

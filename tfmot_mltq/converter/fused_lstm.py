@@ -20,7 +20,7 @@ import tensorflow as tf
 
 from tfmot_mltq.converter.recurrent import recurrent_layers
 from tfmot_mltq.helpers.framework_types import Layer, Model, Tensor
-from tfmot_mltq.layout.frameworks import adapter_of
+from tfmot_mltq.layout.adapter import Adapter
 from tfmot_mltq.layout.layer_kinds import kind_of
 from tfmot_mltq.layout.recurrent import is_fused_lstm
 
@@ -28,13 +28,12 @@ from tfmot_mltq.layout.recurrent import is_fused_lstm
 _ALMOST_ONE = 1 + 2.0**-20
 
 
-def call_to_trace(model: Model) -> Callable[[Iterable[Any]], list[Any]]:
+def call_to_trace(model: Model, adapter: Adapter) -> Callable[[Iterable[Tensor]], list[Tensor]]:
     """Inference for conversion: from a flat list of tensors to a flat list of tensors."""
-    adapter = adapter_of(model)
     graphs = adapter.graphs
     nodes = [node for node in graphs.nodes_in_order(model) if not node.is_input]
     distributed = {id(node) for node in nodes if kind_of(node.layer) == "TimeDistributed"}
-    if not distributed and not recurrent_layers(model):
+    if not distributed and not recurrent_layers(model, adapter):
         return functools.partial(graphs.flat_call, model)
     lstms = {
         id(node): _Lstm(layer)

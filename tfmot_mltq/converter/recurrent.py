@@ -6,30 +6,29 @@ from typing import Any
 
 from tfmot_mltq.errors import ConversionError
 from tfmot_mltq.helpers.framework_types import Layer, Model
-from tfmot_mltq.layout.frameworks import adapter_of
+from tfmot_mltq.layout.adapter import Adapter
 from tfmot_mltq.layout.layer_kinds import kind_of
 from tfmot_mltq.layout.recurrent import is_fused_lstm, is_recurrent, refusal
 
 
-def recurrent_layers(model: Model) -> list[Layer]:
+def recurrent_layers(model: Model, adapter: Adapter) -> list[Layer]:
     """The recurrent layers of a quantized model, without their wrappers."""
-    inner_layer = adapter_of(model).inner_layer
-    return [layer for layer in map(inner_layer, model.layers) if is_recurrent(layer)]
+    return [layer for layer in map(adapter.inner_layer, model.layers) if is_recurrent(layer)]
 
 
-def check_recurrent(model: Model) -> None:
+def check_recurrent(model: Model, adapter: Adapter) -> None:
     """Refuses recurrent layers that have no int8 form.
 
     Args:
       model: Quantized model.
+      adapter: Of its framework.
 
     Raises:
       ConversionError: Names the layer, the reason and the way out.
     """
-    layers = recurrent_layers(model)
+    layers = recurrent_layers(model, adapter)
     if not layers:
         return
-    adapter = adapter_of(model)
     calls: dict[int, list[Any]] = {}
     for node in adapter.graphs.nodes_in_order(model):
         calls.setdefault(id(adapter.inner_layer(node.layer)), []).append(node)

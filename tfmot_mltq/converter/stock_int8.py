@@ -16,18 +16,21 @@ from tfmot_mltq.helpers import flatbuffer
 from tfmot_mltq.helpers.framework_types import Model, Tensor
 from tfmot_mltq.helpers.native_output import capture_stderr
 from tfmot_mltq.helpers.simulation_mode import SimulationMode, simulation_mode
-from tfmot_mltq.layout.frameworks import adapter_of
+from tfmot_mltq.layout.adapter import Adapter
 
 _NOT_IN_TFLITE = re.compile(r"'tf\.(\w+)' op is neither a custom op nor a flex op")
 
 
-def stock_int8(model: Model, samples: Sequence[np.ndarray] | None = None) -> bytes:
+def stock_int8(
+    model: Model, adapter: Adapter, samples: Sequence[np.ndarray] | None = None
+) -> bytes:
     """TensorFlow's own int8 conversion of a quantized and calibrated model.
 
     The batch size is 1: with a free one, reshapes are computed at run time by extra operators.
 
     Args:
       model: The model.
+      adapter: Of its framework.
       samples: Inputs, one array for each with the batch first. With them, TensorFlow finds ranges
         for tensors that the model has none for: those inside layers that are several operators.
         The ranges of the model stay as they are.
@@ -35,7 +38,6 @@ def stock_int8(model: Model, samples: Sequence[np.ndarray] | None = None) -> byt
     Raises:
       ConversionError: An input has no fixed shape, or TensorFlow's converter failed.
     """
-    adapter = adapter_of(model)
     names = adapter.graphs.input_names(model)
     specs = []
     for index, (tensor, name) in enumerate(zip(model.inputs, names, strict=True)):
@@ -47,7 +49,7 @@ def stock_int8(model: Model, samples: Sequence[np.ndarray] | None = None) -> byt
         shape = (1, *tensor.shape[1:])
         specs.append(tf.TensorSpec(shape, tensor.dtype, name=flatbuffer.input_key(index)))
 
-    call = call_to_trace(model)
+    call = call_to_trace(model, adapter)
 
     def run(*inputs: Tensor) -> list[Tensor]:
         return call(inputs)

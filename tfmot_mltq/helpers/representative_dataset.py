@@ -108,7 +108,7 @@ def warn_if_few(found: Iterable[list[np.ndarray]]) -> Iterator[list[np.ndarray]]
             f"The representative dataset has only {samples} "
             f"{'sample' if samples == 1 else 'samples'}. Values outside the ranges seen on it "
             "are clipped: pass a few hundred typical ones.",
-            stacklevel=3,
+            stacklevel=4,
         )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import warnings
 
 from tfmot_mltq.helpers.framework_types import Model
-from tfmot_mltq.layout.frameworks import adapter_of
+from tfmot_mltq.layout.adapter import Adapter
 from tfmot_mltq.layout.output_positions import output_positions
 from tfmot_mltq.pruning.masks import current_sparsity, meets
 from tfmot_mltq.pruning.pruned_layer import PrunedLayer, ranked_together
@@ -13,15 +13,15 @@ from tfmot_mltq.pruning.pruned_layer import PrunedLayer, ranked_together
 _MOST_NAMED = 8
 
 
-def warn_of_missed_sparsity(model: Model) -> None:
+def warn_of_missed_sparsity(model: Model, adapter: Adapter) -> None:
     """Warns, once for a model, of layers that have not the sparsity with which their schedule ends.
 
     Training may have stopped before, or gone back to the weights of an earlier epoch.
 
     Args:
       model: Quantized model, pruned or not.
+      adapter: Of its framework.
     """
-    adapter = adapter_of(model)
     layers = adapter.pruned_layers(model)
     if not layers:
         return

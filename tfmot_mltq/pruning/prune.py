@@ -99,6 +99,13 @@ def prune_low_magnitude(
         as_schedule(pruning_schedule), granularity, scope, criterion, block_size, sparsity_of
     )
     adapter = adapter_of(model)
+    return with_class_of(model, pruned(model, adapter, pruning, layers), adapter.graphs)
+
+
+def pruned(
+    model: Model, adapter: Adapter, pruning: PruningSpec, layers: Collection[str] | None
+) -> Model:
+    """The functional model of ``prune_low_magnitude``."""
     adapter.graphs.check_model(model)
     check_weights(model)
     flat = split_separable_layers(adapter.graphs, adapter.graphs.inline_nested_models(model))
@@ -106,9 +113,9 @@ def prune_low_magnitude(
     for layer in adapter.pruned_layers(flat):
         layer.zero_pruned_words()
     chosen = _chosen_layers(flat, adapter, pruning, layers)
-    pruned = adapter.prune(flat, dict.fromkeys(chosen, pruning))
-    _check_schedule(pruned, adapter)
-    return with_class_of(model, pruned, adapter.graphs)
+    result = adapter.prune(flat, dict.fromkeys(chosen, pruning))
+    _check_schedule(result, adapter)
+    return result
 
 
 def _only_model(model: Model, to_prune: Model) -> Model:

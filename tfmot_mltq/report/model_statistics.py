@@ -7,36 +7,30 @@ import dataclasses
 import numpy as np
 
 from tfmot_mltq.helpers.framework_types import Dataset, Model
-from tfmot_mltq.layout.frameworks import adapter_of
+from tfmot_mltq.layout.adapter import Adapter
 from tfmot_mltq.layout.graph import first_and_last
 from tfmot_mltq.layout.layer_kinds import is_a, kind_of, unsupported_reason
 from tfmot_mltq.layout.multi_level_layer import MultiLevelLayer
 from tfmot_mltq.layout.output_positions import output_positions
-from tfmot_mltq.quantize import check_quantized
 from tfmot_mltq.report.layer_statistics import LayerStatistics, layer_statistics
 from tfmot_mltq.report.zero_activations import used_activations
 
 
-def multi_level_layers(model: Model) -> dict[str, MultiLevelLayer]:
-    """The multi-level layers of a model by name, in graph order.
-
-    Raises:
-      UnsupportedModelError: The model is not quantized.
-    """
-    check_quantized(model)
-    adapter = adapter_of(model)
+def multi_level_layers(model: Model, adapter: Adapter) -> dict[str, MultiLevelLayer]:
+    """The multi-level layers of a quantized model by name, in graph order."""
     nodes = adapter.graphs.nodes_in_order(model)
     found = [adapter.multi_level_layer(node.layer) for node in nodes]
     return {layer.name: layer for layer in found if layer is not None}
 
 
 def model_statistics(
-    model: Model, layers: dict[str, MultiLevelLayer], dataset: Dataset = None
+    model: Model, adapter: Adapter, layers: dict[str, MultiLevelLayer], dataset: Dataset = None
 ) -> list[LayerStatistics]:
     """One entry per multi-level layer, in graph order; the calls of a shared layer add up.
 
     Args:
       model: Quantized model.
+      adapter: Of its framework.
       layers: Its multi-level layers by name.
       dataset: Samples for the two-sided figures, in a form that ``convert`` takes; None without.
 
@@ -44,9 +38,8 @@ def model_statistics(
       ValueError: The dataset does not fit the model.
       TypeError: The dataset has none of the forms.
     """
-    adapter = adapter_of(model)
     positions = output_positions(adapter.graphs, model)
-    used = {} if dataset is None else used_activations(model, dataset, adapter, layers)
+    used = {} if dataset is None else used_activations(model, adapter, dataset, layers)
     return [
         layer_statistics(
             name,
@@ -79,14 +72,8 @@ class Int8Layer:
     reason: str
 
 
-def int8_layers(model: Model) -> list[Int8Layer]:
-    """The layers with weights that have no levels, in graph order, without batch normalisation.
-
-    Raises:
-      UnsupportedModelError: The model is not quantized.
-    """
-    check_quantized(model)
-    adapter = adapter_of(model)
+def int8_layers(model: Model, adapter: Adapter) -> list[Int8Layer]:
+    """The layers with weights that have no levels, in graph order, without batch normalisation."""
     nodes = adapter.graphs.nodes_in_order(model)
     layers = {node.layer.name: node.layer for node in nodes}
     reasons = {

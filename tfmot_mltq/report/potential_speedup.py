@@ -6,7 +6,11 @@ from collections.abc import Mapping
 from typing import Any
 
 from tfmot_mltq.helpers.framework_types import Dataset, Model
-from tfmot_mltq.report.summary import summary
+from tfmot_mltq.layout.frameworks import adapter_of
+from tfmot_mltq.pruning.missed_sparsity import warn_of_missed_sparsity
+from tfmot_mltq.quantize import check_quantized
+from tfmot_mltq.report.model_statistics import multi_level_layers
+from tfmot_mltq.report.summary import model_figures
 
 
 def potential_speedup(model: Model, dataset: Dataset = None) -> dict[str, Any]:
@@ -31,7 +35,10 @@ def potential_speedup(model: Model, dataset: Dataset = None) -> dict[str, Any]:
       ValueError: The dataset does not fit the model.
       TypeError: The dataset has none of the forms.
     """
-    figures = summary(model, dataset, print_table=False)
+    adapter = adapter_of(model)
+    check_quantized(model, adapter)
+    warn_of_missed_sparsity(model, adapter)
+    figures = model_figures(model, adapter, multi_level_layers(model, adapter), dataset)
     return {
         **_speedups(figures["total"]),
         "layers": {layer["name"]: _speedups(layer) for layer in figures["layers"]},

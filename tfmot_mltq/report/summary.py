@@ -11,13 +11,15 @@ from rich.table import Table
 
 from tfmot_mltq.cost_model.choose_encodings import check_optimize
 from tfmot_mltq.helpers.framework_types import Dataset, Model
+from tfmot_mltq.layout.adapter import Adapter
 from tfmot_mltq.layout.frameworks import adapter_of
+from tfmot_mltq.layout.multi_level_layer import MultiLevelLayer
 from tfmot_mltq.pruning.missed_sparsity import warn_of_missed_sparsity
+from tfmot_mltq.quantize import check_quantized
 from tfmot_mltq.report.device_prediction import add_predictions, predict_layers
 from tfmot_mltq.report.layer_statistics import (
     SPEEDUP_NOTE,
     TWO_SIDED_NOTE,
-    LayerStatistics,
     layer_dict,
     total_dict,
 )
@@ -64,17 +66,13 @@ def summary(
     """
     if target is not None:
         check_optimize(optimize, target)
-    found = multi_level_layers(model)
-    warn_of_missed_sparsity(model)
-    layers = model_statistics(model, found, dataset)
-    result: dict[str, Any] = {
-        "layers": [layer_dict(layer) for layer in layers],
-        "total": total_dict(layers),
-        "int8_layers": [dataclasses.asdict(layer) for layer in int8_layers(model)],
-        "note": SPEEDUP_NOTE if dataset is None else f"{SPEEDUP_NOTE} {TWO_SIDED_NOTE}",
-    }
+    adapter = adapter_of(model)
+    check_quantized(model, adapter)
+    warn_of_missed_sparsity(model, adapter)
+    found = multi_level_layers(model, adapter)
+    result = model_figures(model, adapter, found, dataset)
     if target is not None:
-        predictions = predict_layers(model, adapter_of(model), found, optimize, target)
+        predictions = predict_layers(model, adapter, found, optimize, target)
         result["prediction"] = {
             "target": target,
             "optimize": optimize,
@@ -83,7 +81,7 @@ def summary(
         }
     if print_table:
         console = console or Console()
-        console.print(_table(model.name, layers, result))
+        console.print(_table(model.name, result))
         if target is not None:
             console.print(_prediction_table(result["prediction"]))
         if dataset is not None:
@@ -94,7 +92,27 @@ def summary(
     return result
 
 
-def _table(name: str, layers: list[LayerStatistics], result: dict[str, Any]) -> Table:
+def model_figures(
+    model: Model, adapter: Adapter, found: dict[str, MultiLevelLayer], dataset: Dataset = None
+) -> dict[str, Any]:
+    """What ``summary`` returns without a target.
+
+    Args:
+      model: Quantized model.
+      adapter: Of its framework.
+      found: Its multi-level layers by name.
+      dataset: As of ``summary``.
+    """
+    layers = model_statistics(model, adapter, found, dataset)
+    return {
+        "layers": [layer_dict(layer) for layer in layers],
+        "total": total_dict(layers),
+        "int8_layers": [dataclasses.asdict(layer) for layer in int8_layers(model, adapter)],
+        "note": SPEEDUP_NOTE if dataset is None else f"{SPEEDUP_NOTE} {TWO_SIDED_NOTE}",
+    }
+
+
+def _table(name: str, result: dict[str, Any]) -> Table:
     table = Table(
         title=f"Multi-level layers of '{name}'", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0)
     )
@@ -111,8 +129,8 @@ def _table(name: str, layers: list[LayerStatistics], result: dict[str, Any]) -> 
         "int8\nbytes",
     ):
         table.add_column(heading, justify="right", no_wrap=True)
-    for layer, figures in zip(layers, result["layers"], strict=True):
-        table.add_row(layer.name, str(layer.levels), *_cells(figures))
+    for figures in result["layers"]:
+        table.add_row(figures["name"], str(figures["levels"]), *_cells(figures))
     table.add_section()
     table.add_row("total", "", *_cells(result["total"]), style="bold")
     return table

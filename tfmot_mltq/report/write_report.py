@@ -13,8 +13,12 @@ import numpy as np
 from tfmot_mltq.helpers.files import replaced_file
 from tfmot_mltq.helpers.framework_types import Dataset, Model
 from tfmot_mltq.layout.frameworks import adapter_of
+from tfmot_mltq.layout.multi_level_layer import MultiLevelLayer
+from tfmot_mltq.pruning.missed_sparsity import warn_of_missed_sparsity
+from tfmot_mltq.quantize import check_quantized
+from tfmot_mltq.report.model_statistics import multi_level_layers
 from tfmot_mltq.report.plots import model_figure, save_figure
-from tfmot_mltq.report.summary import summary
+from tfmot_mltq.report.summary import model_figures
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -50,23 +54,25 @@ def write_report(
     path = pathlib.Path(path)
     if path.suffix not in _SUFFIXES:
         raise ValueError(f"path must end in one of {', '.join(_SUFFIXES)}, got '{path.name}'.")
-    figures = summary(model, dataset, print_table=False)
+    adapter = adapter_of(model)
+    check_quantized(model, adapter)
+    warn_of_missed_sparsity(model, adapter)
+    layers = multi_level_layers(model, adapter)
+    figures = model_figures(model, adapter, layers, dataset)
     if path.suffix == ".json":
         data = {**figures, "search": None if search is None else search.to_dict()}
         _write(path, json.dumps(data, indent=2) + "\n")
         return path
-    figure = model_figure(figures, _scales(model), search)
+    figure = model_figure(figures, _scales(layers), search)
     if path.suffix != ".html":
         return save_figure(figure, path)
     _write(path, _page(model.name, figures, figure, search))
     return path
 
 
-def _scales(model: Model) -> dict[str, np.ndarray]:
+def _scales(layers: dict[str, MultiLevelLayer]) -> dict[str, np.ndarray]:
     """Scales of each layer by name, shape (levels, output channels)."""
-    adapter = adapter_of(model)
-    layers = [adapter.multi_level_layer(layer) for layer in model.layers]
-    return {layer.name: layer.decompose()[1] for layer in layers if layer is not None}
+    return {name: layer.decompose()[1] for name, layer in layers.items()}
 
 
 def _page(name: str, figures: dict[str, Any], figure: Figure, search: SparsifyResult | None) -> str:

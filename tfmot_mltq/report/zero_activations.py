@@ -43,14 +43,14 @@ class UsedActivations:
 
 
 def used_activations(
-    model: Model, dataset: Dataset, adapter: Adapter, layers: dict[str, MultiLevelLayer]
+    model: Model, adapter: Adapter, dataset: Dataset, layers: dict[str, MultiLevelLayer]
 ) -> dict[str, UsedActivations]:
     """Counts of each multi-level layer, by name.
 
     Args:
       model: Quantized model with ranges that are set.
+      adapter: Of its framework.
       dataset: Samples, in a form that ``convert`` takes.
-      adapter: Of the model's framework.
       layers: The layers to count, by name.
     """
     graphs = adapter.graphs

@@ -14,14 +14,23 @@ from typing import Any
 from rich.console import Console
 
 from tfmot_mltq.helpers.framework_types import Model
+from tfmot_mltq.layout.adapter import Adapter
 from tfmot_mltq.layout.frameworks import adapter_of
 from tfmot_mltq.layout.output_positions import output_positions
+from tfmot_mltq.layout.user_class import with_class_of
 from tfmot_mltq.pruning.masks import current_sparsity
-from tfmot_mltq.pruning.prune import prune_low_magnitude
+from tfmot_mltq.pruning.missed_sparsity import warn_of_missed_sparsity
+from tfmot_mltq.pruning.prune import pruned
 from tfmot_mltq.pruning.pruning_spec import PruningSpec
-from tfmot_mltq.pruning.schedule import ConstantSparsity, PolynomialDecay, PruningSchedule
+from tfmot_mltq.pruning.schedule import (
+    ConstantSparsity,
+    PolynomialDecay,
+    PruningSchedule,
+    as_schedule,
+)
 from tfmot_mltq.pruning.update_pruning_step import UpdatePruningStep
-from tfmot_mltq.report.summary import summary
+from tfmot_mltq.report.model_statistics import multi_level_layers
+from tfmot_mltq.report.summary import model_figures
 from tfmot_mltq.search.highest_passing import highest_passing
 from tfmot_mltq.search.trial import SparsifyResult, Trial
 from tfmot_mltq.search.trial_store import TrialMemory, TrialStore, model_fingerprint
@@ -101,7 +110,8 @@ def sparsify(
         "sparsity_of": sparsity_of,
         "layers": None if layers is None else sorted(layers),
     }
-    now = _sparsity_now(model, pruning)
+    adapter = adapter_of(model)
+    now = _sparsity_now(model, adapter, pruning)
     candidates = _candidates(now, sparsities)
     new_callback: Callable[[], UpdatePruningStep] = UpdatePruningStep
     if pruning_schedule is None:
@@ -109,7 +119,7 @@ def sparsify(
         pruning_schedule = functools.partial(ConstantSparsity, begin_step=0, end_step=0)
         new_callback = functools.partial(_RaiseSparsity, now)
     trainer = _Trainer(
-        model, train_fn, evaluate_fn, pruning, pruning_schedule, new_callback, strategy
+        model, adapter, train_fn, evaluate_fn, pruning, pruning_schedule, new_callback, strategy
     )
     if reference_accuracy is None:
         reference_accuracy = trainer.accuracy(model, "the model as it is")
@@ -122,7 +132,7 @@ def sparsify(
             "reference_accuracy": reference_accuracy,
             **pruning,
         }
-        store = TrialStore(directory, adapter_of(model).graphs, model, search)
+        store = TrialStore(directory, adapter.graphs, model, search)
     progress = _Progress(console or Console(), granularity, reference_accuracy)
     progress.start(len(candidates), max_accuracy_drop, store.trials)
 
@@ -145,13 +155,19 @@ def sparsify(
     return SparsifyResult(chosen, best, reference_accuracy, max_accuracy_drop, trials)
 
 
-def _sparsity_now(model: Model, pruning: dict[str, Any]) -> float:
+def _pruned(model: Model, adapter: Adapter, schedule: Any, pruning: dict[str, Any]) -> Model:
+    """A model pruned as the arguments of ``prune_low_magnitude`` say."""
+    fields = {name: value for name, value in pruning.items() if name != "layers"}
+    spec = PruningSpec(as_schedule(schedule), **fields)
+    return with_class_of(model, pruned(model, adapter, spec, pruning["layers"]), adapter.graphs)
+
+
+def _sparsity_now(model: Model, adapter: Adapter, pruning: dict[str, Any]) -> float:
     """The sparsity of a model before the search; refuses what cannot be pruned."""
     almost_all = ConstantSparsity(1.0 - 1e-9, 0)
-    pruned = prune_low_magnitude(model, almost_all, **pruning)
-    adapter = adapter_of(pruned)
-    positions = output_positions(adapter.graphs, pruned)
-    layers = adapter.pruned_layers(pruned)
+    copy = _pruned(model, adapter, almost_all, pruning)
+    positions = output_positions(adapter.graphs, copy)
+    layers = adapter.pruned_layers(copy)
     kernels = [layer.prunable_kernel(positions) for layer in layers]
     if pruning["scope"] == "global":
         return current_sparsity(kernels, layers[0].pruning)
@@ -210,6 +226,7 @@ class _Trainer:
     """Runs trials; the fields are arguments of ``sparsify``, and what makes a trial's callback."""
 
     model: Model
+    adapter: Adapter
     train_fn: Callable[[Model, list[Any]], Any]
     evaluate_fn: Callable[[Model], float]
     pruning: dict[str, Any]
@@ -222,12 +239,13 @@ class _Trainer:
         start = time.monotonic()
         schedule = self.pruning_schedule(sparsity)
         with self._strategy_scope():
-            pruned = prune_low_magnitude(self.model, schedule, **self.pruning)
-            self.train_fn(pruned, [self.new_callback()])
-        accuracy = self.accuracy(pruned, f"the trial at sparsity {sparsity:.4f}")
+            trained = _pruned(self.model, self.adapter, schedule, self.pruning)
+            self.train_fn(trained, [self.new_callback()])
+        accuracy = self.accuracy(trained, f"the trial at sparsity {sparsity:.4f}")
         seconds = time.monotonic() - start
         is_good = accuracy >= lowest_accuracy
-        return Trial(sparsity, accuracy, is_good, seconds, _total(pruned)), pruned
+        total = _total(trained, self.adapter)
+        return Trial(sparsity, accuracy, is_good, seconds, total), trained
 
     def accuracy(self, model: Model, what: str) -> float:
         """The accuracy of a model.
@@ -252,11 +270,11 @@ class _Trainer:
         return contextlib.nullcontext() if self.strategy is None else self.strategy.scope()
 
 
-def _total(pruned: Model) -> dict[str, Any]:
-    adapter = adapter_of(pruned)
-    if not any(adapter.is_quantized(layer) for layer in pruned.layers):
+def _total(trained: Model, adapter: Adapter) -> dict[str, Any]:
+    if not any(adapter.is_quantized(layer) for layer in trained.layers):
         return {}
-    return summary(pruned, print_table=False)["total"]
+    warn_of_missed_sparsity(trained, adapter)
+    return model_figures(trained, adapter, multi_level_layers(trained, adapter))["total"]
 
 
 @dataclasses.dataclass(frozen=True)

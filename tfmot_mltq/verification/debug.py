@@ -7,7 +7,7 @@ import math
 import os
 import pathlib
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING
 
 from rich import box
 from rich.console import Console
@@ -16,9 +16,14 @@ from rich.table import Table
 from tfmot_mltq import calibration
 from tfmot_mltq.converter.kept_samples import KeptSamples
 from tfmot_mltq.helpers.framework_types import Dataset, Model
+from tfmot_mltq.layout.frameworks import adapter_of
 from tfmot_mltq.quantize import check_quantized
+from tfmot_mltq.report.figures import Figures
 from tfmot_mltq.report.plots import new_figure, save_figure
 from tfmot_mltq.verification.operator_errors import OperatorError, operator_errors
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 _MOST_SAMPLES = 32
 
@@ -32,7 +37,7 @@ def debug(
     plot: str | os.PathLike[str] | None = None,
     print_table: bool = True,
     console: Console | None = None,
-) -> list[dict[str, Any]]:
+) -> list[Figures]:
     """Prints and returns how far each operator of a converted model is from the Keras model.
 
     The output of each operator is compared with the tensor of the quantized Keras model that it
@@ -66,17 +71,18 @@ def debug(
       tflite = mltq.convert(q, samples, verify=False)
       mltq.debug(q, tflite, samples, plot="errors.png")
     """
-    check_quantized(model)
-    if not calibration.is_calibrated(model):
+    adapter = adapter_of(model)
+    check_quantized(model, adapter)
+    if not calibration.is_calibrated(model, adapter):
         raise ValueError(
             "The model has no int8 activation ranges, so it is not the one that was converted: "
             "pass that one, or call mltq.calibrate with the same samples first."
         )
     content = tflite if isinstance(tflite, bytes) else pathlib.Path(tflite).read_bytes()
     kept = KeptSamples(_MOST_SAMPLES)
-    kept.fill(calibration.batches(model, samples))
+    kept.fill(calibration.batches(model, adapter, samples))
     assert kept.arrays is not None  # an empty dataset is refused
-    errors = operator_errors(model, content, kept.arrays, runtime)
+    errors = operator_errors(model, adapter, content, kept.arrays, runtime)
     if plot is not None:
         save_figure(_figure(errors), plot)
     worst_first = sorted(errors, key=lambda e: math.inf if e.snr is None else e.snr)
@@ -117,7 +123,7 @@ def _table(errors: Sequence[OperatorError]) -> Table:
     return table
 
 
-def _figure(errors: Sequence[OperatorError]) -> Any:
+def _figure(errors: Sequence[OperatorError]) -> Figure:
     """Largest and mean difference by operator, in the order of the graph."""
     compared = [error for error in errors if error.snr is not None]
     figure, axes = new_figure([["errors"]], (6.4, 1.2 + 0.22 * max(len(compared), 6)))

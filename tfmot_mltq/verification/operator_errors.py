@@ -17,7 +17,7 @@ from ai_edge_litert import schema_py_generated as schema
 
 from tfmot_mltq.helpers import flatbuffer
 from tfmot_mltq.helpers.framework_types import Model
-from tfmot_mltq.layout.frameworks import adapter_of
+from tfmot_mltq.layout.adapter import Adapter
 from tfmot_mltq.layout.graph import Node
 from tfmot_mltq.packing.format import CUSTOM_OP_NAMES
 from tfmot_mltq.runtime.interpreter import Interpreter
@@ -58,17 +58,18 @@ class OperatorError:
 
 
 def operator_errors(
-    model: Model, tflite: bytes, samples: Sequence[np.ndarray], runtime: str
+    model: Model, adapter: Adapter, tflite: bytes, samples: Sequence[np.ndarray], runtime: str
 ) -> list[OperatorError]:
     """The errors of all operators of the main graph, in order.
 
     Args:
       model: The quantized Keras model.
+      adapter: Of its framework.
       tflite: What it was converted to.
       samples: Real inputs, one array for each with the batch first.
       runtime: "tflm" or "litert", which runs on its reference kernels.
     """
-    keras_tensors = _keras_tensors(model, samples)
+    keras_tensors = _keras_tensors(model, adapter, samples)
     parsed = flatbuffer.load(tflite)
     graph = parsed.subgraphs[0]
     values = _operator_outputs(tflite, samples, runtime)
@@ -110,8 +111,9 @@ class _KerasTensor:
     values: np.ndarray
 
 
-def _keras_tensors(model: Model, samples: Sequence[np.ndarray]) -> list[_KerasTensor]:
-    adapter = adapter_of(model)
+def _keras_tensors(
+    model: Model, adapter: Adapter, samples: Sequence[np.ndarray]
+) -> list[_KerasTensor]:
     graphs = adapter.graphs
     nodes = [node for node in graphs.nodes_in_order(model) if len(node.outputs) == 1]
     aliases = _aliases(nodes)

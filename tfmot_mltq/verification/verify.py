@@ -11,7 +11,7 @@ import numpy as np
 
 from tfmot_mltq.errors import ConversionError, RuntimeUnavailableError
 from tfmot_mltq.helpers.framework_types import Model
-from tfmot_mltq.layout.frameworks import adapter_of
+from tfmot_mltq.layout.adapter import Adapter
 from tfmot_mltq.runtime.interpreter import Interpreter
 from tfmot_mltq.runtime.tensor_details import TensorDetails
 from tfmot_mltq.verification.operator_errors import OperatorError, operator_errors
@@ -40,6 +40,7 @@ _PARTING_SNR = 25.0
 
 def verify(
     model: Model,
+    adapter: Adapter,
     tflite: bytes,
     samples: Sequence[np.ndarray] | None,
     *,
@@ -51,6 +52,7 @@ def verify(
 
     Args:
       model: The quantized Keras model.
+      adapter: Of its framework.
       tflite: What it was converted to.
       samples: Real inputs, one array for each with the batch first; None takes random ones from
         the ranges of the inputs.
@@ -70,9 +72,9 @@ def verify(
     if samples is None:
         samples = _random_inputs(litert.input_details)
     samples = [_spread(array) for array in samples]
-    expected = _keras_outputs(model, samples)
+    expected = _keras_outputs(model, adapter, samples)
     if is_given:
-        _check_not_constant(model, expected, litert)
+        _check_not_constant(model, adapter, expected, litert)
     runs = [("litert", litert)]
     if runtime == "tflm":
         with contextlib.suppress(RuntimeUnavailableError):  # x86-64 Linux alone has it
@@ -97,8 +99,8 @@ def verify(
                 # They take long; on the second runtime the operators are the same.
                 if not errors:
                     few = [array[:_LEAST_SAMPLES] for array in samples]
-                    errors = operator_errors(model, tflite, few, name)
-                is_fault = _has_a_fault(errors) and not _cuts_activations(model)
+                    errors = operator_errors(model, adapter, tflite, few, name)
+                is_fault = _has_a_fault(errors) and not _cuts_activations(model, adapter)
                 if tolerance is None and not is_fault:
                     warnings.warn(
                         f"The network is sensitive to rounding: {problem} on {name}. No single "
@@ -148,8 +150,9 @@ def _random_inputs(inputs: Sequence[TensorDetails]) -> list[np.ndarray]:
     return arrays
 
 
-def _keras_outputs(model: Model, samples: Sequence[np.ndarray]) -> list[np.ndarray]:
-    adapter = adapter_of(model)
+def _keras_outputs(
+    model: Model, adapter: Adapter, samples: Sequence[np.ndarray]
+) -> list[np.ndarray]:
     outputs = adapter.graphs.flat_call(model, adapter.as_inputs(model, samples))
     return [np.asarray(adapter.to_numpy(output), np.float32) for output in outputs]
 
@@ -166,7 +169,7 @@ def _run(interpreter: Interpreter, samples: Sequence[np.ndarray], end: float) ->
 
 
 def _check_not_constant(
-    model: Model, expected: Sequence[np.ndarray], interpreter: Interpreter
+    model: Model, adapter: Adapter, expected: Sequence[np.ndarray], interpreter: Interpreter
 ) -> None:
     """Refuses a model with a dead output: no comparison could find a fault in it.
 
@@ -174,7 +177,7 @@ def _check_not_constant(
     """
     if not any((want == want[:1]).all() for want in expected):
         return
-    others = _keras_outputs(model, _random_inputs(interpreter.input_details))
+    others = _keras_outputs(model, adapter, _random_inputs(interpreter.input_details))
     for details, want, other in zip(interpreter.output_details, expected, others, strict=True):
         if (want == want[:1]).all() and (other == want[:1]).all():
             raise ConversionError(
@@ -230,11 +233,10 @@ def _has_a_fault(errors: Sequence[OperatorError]) -> bool:
     return False
 
 
-def _cuts_activations(model: Model) -> bool:
+def _cuts_activations(model: Model, adapter: Adapter) -> bool:
     """Whether activations have levels: a step before a threshold is a level after it, and so
     errors jump where nothing is wrong.
     """
-    adapter = adapter_of(model)
     return any(adapter.activation_levels(layer) is not None for layer in model.layers)
 
 
