@@ -56,4 +56,4 @@ def test_both_adapters_take_the_same_arguments():
     for name in Adapter.__abstractmethods__:
         asked = list(inspect.signature(getattr(Adapter, name)).parameters)
         for adapter in (KERAS, TF_KERAS):
-            assert list(inspect.signature(getattr(adapter, name)).parameters) == asked, name
+            assert list(inspect.signature(getattr(type(adapter), name)).parameters) == asked, name

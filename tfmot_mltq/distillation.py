@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from tfmot_mltq.errors import UnsupportedModelError
@@ -67,12 +68,12 @@ class DistillerMixin(ModelBase):
     """
 
     # Functions of the framework, as static methods.
-    log: Any
-    softmax: Any
-    mean: Any
-    sum: Any
-    maximum: Any
-    stop_gradient: Any
+    log: Callable[[Tensor], Tensor]
+    softmax: Callable[[Tensor], Tensor]
+    mean: Callable[[Tensor], Tensor]
+    sum: Callable[..., Tensor]
+    maximum: Callable[[Tensor, float], Tensor]
+    stop_gradient: Callable[[Tensor], Tensor]
 
     def __init__(
         self,
@@ -90,7 +91,7 @@ class DistillerMixin(ModelBase):
         self._teacher_weight = teacher_weight
         self._from_logits = from_logits
 
-    def call(self, inputs: Tensor, training: Any = None) -> Tensor:
+    def call(self, inputs: Tensor, training: bool | Tensor | None = None) -> Tensor:
         """What the student predicts."""
         return self.student(inputs, training=training)
 

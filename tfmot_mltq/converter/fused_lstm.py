@@ -13,14 +13,14 @@ from __future__ import annotations
 import functools
 import uuid
 from collections.abc import Callable, Iterable
-from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
 from tfmot_mltq.converter.recurrent import recurrent_layers
-from tfmot_mltq.helpers.framework_types import Layer, Model, Tensor
+from tfmot_mltq.helpers.framework_types import Layer, Model, Structure, Tensor
 from tfmot_mltq.layout.adapter import Adapter
+from tfmot_mltq.layout.graph import Node
 from tfmot_mltq.layout.layer_kinds import kind_of
 from tfmot_mltq.layout.recurrent import is_fused_lstm
 
@@ -42,7 +42,7 @@ def call_to_trace(model: Model, adapter: Adapter) -> Callable[[Iterable[Tensor]]
     }
     outputs = graphs.flatten(graphs.output_structure(model))
 
-    def run(node: Any, args: Any, kwargs: Any) -> Any:
+    def run(node: Node, args: tuple[Structure, ...], kwargs: dict[str, Structure]) -> Structure:
         if id(node) in lstms:
             return lstms[id(node)](args[0])
         if id(node) in distributed:
@@ -110,7 +110,7 @@ def _lstm_of(
     bias: Tensor,
     *,
     go_backwards: bool,
-) -> tuple[Any, Any, Any, Any, Any]:
+) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
     """What the converter takes for an LSTM: the arguments and results of tf_keras' function."""
     state, carry = init_h, init_c
     outputs = []

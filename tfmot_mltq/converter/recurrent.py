@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from tfmot_mltq.errors import ConversionError
 from tfmot_mltq.helpers.framework_types import Layer, Model
 from tfmot_mltq.layout.adapter import Adapter
+from tfmot_mltq.layout.graph import Node
 from tfmot_mltq.layout.layer_kinds import kind_of
 from tfmot_mltq.layout.recurrent import is_fused_lstm, is_recurrent, refusal
 
@@ -29,7 +28,7 @@ def check_recurrent(model: Model, adapter: Adapter) -> None:
     layers = recurrent_layers(model, adapter)
     if not layers:
         return
-    calls: dict[int, list[Any]] = {}
+    calls: dict[int, list[Node]] = {}
     for node in adapter.graphs.nodes_in_order(model):
         calls.setdefault(id(adapter.inner_layer(node.layer)), []).append(node)
     for layer in layers:

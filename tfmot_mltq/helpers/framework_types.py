@@ -6,7 +6,10 @@ these are any value; what they say is for readers.
 
 from __future__ import annotations
 
+from collections.abc import Mapping, MutableMapping
 from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 # What stands behind a mixin: type checkers see the class of Keras.
 if TYPE_CHECKING:
@@ -21,8 +24,13 @@ Model = Any
 # A tensor of a framework, symbolic or not, and tensors in nested lists, tuples and dicts.
 Tensor = Any
 Structure = Any
-# A weight, as a layer holds it.
+# A weight, as a layer holds it, and how it begins.
 Variable = Any
+Initializer = Any
+# What Keras passes to the hooks that save and load the weights of a layer.
+WeightStore = MutableMapping[str, np.ndarray]
+# The losses and metrics that Keras passes to callbacks.
+Logs = Mapping[str, Tensor]
 # The shape of one tensor, or of several.
 Shape = Any
 # An array, and the namespace of functions that fits: NumPy's, or one like it.

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+
+from tfmot_mltq.helpers.framework_types import Variable, WeightStore
 
 
-def load_named_weights(layer_name: str, weights: Mapping[str, Any], store: Any) -> None:
+def load_named_weights(
+    layer_name: str, weights: Mapping[str, Variable], store: WeightStore
+) -> None:
     """Assigns what a file holds for a layer to its weights.
 
     Args:

@@ -28,6 +28,7 @@ def array_namespace() -> ArrayNamespace:
         exp2=torch.exp2,
         floor=torch.floor,
         log2=torch.log2,
+        matmul=torch.matmul,
         max=lambda x, axis=None, keepdims=False: (
             torch.amax(x) if axis is None else torch.amax(x, axis, keepdim=keepdims)
         ),
@@ -41,6 +42,7 @@ def array_namespace() -> ArrayNamespace:
         sort=lambda x, axis: torch.sort(x, axis).values,
         stack=torch.stack,
         sum=lambda x, axis, keepdims=False: torch.sum(x, axis, keepdim=keepdims),
+        tanh=torch.tanh,
         where=torch.where,
         zeros_like=torch.zeros_like,
     )

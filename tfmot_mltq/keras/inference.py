@@ -2,19 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Iterable
 
 import keras
 import numpy as np
 
 from tfmot_mltq.helpers.framework_types import Model, Tensor
-from tfmot_mltq.keras.model_graph import GRAPHS
+from tfmot_mltq.layout.graph import ModelGraphs
 
-Run = Callable[[list[Any]], Any]
+Run = Callable[[list[Tensor]], None]
 
 
-def inference(model: Model, compiled: bool) -> Callable[[list[np.ndarray]], None]:
+def as_inputs(model: Model, arrays: Iterable[np.ndarray]) -> list[Tensor]:
+    """Arrays as tensors of the types that a model takes."""
+    return [
+        keras.ops.convert_to_tensor(array, dtype=tensor.dtype)
+        for array, tensor in zip(arrays, model.inputs, strict=True)
+    ]
+
+
+def inference(
+    model: Model, compiled: bool, graphs: ModelGraphs
+) -> Callable[[list[np.ndarray]], None]:
     """The model as a function of a list of arrays, run for what it assigns to its weights.
 
     It has to be called in one simulation mode only, the one of its first call.
@@ -22,36 +31,28 @@ def inference(model: Model, compiled: bool) -> Callable[[list[np.ndarray]], None
     Args:
       model: Quantized model.
       compiled: Whether the backend is to compile it, which pays from some calls on.
+      graphs: Of Keras 3.
     """
     run = {"tensorflow": _on_tensorflow, "jax": _on_jax, "torch": _on_torch}[
         keras.backend.backend()
-    ](model, compiled)
-
-    def call(arrays: list[np.ndarray]) -> None:
-        run(
-            [
-                keras.ops.convert_to_tensor(array, dtype=tensor.dtype)
-                for array, tensor in zip(arrays, model.inputs, strict=True)
-            ]
-        )
-
-    return call
+    ](model, compiled, graphs)
+    return lambda arrays: run(as_inputs(model, arrays))
 
 
-def _on_tensorflow(model: Model, compiled: bool) -> Run:
+def _on_tensorflow(model: Model, compiled: bool, graphs: ModelGraphs) -> Run:
     import tensorflow as tf
 
     def run(inputs: list[Tensor]) -> None:
-        GRAPHS.flat_call(model, inputs)
+        graphs.flat_call(model, inputs)
 
     return tf.function(run) if compiled else run
 
 
-def _on_jax(model: Model, compiled: bool) -> Run:
+def _on_jax(model: Model, compiled: bool, graphs: ModelGraphs) -> Run:
     import jax
 
-    def step(trainable: list[Any], state: list[Any], inputs: list[Tensor]) -> list[Any]:
-        packed = GRAPHS.pack(GRAPHS.input_structure(model), inputs)
+    def step(trainable: list[Tensor], state: list[Tensor], inputs: list[Tensor]) -> list[Tensor]:
+        packed = graphs.pack(graphs.input_structure(model), inputs)
         return model.stateless_call(trainable, state, packed, training=False)[1]
 
     call = jax.jit(step) if compiled else step
@@ -67,13 +68,13 @@ def _on_jax(model: Model, compiled: bool) -> Run:
     return run
 
 
-def _on_torch(model: Model, compiled: bool) -> Run:
+def _on_torch(model: Model, compiled: bool, graphs: ModelGraphs) -> Run:
     import torch
 
     del compiled  # PyTorch runs it eagerly.
 
     @torch.no_grad()
     def run(inputs: list[Tensor]) -> None:
-        GRAPHS.flat_call(model, inputs)
+        graphs.flat_call(model, inputs)
 
     return run

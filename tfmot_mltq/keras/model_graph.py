@@ -7,10 +7,12 @@ from typing import Any
 import keras
 
 from tfmot_mltq.helpers.framework_types import Model, Structure, Tensor
-from tfmot_mltq.layout.graph import Graphs, Node
+from tfmot_mltq.layout.graph import ModelGraphs, Node
 
 
-class _KerasGraphs(Graphs):
+class KerasModelGraphs(ModelGraphs):
+    """Models of Keras 3."""
+
     keras = keras
 
     def nodes_in_order(self, model: Model) -> list[Node]:
@@ -48,11 +50,11 @@ class _KerasGraphs(Graphs):
     def output_structure(self, model: Model) -> Structure:
         return _functional(model)._outputs_struct
 
+    def is_float(self, tensor: Tensor) -> bool:
+        return keras.backend.is_float_dtype(tensor.dtype)
+
     def matmul(self, a: Tensor, b: Tensor) -> Tensor:
         return keras.ops.matmul(a, b)
-
-
-GRAPHS = _KerasGraphs()
 
 
 def _functional(model: Model) -> Any:

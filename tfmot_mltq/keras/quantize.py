@@ -9,12 +9,10 @@ import keras
 
 from tfmot_mltq.config import MultiLevelConfig
 from tfmot_mltq.errors import UnsupportedModelError
-from tfmot_mltq.helpers.framework_types import Layer, Model, Tensor
+from tfmot_mltq.helpers.framework_types import Layer, Model
 from tfmot_mltq.keras.int8_lstm import Int8LSTM
-from tfmot_mltq.keras.model_graph import GRAPHS
 from tfmot_mltq.keras.quantize_activation import QuantizeActivation, QuantizeFixedRange
 from tfmot_mltq.keras.quantize_annotate import QuantizeAnnotate
-from tfmot_mltq.keras.quantized_layers import is_annotated
 from tfmot_mltq.keras.ternarize_activation import TernarizeActivation
 from tfmot_mltq.keras.weight_layers import (
     INT8_CLASSES,
@@ -22,25 +20,23 @@ from tfmot_mltq.keras.weight_layers import (
     copy_all_weights,
 )
 from tfmot_mltq.layout.clone_layer import clone_layer
-from tfmot_mltq.layout.layer_kinds import check_activation_levels, kind_of
+from tfmot_mltq.layout.graph import ModelGraphs
+from tfmot_mltq.layout.layer_kinds import kind_of
 from tfmot_mltq.layout.range_groups import RangeQuantizers, plan_ranges
 from tfmot_mltq.layout.recurrent import is_fused_lstm
-from tfmot_mltq.layout.tflite_layers import split_weights, tflite_layers
+from tfmot_mltq.layout.ternarize_activation import ternarize_layers
+from tfmot_mltq.layout.tflite_layers import with_tflite_layers
 
 _BACKENDS = ("tensorflow", "jax", "torch")
 
 
-def annotate(layer: Layer, spec: MultiLevelConfig) -> Layer:
-    """A layer marked for ``quantize_apply``."""
-    return QuantizeAnnotate(layer, spec)
-
-
-def quantize(flat: Model, configs: Mapping[str, MultiLevelConfig]) -> Model:
+def quantize(flat: Model, configs: Mapping[str, MultiLevelConfig], graphs: ModelGraphs) -> Model:
     """The quantized form of a model without nested models.
 
     Args:
       flat: Model; annotated layers take the levels of their annotation.
       configs: Of the layers that get levels, by name; all others stay int8.
+      graphs: Of Keras 3.
 
     Raises:
       UnsupportedModelError: Keras runs on a backend that cannot train.
@@ -51,61 +47,46 @@ def quantize(flat: Model, configs: Mapping[str, MultiLevelConfig]) -> Model:
             f"environment variable KERAS_BACKEND to one of {', '.join(_BACKENDS)} before keras is "
             "imported."
         )
-    specs: dict[str, MultiLevelConfig | None] = {}
-    copies: list[tuple[Layer, list[Layer]]] = []
+    chosen: dict[str, MultiLevelConfig | None] = {}
 
-    def replace(layer: Layer) -> list[Layer]:
-        chosen = configs.get(layer.name)
-        if is_annotated(layer):
-            chosen, layer = layer.decomposition, layer.layer
-        parts, activation = tflite_layers(layer, keras)
-        specs.update({part.name: chosen for part in parts})
-        copies.append((layer, parts))
-        return [*parts, *activation]
+    def note(layer: Layer, parts: list[Layer]) -> None:
+        annotated = isinstance(layer, QuantizeAnnotate)
+        config = layer.decomposition if annotated else configs.get(layer.name)
+        chosen.update({part.name: config for part in parts})
 
-    simplified = GRAPHS.rebuild(flat, replace)
-    for layer, parts in copies:
-        split_weights(layer, parts)
-    return _place_quantizers(simplified, specs)
+    def inner_layer(layer: Layer) -> Layer:
+        return layer.layer if isinstance(layer, QuantizeAnnotate) else layer
+
+    replaced = with_tflite_layers(flat, graphs, note, inner_layer)
+    return _place_quantizers(replaced, chosen, graphs)
 
 
-def _place_quantizers(model: Model, specs: dict[str, MultiLevelConfig | None]) -> Model:
+def _place_quantizers(
+    model: Model, chosen: dict[str, MultiLevelConfig | None], graphs: ModelGraphs
+) -> Model:
     """A copy of the model with quantized kernels, and a range wherever TFLite stores a tensor."""
-    nodes = GRAPHS.nodes_in_order(model)
-    plan = plan_ranges(nodes, GRAPHS.layers_that_defer(model), model.outputs, _is_float)
+    plan = plan_ranges(model, graphs)
     quantizers = RangeQuantizers(plan, QuantizeActivation, QuantizeFixedRange)
     copies: list[tuple[Layer, Layer]] = []
 
     def place(layer: Layer) -> list[Layer]:
-        spec = specs.get(layer.name)
-        copy = _with_quantized_kernel(layer, spec)
+        config = chosen.get(layer.name)
+        copy = _with_quantized_kernel(layer, config)
         copies.append((layer, copy))
-        before = []
-        if spec is not None and spec.activations.levels:
-            check_activation_levels(layer, spec)
-            name = f"ternarize_{layer.name}"
-            before = [
-                TernarizeActivation(
-                    spec.activations.levels, spec.kind, spec.activations.sparsity_penalty, name=name
-                )
-            ]
+        before = ternarize_layers(layer, config, TernarizeActivation)
         return [*before, copy, *quantizers.behind(layer.name)]
 
-    placed = GRAPHS.rebuild(model, place, on_input=quantizers.on_input)
+    placed = graphs.rebuild(model, place, on_input=quantizers.on_input)
     copy_all_weights(copies)
     return placed
 
 
-def _is_float(tensor: Tensor) -> bool:
-    return keras.backend.is_float_dtype(tensor.dtype)
-
-
-def _with_quantized_kernel(layer: Layer, spec: MultiLevelConfig | None) -> Layer:
+def _with_quantized_kernel(layer: Layer, chosen: MultiLevelConfig | None) -> Layer:
     if is_fused_lstm(layer):
         return Int8LSTM.from_config(layer.get_config())
     kind = kind_of(layer)
-    if spec is not None:
-        config = {**layer.get_config(), "decomposition": dataclasses.asdict(spec)}
+    if chosen is not None:
+        config = {**layer.get_config(), "decomposition": dataclasses.asdict(chosen)}
         return MULTI_LEVEL_CLASSES[kind].from_config(config)
     if kind in INT8_CLASSES and not getattr(layer, "quantization_mode", None):
         return INT8_CLASSES[kind].from_config(layer.get_config())

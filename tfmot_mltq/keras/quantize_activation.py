@@ -9,34 +9,32 @@ import keras
 import numpy as np
 from keras import ops
 
-from tfmot_mltq.helpers.framework_types import LayerBase
+from tfmot_mltq.helpers.framework_types import Config, Layer, Shape, Tensor, Variable
+from tfmot_mltq.helpers.saved_layer import SavedLayer
 from tfmot_mltq.helpers.simulation_mode import SimulationMode, current_mode
 from tfmot_mltq.keras.array_namespace import array_namespace
 from tfmot_mltq.keras.eager_value import eager_value
 from tfmot_mltq.keras.fake_quantize import fake_quantize
-from tfmot_mltq.keras.int8_sums import note_sum
-from tfmot_mltq.keras.saved_layer import SavedLayer
-from tfmot_mltq.layout.int8_sums import SumNotes
+from tfmot_mltq.keras.int8_sums import sum_notes
+from tfmot_mltq.layout.quantize_activation import QuantizeActivationMixin, QuantizeFixedRangeMixin
 from tfmot_mltq.mathematics import int8_simulation
 from tfmot_mltq.mathematics.decomposition import straight_through
 
 
-def add_range_weights(layer: LayerBase, names: Sequence[str], shape: tuple[int, ...] = ()) -> None:
-    """Adds the non-trainable float32 weights that hold a range, as attributes; 0 at first."""
-    for name in names:
-        weight = layer.add_weight(
-            name=name,
-            shape=shape,
-            initializer="zeros",
-            dtype="float32",
-            trainable=False,
-            autocast=False,
-            aggregation="mean",
-        )
-        setattr(layer, name, weight)
+def range_weight(layer: Layer, name: str, shape: tuple[int, ...] = ()) -> Variable:
+    """A new non-trainable float32 weight of a layer that holds a part of a range; 0 at first."""
+    return layer.add_weight(
+        name=name,
+        shape=shape,
+        initializer="zeros",
+        dtype="float32",
+        trainable=False,
+        autocast=False,
+        aggregation="mean",
+    )
 
 
-class QuantizeActivation(SavedLayer, keras.layers.Layer):
+class QuantizeActivation(SavedLayer, QuantizeActivationMixin, keras.layers.Layer):
     """Int8 fake quantization of a tensor, to 256 steps of a range.
 
     The range is an exponential moving average of the batch minima and maxima of training, or what
@@ -54,6 +52,8 @@ class QuantizeActivation(SavedLayer, keras.layers.Layer):
       limits: What the range does not exceed, smallest and largest value; None for no limits.
     """
 
+    sum_notes = staticmethod(sum_notes)
+
     def __init__(
         self,
         ema_decay: float = 0.99,
@@ -61,31 +61,24 @@ class QuantizeActivation(SavedLayer, keras.layers.Layer):
         limits: Sequence[float] | None = None,
         **kwargs: Any,
     ) -> None:
-        super().__init__(autocast=False, **kwargs)
+        super().__init__(sites, limits, autocast=False, **kwargs)
         self.ema_decay = ema_decay
-        self.sites = sites
-        self.range_limits = None if limits is None else tuple(map(float, limits))
         self.supports_masking = True
-        self._sums = SumNotes()
 
-    def __call__(self, inputs: Any, *args: Any, site: int = 0, **kwargs: Any) -> Any:
-        """Keras' call; of symbolic tensors it notes what they are sums of."""
-        if hasattr(inputs, "_keras_history"):
-            note_sum(self._sums, site, inputs)
-        return super().__call__(inputs, *args, site=site, **kwargs)
-
-    def build(self, input_shape: Any) -> None:
+    def build(self, input_shape: Shape) -> None:
         """Adds the range."""
         shape = () if self.sites == 1 else (self.sites,)
-        add_range_weights(self, ("range_min", "range_max", "initialized"), shape)
+        self.range_min, self.range_max, self.initialized = (
+            range_weight(self, name, shape) for name in ("range_min", "range_max", "initialized")
+        )
 
     def call(
         self,
-        inputs: Any,
+        inputs: Tensor,
         site: int = 0,
         ties_away: bool = False,
         training: bool | None = None,
-    ) -> Any:
+    ) -> Tensor:
         """Quantizes a tensor at one place of the group; same shape and dtype out.
 
         ``ties_away`` rounds halves to the int8 value further from 0, and not up.
@@ -93,7 +86,7 @@ class QuantizeActivation(SavedLayer, keras.layers.Layer):
         values = ops.cast(inputs, "float32")
         mode = current_mode()
         if mode is SimulationMode.CONVERT:
-            return fake_quantize(values, *self.limits())
+            return fake_quantize(values, *self.output_limits())
         current, initialized = self._range_at(site)
         xp = array_namespace()
         if mode is SimulationMode.CALIBRATE:
@@ -124,41 +117,45 @@ class QuantizeActivation(SavedLayer, keras.layers.Layer):
         quantized = ops.where(initialized > 0, fake_quantize(values, *current), values)
         return ops.cast(quantized, inputs.dtype)
 
-    def _batch_range(self, values: Any) -> tuple[Any, Any]:
+    def _batch_range(self, values: Tensor) -> tuple[Tensor, Tensor]:
         return int8_simulation.batch_range(
             ops.stop_gradient(values), array_namespace(), self.range_limits
         )
 
-    def limits(self) -> tuple[float, float]:
+    def output_limits(self) -> tuple[float, float]:
         """Smallest and largest value of the range, as far as it is set."""
         weights = (self.range_min, self.range_max, self.initialized)
         low, high, initialized = (np.atleast_1d(eager_value(weight)) for weight in weights)
         return int8_simulation.joined_range((low, high), initialized, np)
 
-    def step(self) -> Any:
+    def step(self) -> Tensor:
         """Real value of a step, on the backend; not 0 where no range is set yet."""
         (low, high), _ = self._joined_range() if self.sites > 1 else self._range_at(0)
         return ops.maximum(high - low, 1e-30) / 255.0
 
-    def _weights(self) -> tuple[Any, Any, Any]:
+    def range_flag(self) -> Variable | None:
+        """The weight that tells whether the range is set."""
+        return self.initialized
+
+    def _weights(self) -> tuple[Tensor, Tensor, Tensor]:
         low, high, initialized = (
             ops.convert_to_tensor(weight)
             for weight in (self.range_min, self.range_max, self.initialized)
         )
         return low, high, initialized
 
-    def _range_at(self, site: int) -> tuple[tuple[Any, Any], Any]:
+    def _range_at(self, site: int) -> tuple[tuple[Tensor, Tensor], Tensor]:
         low, high, initialized = self._weights()
         if self.sites > 1:
             low, high, initialized = low[site], high[site], initialized[site]
         return (low, high), initialized
 
-    def _joined_range(self) -> tuple[tuple[Any, Any], Any]:
+    def _joined_range(self) -> tuple[tuple[Tensor, Tensor], Tensor]:
         low, high, initialized = self._weights()
         joined = int8_simulation.joined_range((low, high), initialized, array_namespace())
         return joined, ops.max(initialized)
 
-    def _set_range(self, site: int, limits: tuple[Any, Any]) -> None:
+    def _set_range(self, site: int, limits: tuple[Tensor, Tensor]) -> None:
         weights = (self.range_min, self.range_max, self.initialized)
         values = (*limits, ops.ones_like(limits[0]))
         for weight, value in zip(weights, values, strict=True):
@@ -167,49 +164,35 @@ class QuantizeActivation(SavedLayer, keras.layers.Layer):
                 value = int8_simulation.with_value_at(old, site, value, array_namespace())
             weight.assign(value)
 
-    def compute_output_spec(self, inputs: Any, **arguments: Any) -> Any:
+    def compute_output_spec(self, inputs: Tensor, **arguments: Any) -> Tensor:
         """The shape and dtype of the input."""
         del arguments
         return keras.KerasTensor(inputs.shape, dtype=inputs.dtype)
 
-    def get_config(self) -> dict[str, Any]:
+    def get_config(self) -> Config:
         """Keras configuration."""
-        config = {**super().get_config(), "ema_decay": self.ema_decay}
-        if self.sites > 1:
-            config["sites"] = self.sites
-        if self.range_limits is not None:
-            config["limits"] = list(self.range_limits)
-        return config
+        return {**super().get_config(), "ema_decay": self.ema_decay}
 
 
-class QuantizeFixedRange(SavedLayer, keras.layers.Layer):
-    """Int8 fake quantization of the output of an operator whose range TFLite fixes.
-
-    Args:
-      limits: Smallest and largest value of the range.
-    """
+class QuantizeFixedRange(SavedLayer, QuantizeFixedRangeMixin, keras.layers.Layer):
+    """See ``QuantizeFixedRangeMixin``."""
 
     def __init__(self, limits: Sequence[float], **kwargs: Any) -> None:
-        super().__init__(autocast=False, **kwargs)
-        self.limits = tuple(limits)
+        super().__init__(limits, autocast=False, **kwargs)
         self.supports_masking = True
 
-    def call(self, inputs: Any) -> Any:
+    def call(self, inputs: Tensor) -> Tensor:
         """Quantizes a tensor; same shape and dtype out."""
         if current_mode() is not SimulationMode.SIMULATE:
             return inputs  # TFLite's operator does it.
         low, high = (ops.convert_to_tensor(limit, "float32") for limit in self.limits)
         return ops.cast(fake_quantize(ops.cast(inputs, "float32"), low, high), inputs.dtype)
 
-    def step(self) -> Any:
+    def step(self) -> Tensor:
         """Real value of a step, on the backend."""
         low, high = self.limits
         return ops.convert_to_tensor((high - low) / 255.0, "float32")
 
-    def compute_output_spec(self, inputs: Any) -> Any:
+    def compute_output_spec(self, inputs: Tensor) -> Tensor:
         """The shape and dtype of the input."""
         return keras.KerasTensor(inputs.shape, dtype=inputs.dtype)
-
-    def get_config(self) -> dict[str, Any]:
-        """Keras configuration."""
-        return {**super().get_config(), "limits": list(self.limits)}

@@ -9,7 +9,7 @@ import keras
 
 from tfmot_mltq.config import MultiLevelConfig, as_config
 from tfmot_mltq.helpers.framework_types import Config, Layer, Shape, Tensor
-from tfmot_mltq.keras.saved_layer import SavedLayer
+from tfmot_mltq.helpers.saved_layer import SavedLayer
 
 
 class QuantizeAnnotate(SavedLayer, keras.layers.Wrapper):

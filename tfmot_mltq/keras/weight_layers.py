@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import warnings
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import keras
@@ -16,17 +16,29 @@ import numpy as np
 from keras import ops
 
 from tfmot_mltq.config import MultiLevelConfig, as_config
-from tfmot_mltq.helpers.framework_types import LayerBase
+from tfmot_mltq.helpers.framework_types import (
+    Array,
+    ArrayNamespace,
+    Config,
+    Initializer,
+    Layer,
+    LayerBase,
+    Shape,
+    Tensor,
+    Variable,
+    WeightStore,
+)
 from tfmot_mltq.helpers.saved_config import unversioned
+from tfmot_mltq.helpers.saved_layer import SavedLayer
 from tfmot_mltq.helpers.saved_weights import load_named_weights
 from tfmot_mltq.helpers.simulation_mode import SimulationMode, current_mode
 from tfmot_mltq.keras.array_namespace import array_namespace
 from tfmot_mltq.keras.eager_value import eager_value
 from tfmot_mltq.keras.int8_lstm import Int8LSTM
-from tfmot_mltq.keras.saved_layer import SavedLayer
 from tfmot_mltq.layout.clone_layer import copy_weights
 from tfmot_mltq.layout.int8_sums import Int8Sum
 from tfmot_mltq.layout.layer_kinds import INT8_CHANNEL_AXES, KERNEL_LAYERS
+from tfmot_mltq.layout.quantized_layer import QuantizedLayer
 from tfmot_mltq.mathematics import decomposition, int8_simulation
 from tfmot_mltq.mathematics.decomposition import KernelState
 from tfmot_mltq.pruning.check_started import check_started
@@ -47,10 +59,10 @@ class SimulatedKernel(SavedLayer):
         which bits are non-zero), and ``pruning_step`` (int32, batches done; -1 before training).
     """
 
-    plain_class: type[Any]
+    plain_class: type[Layer]
 
     def __init__(
-        self, *args: Any, pruning: PruningSpec | dict[str, Any] | None = None, **kwargs: Any
+        self, *args: Any, pruning: PruningSpec | Config | None = None, **kwargs: Any
     ) -> None:
         super().__init__(*args, **kwargs)
         self.pruning = None if pruning is None else as_pruning_spec(pruning)
@@ -65,12 +77,12 @@ class SimulatedKernel(SavedLayer):
         """Planes of the mask."""
         return 1
 
-    def plain(self) -> Any:
+    def plain(self) -> Layer:
         """The unbuilt layer that this one was made of."""
         config = unversioned(super().get_config(), self.name)
         return self.plain_class.from_config(config)
 
-    def add_weight(self, *args: Any, **kwargs: Any) -> Any:
+    def add_weight(self, *args: Any, **kwargs: Any) -> Variable:
         """Keras' hook; keeps the kernel out of mixed precision's casts, as planes and scales are
         found in float32.
         """
@@ -78,7 +90,7 @@ class SimulatedKernel(SavedLayer):
             kwargs["autocast"] = False
         return super().add_weight(*args, **kwargs)
 
-    def build(self, input_shape: Any) -> None:
+    def build(self, input_shape: Shape) -> None:
         """Adds the weights of the plain layer and those of pruning."""
         super().build(input_shape)
         if self.pruning is None:
@@ -89,7 +101,9 @@ class SimulatedKernel(SavedLayer):
             "pruning_step", (), keras.initializers.Constant(-1), dtype="int32"
         )
 
-    def _add_state(self, name: str, shape: tuple[int, ...], initializer: Any, **kwargs: Any) -> Any:
+    def _add_state(
+        self, name: str, shape: tuple[int, ...], initializer: Initializer, **kwargs: Any
+    ) -> Variable:
         return self.add_weight(
             name=name,
             shape=shape,
@@ -98,12 +112,12 @@ class SimulatedKernel(SavedLayer):
             **{"dtype": "float32", "trainable": False, **kwargs},
         )
 
-    def set_weights(self, weights: Any) -> None:
+    def set_weights(self, weights: Sequence[np.ndarray]) -> None:
         """Keras' hook."""
         super().set_weights(weights)
-        self.notice_pruning_step()
+        self.refresh_pruning_started()
 
-    def save_own_variables(self, store: Any) -> None:
+    def save_own_variables(self, store: WeightStore) -> None:
         """Keras' saving hook: the plain layer's weights by number, as it does, ours by name."""
         if not self._own_variables():
             super().save_own_variables(store)
@@ -111,24 +125,24 @@ class SimulatedKernel(SavedLayer):
         for name, weight in self._saved_weights().items():
             store[name] = weight.numpy()
 
-    def load_own_variables(self, store: Any) -> None:
+    def load_own_variables(self, store: WeightStore) -> None:
         """Keras' loading hook."""
         if not self._own_variables():
             super().load_own_variables(store)
             return
         load_named_weights(self.name, self._saved_weights(), store)
-        self.notice_pruning_step()
+        self.refresh_pruning_started()
 
-    def _saved_weights(self) -> dict[str, Any]:
+    def _saved_weights(self) -> dict[str, Variable]:
         """All weights by their names in a file; the plain layer's hooks know only its own."""
         plain = (self.kernel, *([self.bias] if self.use_bias else []))
         numbered = {str(index): weight for index, weight in enumerate(plain)}
         return {**numbered, **self._own_variables()}
 
-    def _own_variables(self) -> dict[str, Any]:
+    def _own_variables(self) -> dict[str, Variable]:
         return {name: getattr(self, name) for name in _OWN_NAMES if hasattr(self, name)}
 
-    def notice_pruning_step(self) -> None:
+    def refresh_pruning_started(self) -> None:
         """To be called when the weights were set from outside of training."""
         if self.pruning is not None:
             self.pruning_started = int(self.pruning_step.numpy()) >= 0
@@ -138,7 +152,7 @@ class SimulatedKernel(SavedLayer):
         """How many trailing axes of the kernel make up the output channels."""
         return KERNEL_LAYERS[self.plain_class.__name__].channel_axes
 
-    def state(self, value: Any) -> KernelState:
+    def state(self, value: Callable[[Variable], Array]) -> KernelState:
         """The state of the kernel in matrix form, each variable read by ``value``."""
         held = {name: value(getattr(self, name)) for name in _STATE_NAMES if hasattr(self, name)}
         if "mask" in held:
@@ -146,7 +160,7 @@ class SimulatedKernel(SavedLayer):
             held["mask"] = decomposition.as_matrices(held["mask"], self.channel_axes, xp)
         return KernelState(**held)
 
-    def simulated(self, kernel: Any) -> Any:
+    def simulated(self, kernel: Tensor) -> Tensor:
         """The changed kernel, with gradients, on the backend."""
         raise NotImplementedError
 
@@ -154,7 +168,7 @@ class SimulatedKernel(SavedLayer):
         """The changed kernel in NumPy: the same on every backend."""
         raise NotImplementedError
 
-    def call_kernel(self, training: bool | None) -> Any:
+    def call_kernel(self, training: bool | None) -> Tensor:
         """The kernel for a call, in the layer's compute dtype."""
         if current_mode() is SimulationMode.CONVERT:
             return ops.convert_to_tensor(self.constant_kernel(eager_value(self.kernel)))
@@ -162,7 +176,7 @@ class SimulatedKernel(SavedLayer):
             self._check_started()
         return ops.cast(self.simulated(ops.cast(self.kernel, "float32")), self.compute_dtype)
 
-    def call_bias(self, training: bool | None) -> Any:
+    def call_bias(self, training: bool | None) -> Tensor:
         """The bias for a call."""
         return self.bias
 
@@ -179,7 +193,7 @@ class SimulatedKernel(SavedLayer):
         """The kernel as TensorFlow's converter is to find it."""
         return self.baked(kernel)
 
-    def get_config(self) -> dict[str, Any]:
+    def get_config(self) -> Config:
         """Keras configuration."""
         config = super().get_config()
         return config if self.pruning is None else {**config, "pruning": self.pruning.get_config()}
@@ -188,7 +202,7 @@ class SimulatedKernel(SavedLayer):
 class PrunedKernel(SimulatedKernel):
     """Mixin: a float kernel that is pruned."""
 
-    def simulated(self, kernel: Any) -> Any:
+    def simulated(self, kernel: Tensor) -> Tensor:
         """The kernel where the mask is set; the gradient likewise."""
         return kernel * ops.convert_to_tensor(self.mask)[0]
 
@@ -197,7 +211,7 @@ class PrunedKernel(SimulatedKernel):
         return kernel * self.mask.numpy()[0]
 
 
-class QuantizedKernel(SimulatedKernel):
+class QuantizedKernel(QuantizedLayer, SimulatedKernel):
     """Mixin: a kernel that is quantized, and may be pruned too."""
 
 
@@ -210,9 +224,7 @@ class MultiLevelKernel(QuantizedKernel):
         channels), or (levels, 1) for one per tensor.
     """
 
-    def __init__(
-        self, *args: Any, decomposition: MultiLevelConfig | dict[str, Any], **kwargs: Any
-    ) -> None:
+    def __init__(self, *args: Any, decomposition: MultiLevelConfig | Config, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.decomposition = as_config(decomposition)
 
@@ -221,7 +233,7 @@ class MultiLevelKernel(QuantizedKernel):
         """Planes of the mask."""
         return self.decomposition.levels
 
-    def build(self, input_shape: Any) -> None:
+    def build(self, input_shape: Shape) -> None:
         """Adds the weights of the plain layer, of quantization and of pruning."""
         super().build(input_shape)
         spec = self.decomposition
@@ -242,7 +254,7 @@ class MultiLevelKernel(QuantizedKernel):
         for name, value in start.items():
             getattr(self, name).assign(value)
 
-    def simulated(self, kernel: Any) -> Any:
+    def simulated(self, kernel: Tensor) -> Tensor:
         """The multi-level kernel."""
         return decomposition.trained_quantize(
             kernel,
@@ -259,7 +271,7 @@ class MultiLevelKernel(QuantizedKernel):
             kernel, self.decomposition, self.channel_axes, np, self.state(eager_value)
         )
 
-    def get_config(self) -> dict[str, Any]:
+    def get_config(self) -> Config:
         """Keras configuration."""
         return {**super().get_config(), "decomposition": dataclasses.asdict(self.decomposition)}
 
@@ -268,12 +280,14 @@ class Int8Kernel(QuantizedKernel):
     """Mixin: symmetric int8 weights, as TFLite stores them.
 
     Attributes:
+      has_int8_kernel: Whether the layer has int8 weights, not levels.
       known_sum: Gives what the layer adds up, where the tensor that is stored is that sum.
     """
 
+    has_int8_kernel = True
     known_sum: Callable[[], Int8Sum | None] = staticmethod(lambda: None)
 
-    def kernel_steps(self) -> Any:
+    def kernel_steps(self) -> Tensor:
         """Steps of the kernel, on the backend: a scalar, or one for each output channel."""
         axes = INT8_CHANNEL_AXES[self.plain_class.__name__]
         kernel = ops.stop_gradient(ops.cast(self.kernel, "float32"))
@@ -282,7 +296,7 @@ class Int8Kernel(QuantizedKernel):
         steps = int8_simulation.kernel_steps(kernel, axes, array_namespace())
         return ops.reshape(steps, (-1,)) if axes else ops.reshape(steps, ())
 
-    def call_bias(self, training: bool | None) -> Any:
+    def call_bias(self, training: bool | None) -> Tensor:
         """The bias, rounded as TFLite stores it where that is known, but for training."""
         found = None if training else self.known_sum()
         if found is None or current_mode() is not SimulationMode.SIMULATE:
@@ -295,11 +309,11 @@ class Int8Kernel(QuantizedKernel):
             bias, ops.cast(rounded, bias.dtype), ops.stop_gradient
         )
 
-    def _rounded(self, kernel: Any, xp: Any) -> Any:
+    def _rounded(self, kernel: Tensor, xp: ArrayNamespace) -> Tensor:
         axes = INT8_CHANNEL_AXES[self.plain_class.__name__]
         return int8_simulation.int8_kernel(kernel, axes, xp)
 
-    def simulated(self, kernel: Any) -> Any:
+    def simulated(self, kernel: Tensor) -> Tensor:
         """The kernel, rounded."""
         if self.pruning is not None:
             kernel = kernel * ops.convert_to_tensor(self.mask)[0]
@@ -316,7 +330,7 @@ class Int8Kernel(QuantizedKernel):
 
 
 class _ConvolutionCall(LayerBase):
-    def call(self, inputs: Any, training: bool | None = None) -> Any:
+    def call(self, inputs: Tensor, training: bool | None = None) -> Tensor:
         kernel = self.call_kernel(training)
         converted = _convert_dilated(self, inputs, kernel, training, is_depthwise=False)
         if converted is not None:
@@ -337,7 +351,7 @@ class _ConvolutionCall(LayerBase):
 
 
 class _DepthwiseConvolutionCall(LayerBase):
-    def call(self, inputs: Any, training: bool | None = None) -> Any:
+    def call(self, inputs: Tensor, training: bool | None = None) -> Tensor:
         kernel = self.call_kernel(training)
         converted = _convert_dilated(self, inputs, kernel, training, is_depthwise=True)
         if converted is not None:
@@ -356,13 +370,13 @@ class _DepthwiseConvolutionCall(LayerBase):
 class _DenseCall(LayerBase):
     data_format = "channels_last"
 
-    def call(self, inputs: Any, training: bool | None = None) -> Any:
+    def call(self, inputs: Tensor, training: bool | None = None) -> Tensor:
         outputs = ops.matmul(inputs, self.call_kernel(training))
         return _with_bias_and_activation(self, outputs, training)
 
 
 class _TransposedConvolutionCall(LayerBase):
-    def call(self, inputs: Any, training: bool | None = None) -> Any:
+    def call(self, inputs: Tensor, training: bool | None = None) -> Tensor:
         outputs = ops.conv_transpose(
             inputs,
             self.call_kernel(training),
@@ -376,7 +390,7 @@ class _TransposedConvolutionCall(LayerBase):
 
 
 class _EinsumCall(LayerBase):
-    def call(self, inputs: Any, training: bool | None = None) -> Any:
+    def call(self, inputs: Tensor, training: bool | None = None) -> Tensor:
         outputs = ops.einsum(self.equation, inputs, self.call_kernel(training))
         if self.bias is not None:
             outputs = ops.add(outputs, self.bias)
@@ -384,8 +398,8 @@ class _EinsumCall(LayerBase):
 
 
 def _convert_dilated(
-    layer: Any, inputs: Any, kernel: Any, training: bool | None, is_depthwise: bool
-) -> Any | None:
+    layer: Layer, inputs: Tensor, kernel: Tensor, training: bool | None, is_depthwise: bool
+) -> Tensor | None:
     """What a dilated layer gives, as the converter is to find it; None for any other call."""
     if current_mode() is not SimulationMode.CONVERT:
         return None
@@ -397,7 +411,7 @@ def _convert_dilated(
     return _with_bias_and_activation(layer, outputs, training)
 
 
-def _with_bias_and_activation(layer: Any, outputs: Any, training: bool | None) -> Any:
+def _with_bias_and_activation(layer: Layer, outputs: Tensor, training: bool | None) -> Tensor:
     if layer.use_bias:
         bias = layer.call_bias(training)
         if layer.data_format == "channels_first":
@@ -508,7 +522,7 @@ PRUNED_CLASSES = _by_plain_class(
 )
 
 
-def copy_all_weights(copies: Iterable[tuple[Any, Any]]) -> None:
+def copy_all_weights(copies: Iterable[tuple[Layer, Layer]]) -> None:
     """Copies the weights of layers to their copies, some of which are quantized or pruned."""
     for layer, copy in copies:
         if isinstance(copy, SimulatedKernel):
@@ -519,7 +533,7 @@ def copy_all_weights(copies: Iterable[tuple[Any, Any]]) -> None:
             copy_weights([(layer, copy)])
 
 
-def _copy_kernel_weights(layer: Any, copy: SimulatedKernel) -> None:
+def _copy_kernel_weights(layer: Layer, copy: SimulatedKernel) -> None:
     """Copies the weights of a layer to one with the same kernel that is quantized or pruned as the
     layer may not be. Steps of pruning are counted anew.
     """

@@ -9,13 +9,12 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterable
-from typing import Any
 
 import numpy as np
 
 from tfmot_mltq.helpers.framework_types import Layer, Model, Tensor
 from tfmot_mltq.layout.expanded_layer import ExpandedLayer, with_expanded
-from tfmot_mltq.layout.graph import Graphs, Node, calls_of_layers
+from tfmot_mltq.layout.graph import ModelGraphs, Node, calls_of_layers
 from tfmot_mltq.layout.layer_kinds import kind_of
 from tfmot_mltq.layout.recurrent import mask_maker
 
@@ -23,7 +22,7 @@ _HEADS = ("MultiHeadAttention", "GroupedQueryAttention")
 _KINDS = (*_HEADS, "Attention", "AdditiveAttention")
 
 
-def expand_attention(model: Model, graphs: Graphs) -> Model:
+def expand_attention(model: Model, graphs: ModelGraphs) -> Model:
     """A model in which attention layers are written out.
 
     Calls with a mask or of more than one axis of positions, and those that return the scores, stay;
@@ -82,11 +81,11 @@ def _is_plain_call(node: Node) -> bool:
 class _ExpandedHeads(ExpandedLayer):
     """An attention of several heads, which may share keys and values in groups."""
 
-    def __init__(self, layer: Layer, graphs: Graphs) -> None:
+    def __init__(self, layer: Layer, graphs: ModelGraphs) -> None:
         super().__init__(layer, graphs.keras)
         self._matmul = graphs.matmul
 
-    def __call__(self, query: Tensor, value: Tensor, key: Tensor = None, **_: Any) -> Tensor:
+    def __call__(self, query: Tensor, value: Tensor, key: Tensor = None, **_: object) -> Tensor:
         """Applies the layers to tensors of shape (batch, positions, features)."""
         layers, name = self._keras.layers, self.name
         positions = query.shape[1]
@@ -144,11 +143,11 @@ class _ExpandedHeads(ExpandedLayer):
 class _ExpandedAttention(ExpandedLayer):
     """An attention whose scores are products, or sums of tanh."""
 
-    def __init__(self, layer: Layer, graphs: Graphs) -> None:
+    def __init__(self, layer: Layer, graphs: ModelGraphs) -> None:
         super().__init__(layer, graphs.keras)
         self._matmul = graphs.matmul
 
-    def __call__(self, tensors: Tensor, **_: Any) -> Tensor:
+    def __call__(self, tensors: Tensor, **_: object) -> Tensor:
         """Applies the layers to query, value and perhaps key, (batch, positions, features)."""
         query, value, *key = tensors
         layers, name = self._keras.layers, self.name

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 from tfmot_mltq.errors import UnsupportedModelError, first_line
@@ -74,7 +74,7 @@ def _check_functions(layer: Layer) -> None:
 
 def lambda_config(layer: Layer) -> Config:
     """The arguments of a Lambda layer's constructor, with its functions as they are."""
-    base: type[Any] = next(cls for cls in type(layer).__mro__ if cls.__name__ == "Layer")
+    base: type[Layer] = next(cls for cls in type(layer).__mro__ if cls.__name__ == "Layer")
     arguments = {name: getattr(layer, attribute) for name, attribute in _LAMBDA.items()}
     return {**base.get_config(layer), **arguments}
 
@@ -93,13 +93,13 @@ def own_objects(layers: Iterable[Layer]) -> dict[str, Any]:
     return found
 
 
-def _wrapped(layer: Layer) -> Iterable[Any]:
+def _wrapped(layer: Layer) -> Iterator[Layer]:
     """The layers that wrappers such as TimeDistributed and RNN hold, the innermost last."""
     while (layer := getattr(layer, "layer", None) or getattr(layer, "cell", None)) is not None:
         yield layer
 
 
-def _is_users(function: Any) -> bool:
+def _is_users(function: object) -> bool:
     root = (getattr(function, "__module__", None) or "").partition(".")[0]
     return root not in ("keras", "tf_keras", "tensorflow", "tfmot_mltq")
 

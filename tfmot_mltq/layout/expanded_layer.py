@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from types import ModuleType
 from typing import Any
 
 import numpy as np
 
 from tfmot_mltq.helpers.framework_types import Layer, Model, Tensor
 from tfmot_mltq.layout.clone_layer import clone_layer, copy_weights
-from tfmot_mltq.layout.graph import Graphs
+from tfmot_mltq.layout.graph import ModelGraphs
 
 
 class ExpandedLayer:
@@ -20,27 +21,29 @@ class ExpandedLayer:
       keras: Its framework.
     """
 
-    def __init__(self, layer: Layer, keras: Any) -> None:
+    def __init__(self, layer: Layer, keras: ModuleType) -> None:
         self.name = layer.name
         self._layer = layer
         self._keras = keras
-        self._made: dict[str, Any] = {}
+        self._made: dict[str, Layer] = {}
 
     def __call__(self, *args: Any, **kwargs: Any) -> Tensor:
         """Applies the layers to symbolic tensors; arguments as of the layer."""
         raise NotImplementedError
 
-    def _layer_called(self, name: str, make: Callable[[], Any]) -> Any:
+    def _layer_called(self, name: str, make: Callable[[], Layer]) -> Layer:
         if name not in self._made:
             self._made[name] = make()
         return self._made[name]
 
-    def _call(self, name: str, cls: Any, x: Tensor, *args: Any, **kwargs: Any) -> Tensor:
+    def _call(
+        self, name: str, cls: Callable[..., Layer], x: Tensor, *args: Any, **kwargs: Any
+    ) -> Tensor:
         return self._layer_called(name, lambda: cls(*args, name=name, **kwargs))(x)
 
     def _dense_of(
         self, name: str, x: Tensor, kernel: np.ndarray, bias: np.ndarray | None, **options: Any
-    ) -> Any:
+    ) -> Tensor:
         """A dense layer with the weights of a part of the layer."""
         layer = self._layer_called(
             name,
@@ -57,7 +60,7 @@ class ExpandedLayer:
         return y
 
 
-def with_expanded(model: Model, graphs: Graphs, expanded: dict[int, ExpandedLayer]) -> Model:
+def with_expanded(model: Model, graphs: ModelGraphs, expanded: dict[int, ExpandedLayer]) -> Model:
     """A copy of a model, weights included, in which others stand for some layers.
 
     Args:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib
 from types import ModuleType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from tfmot_mltq.errors import UnsupportedModelError
 
@@ -22,7 +22,7 @@ FRAMEWORKS = {
 }
 
 
-def framework_of(value: Any) -> str | None:
+def framework_of(value: object) -> str | None:
     """Name of the framework whose class, or a class derived from it, made ``value``; else None."""
     for base in type(value).__mro__:
         root = base.__module__.partition(".")[0]
@@ -31,7 +31,7 @@ def framework_of(value: Any) -> str | None:
     return None
 
 
-def adapter_of(value: Any, expected: str = "model") -> Adapter:
+def adapter_of(value: object, expected: str = "model") -> Adapter:
     """The adapter for a model or layer; the framework of ``value`` is the only one it imports.
 
     Raises:

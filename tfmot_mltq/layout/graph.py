@@ -1,6 +1,6 @@
 """Functional models as graphs: walking them, and building changed copies.
 
-A framework adapter derives from ``Graphs`` and says how its models are read; everything else is the
+Each framework derives from ``ModelGraphs`` and says how its models are read; everything else is the
 same for tf_keras and Keras 3.
 """
 
@@ -43,10 +43,10 @@ class Node:
     inputs: tuple[Tensor, ...]
     outputs: tuple[Tensor, ...]
     is_input: bool
-    arguments: Callable[[dict[int, Any]], tuple[tuple[Any, ...], dict[str, Any]]]
+    arguments: Callable[[dict[int, Tensor]], tuple[tuple[Structure, ...], dict[str, Structure]]]
 
 
-class Graphs(abc.ABC):
+class ModelGraphs(abc.ABC):
     """The functional models of one framework.
 
     Attributes:
@@ -86,6 +86,10 @@ class Graphs(abc.ABC):
     @abc.abstractmethod
     def output_structure(self, model: Model) -> Structure:
         """The outputs as a call returns them."""
+
+    @abc.abstractmethod
+    def is_float(self, tensor: Tensor) -> bool:
+        """Whether a symbolic tensor is of floating point."""
 
     @abc.abstractmethod
     def matmul(self, a: Tensor, b: Tensor) -> Tensor:
@@ -143,7 +147,7 @@ class Graphs(abc.ABC):
         self,
         model: Model,
         replace: Replace,
-        on_input: Callable[[Any, str], Any] = lambda tensor, name: tensor,
+        on_input: Callable[[Tensor, str], Tensor] = lambda tensor, name: tensor,
     ) -> Model:
         """Builds a functional copy of a model with its nested models inlined.
 
@@ -175,13 +179,36 @@ class Graphs(abc.ABC):
             name=scope_name(model.name, "model"),
         )
 
+    def copy(
+        self,
+        model: Model,
+        copy_layer: Callable[[Layer], Layer] = clone_layer,
+        copy_weights: Callable[[Iterable[tuple[Layer, Layer]]], None] = copy_weights,
+    ) -> Model:
+        """A functional copy of a model, weights included, with its nested models inlined.
+
+        Args:
+          model: Built Sequential or functional model.
+          copy_layer: Gives the layer that stands for one.
+          copy_weights: Takes each layer with the one that stands for it, once they are built.
+        """
+        copies: list[tuple[Layer, Layer]] = []
+
+        def replace(layer: Layer) -> list[Layer]:
+            copies.append((layer, copy_layer(layer)))
+            return [copies[-1][1]]
+
+        copied = self.rebuild(model, replace)
+        copy_weights(copies)
+        return copied
+
     def without_class(self, model: Model) -> Model:
         """A functional model on the layers of another, without the class of a user."""
         return self.keras.Model(
             self.input_structure(model), self.output_structure(model), name=model.name
         )
 
-    def own_objects(self, model: Model) -> AbstractContextManager[Any]:
+    def own_objects(self, model: Model) -> AbstractContextManager[object]:
         """Context in which Keras knows the classes and functions of users that a model is made of,
         as it may not when it makes a layer of its configuration.
         """
@@ -211,8 +238,12 @@ class Graphs(abc.ABC):
         return list(found.values())
 
     def _run(
-        self, model: Model, inputs: list[Tensor], replace: Replace, new_layers: dict[int, list[Any]]
-    ) -> Any:
+        self,
+        model: Model,
+        inputs: list[Tensor],
+        replace: Replace,
+        new_layers: dict[int, list[Layer]],
+    ) -> Structure:
         """Applies the nodes of a model, and of the models nested in it, to new tensors."""
         tensors = {id(old): new for old, new in zip(model.inputs, inputs, strict=True)}
         for node in self.nodes_in_order(model):
@@ -238,35 +269,21 @@ class Graphs(abc.ABC):
         ``flat_names``.
         """
         names = flat_names(self._layers_with_owner(model), self.input_names(model))
-        copies: list[tuple[Layer, Layer]] = []
 
-        def clone(layer: Layer) -> list[Layer]:
+        def clone(layer: Layer) -> Layer:
             name = names[id(layer)]
             renamed = {} if name == layer.name else {"name": name}
-            copy = clone_layer(layer, with_scope_names, **renamed)
-            copies.append((layer, copy))
-            return [copy]
+            return clone_layer(layer, with_scope_names, **renamed)
 
-        flat = self.rebuild(model, clone)
-        copy_weights(copies)
-        return flat
+        return self.copy(model, clone)
 
     def as_float32(self, model: Model) -> Model:
         """A model that computes in float32: itself, or a copy of a model in mixed precision."""
         if not any("float16" in str(layer.compute_dtype) for layer in model.layers):
             return model
-        copies: list[tuple[Layer, Layer]] = []
+        return self.copy(model, lambda layer: clone_layer(layer, _without_mixed_precision))
 
-        def clone(layer: Layer) -> list[Layer]:
-            copy = clone_layer(layer, edit=_without_mixed_precision)
-            copies.append((layer, copy))
-            return [copy]
-
-        copied = self.rebuild(model, clone)
-        copy_weights(copies)
-        return copied
-
-    def layers_that_defer(self, model: Model) -> set[str]:
+    def unstored_layers(self, model: Model) -> set[str]:
         """Layers whose output TFLite never stores, as every call is fused with its reader."""
         consumers = self.consumers(model)
         fused: set[str] = set()
@@ -317,7 +334,9 @@ class Consumers:
         return readers[0] if len(readers) == 1 else None
 
 
-def _apply(layers: list[Layer], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+def _apply(
+    layers: list[Layer], args: tuple[Structure, ...], kwargs: dict[str, Structure]
+) -> Structure:
     if not layers:
         return args[0]
     # Keras 3 notes mask=None for a layer that takes a mask; what stands for it may take none.
@@ -331,8 +350,8 @@ def _apply(layers: list[Layer], args: tuple[Any, ...], kwargs: dict[str, Any]) -
 def _behind_another(
     nodes: list[Node],
     names: set[str],
-    near: Callable[[Node], Iterable[Any]],
-    far: Callable[[Node], Iterable[Any]],
+    near: Callable[[Node], Iterable[Tensor]],
+    far: Callable[[Node], Iterable[Tensor]],
 ) -> set[str]:
     """Those of ``names`` that a walk reaches after another one.
 

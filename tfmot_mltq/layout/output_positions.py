@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 
 from tfmot_mltq.helpers.framework_types import Model
-from tfmot_mltq.layout.graph import Graphs
+from tfmot_mltq.layout.graph import ModelGraphs
 
 
-def output_positions(graphs: Graphs, model: Model) -> dict[str, int]:
+def output_positions(graphs: ModelGraphs, model: Model) -> dict[str, int]:
     """Output positions of each layer by name, summed over the calls of a shared layer.
 
     They are all axes between batch and channels; free sizes count as 1.

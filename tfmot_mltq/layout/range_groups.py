@@ -11,11 +11,10 @@ from __future__ import annotations
 import dataclasses
 import functools
 import math
-from collections.abc import Callable, Collection, Iterable
-from typing import Any
+from collections.abc import Callable, Collection, Iterable, Sequence
 
-from tfmot_mltq.helpers.framework_types import Tensor
-from tfmot_mltq.layout.graph import Node
+from tfmot_mltq.helpers.framework_types import Layer, Model, Tensor
+from tfmot_mltq.layout.graph import ModelGraphs, Node
 from tfmot_mltq.layout.int8_constraints import (
     Constraint,
     constraint_of,
@@ -25,6 +24,9 @@ from tfmot_mltq.layout.int8_constraints import (
 )
 from tfmot_mltq.layout.names import scope_name
 from tfmot_mltq.layout.recurrent import is_fused_lstm
+
+# A layer, (\"layer\", name), or a tensor by its id.
+_Member = tuple[str, str] | int
 
 
 @dataclasses.dataclass(frozen=True)
@@ -60,30 +62,24 @@ class RangePlan:
     fixed: dict[str, tuple[float, float]]
 
 
-def plan_ranges(
-    nodes: Iterable[Node],
-    deferred: Collection[str],
-    outputs: Iterable[Tensor],
-    is_float: Callable[[Tensor], bool],
-) -> RangePlan:
+def plan_ranges(model: Model, graphs: ModelGraphs) -> RangePlan:
     """Says which outputs of a model's layers are quantized, and which of them together.
 
     Args:
-      nodes: Calls of the model, producers before consumers.
-      deferred: Layers whose output TFLite does not store.
-      outputs: Outputs of the model.
-      is_float: Whether a symbolic tensor is of floating point.
+      model: The model, of the layers that TFLite runs.
+      graphs: Of its framework.
     """
-    nodes = list(nodes)
-    groups = _groups_of(nodes, is_float)
-    observed: dict[Any, list[str]] = {}
-    fixed: dict[Any, dict[str, tuple[float, float]]] = {}
-    lstms: dict[Any, set[str]] = {}
+    nodes = graphs.nodes_in_order(model)
+    unstored = graphs.unstored_layers(model)
+    groups = _groups_of(nodes, graphs.is_float)
+    observed: dict[_Member, list[str]] = {}
+    fixed: dict[_Member, dict[str, tuple[float, float]]] = {}
+    lstms: dict[_Member, set[str]] = {}
     for node in nodes:
         name = node.layer.name
         root = groups.root(("layer", name))
-        stores = len(node.outputs) == 1 and is_float(node.outputs[0])
-        if not stores or name in deferred or constraint_of(node.layer) is Constraint.MOVES:
+        stores = len(node.outputs) == 1 and graphs.is_float(node.outputs[0])
+        if not stores or name in unstored or constraint_of(node.layer) is Constraint.MOVES:
             continue
         limits = fixed_range(node.layer)
         if limits is not None:
@@ -106,7 +102,7 @@ def plan_ranges(
             observed.setdefault(root, []).extend(ranges)
             ranges.clear()
     order = {name: at for at, name in enumerate(node.layer.name for node in reversed(nodes))}
-    needed = _needed_ranges(nodes, {id(tensor) for tensor in outputs})
+    needed = _needed_ranges(nodes, {id(tensor) for tensor in model.outputs})
     away = {node.layer.name for node in nodes if rounds_ties_away(node.layer)}
     sites: dict[str, RangeSite] = {}
     for joined in observed.values():
@@ -184,9 +180,9 @@ class RangeQuantizers:
         self._plan = plan
         self._range_layer = range_layer
         self._fixed_layer = fixed_layer
-        self._groups: dict[str, Any] = {}
+        self._groups: dict[str, Layer] = {}
 
-    def behind(self, name: str) -> list[Callable[[Any], Any]]:
+    def behind(self, name: str) -> list[Callable[[Tensor], Tensor]]:
         """What quantizes the output of a layer or input; nothing where it is not quantized."""
         if name in self._plan.fixed:
             return [self._fixed_layer(self._plan.fixed[name], name=scope_name(f"quantize_{name}"))]
@@ -214,9 +210,9 @@ class _Groups:
     """Disjoint sets."""
 
     def __init__(self) -> None:
-        self._parents: dict[Any, Any] = {}
+        self._parents: dict[_Member, _Member] = {}
 
-    def root(self, member: Any) -> Any:
+    def root(self, member: _Member) -> _Member:
         """The member that stands for the set of ``member``."""
         path = []
         while (parent := self._parents.setdefault(member, member)) != member:
@@ -225,7 +221,7 @@ class _Groups:
         self._parents.update(dict.fromkeys(path, member))
         return member
 
-    def join(self, members: list[Any]) -> None:
+    def join(self, members: Sequence[_Member]) -> None:
         """Makes one set of those of ``members``."""
         for member in members[1:]:
             self._parents[self.root(member)] = self.root(members[0])

@@ -10,14 +10,13 @@ compute.
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterable, Sequence
-from typing import Any
+from collections.abc import Callable, Iterable, Sequence
 
 import numpy as np
 
-from tfmot_mltq.helpers.framework_types import Layer, Model, Tensor
+from tfmot_mltq.helpers.framework_types import Array, Layer, Model, Tensor
 from tfmot_mltq.layout.expanded_layer import ExpandedLayer, with_expanded
-from tfmot_mltq.layout.graph import Graphs, calls_of_layers
+from tfmot_mltq.layout.graph import ModelGraphs, Node, calls_of_layers
 from tfmot_mltq.layout.layer_kinds import activation_name, is_a, kind_of
 
 # A step of a GRU is some 17 operators, and each takes flash and time to convert.
@@ -47,7 +46,7 @@ def is_fused_lstm(layer: Layer) -> bool:
     )
 
 
-def expand_recurrent(model: Model, graphs: Graphs) -> Model:
+def expand_recurrent(model: Model, graphs: ModelGraphs) -> Model:
     """A model in which recurrent layers are those that TFLite computes.
 
     What cannot be expanded stays, and conversion refuses it: ``refusal`` says why.
@@ -70,7 +69,7 @@ def expand_recurrent(model: Model, graphs: Graphs) -> Model:
     return with_expanded(model, graphs, expanded)
 
 
-def refusal(layer: Layer, calls: Iterable[Any], layers: Iterable[Layer]) -> str | None:
+def refusal(layer: Layer, calls: Iterable[Node], layers: Iterable[Layer]) -> str | None:
     """Why a recurrent layer has no int8 form, with the way out; None if it has one.
 
     Args:
@@ -126,7 +125,7 @@ def _refusal_of(layer: Layer) -> str | None:
     return None
 
 
-def _refusal_of_steps(layer: Layer, node: Any) -> str | None:
+def _refusal_of_steps(layer: Layer, node: Node) -> str | None:
     steps = node.inputs[0].shape[1]
     if steps is None:
         return "the number of its steps is not fixed: build the model with a fixed length"
@@ -167,14 +166,14 @@ def mask_maker(layer: Layer) -> str | None:
     return held.name if makes_mask else None
 
 
-def _name(activation: Any) -> str:
+def _name(activation: Callable[[Tensor], Tensor]) -> str:
     return getattr(activation, "__name__", type(activation).__name__)
 
 
 class _Expanded(ExpandedLayer):
     """The layers that stand for a recurrent layer."""
 
-    def __call__(self, x: Tensor, **_: Any) -> Tensor:
+    def __call__(self, x: Tensor, **_: object) -> Tensor:
         """Applies the layers to a symbolic tensor.
 
         Keras 3 passes ``training`` and ``mask``, which are None here.
@@ -190,7 +189,7 @@ class _Expanded(ExpandedLayer):
         merge = getattr(self._keras.layers, _MERGES[layer.merge_mode])
         return self._call(self.name, merge, [forward, backward])
 
-    def _run(self, layer: Layer, x: Tensor, name: str) -> Any:
+    def _run(self, layer: Layer, x: Tensor, name: str) -> Tensor:
         """A layer with one cell or a stack of them; ``name`` is that of its output."""
         cells = _cells(layer)
         if len(cells) == 1:
@@ -215,7 +214,7 @@ class _Expanded(ExpandedLayer):
         name: str,
         sequences: bool,
         go_backwards: bool | None = None,
-    ) -> Any:
+    ) -> Tensor:
         backwards = layer.go_backwards if go_backwards is None else go_backwards
         if _is_lstm(cell):
             return self._lstm(cell, x, name, sequences, backwards)
@@ -273,11 +272,11 @@ class _Expanded(ExpandedLayer):
         """Their product."""
         return self._call(name, self._keras.layers.Multiply, list(tensors))
 
-    def activate(self, name: str, function: Any, x: Tensor) -> Tensor:
+    def activate(self, name: str, function: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
         """An activation of the cell."""
         return self._call(name, self._keras.layers.Activation, x, function)
 
-    def step(self, name: str, x: Tensor, at: int) -> Any:
+    def step(self, name: str, x: Tensor, at: int) -> Tensor:
         """One step of a sequence, as a sequence of one."""
         steps = x.shape[1]
         if steps == 1:
@@ -286,7 +285,7 @@ class _Expanded(ExpandedLayer):
         return self._call(f"{name}_{at}", self._keras.layers.Cropping1D, x, cropping)
 
     def dense(
-        self, name: str, x: Tensor, cell: Layer, kernel: np.ndarray, bias: Any = None
+        self, name: str, x: Tensor, cell: Layer, kernel: np.ndarray, bias: np.ndarray | None = None
     ) -> Tensor:
         """A dense layer with the weights of one gate."""
         weights = "recurrent" if name.endswith("_state") else "kernel"
@@ -300,7 +299,7 @@ class _Expanded(ExpandedLayer):
         )
 
 
-def _weights(cell: Layer, gates: int) -> tuple[list[np.ndarray], list[np.ndarray], list[Any]]:
+def _weights(cell: Layer, gates: int) -> tuple[list[np.ndarray], list[np.ndarray], list[Array]]:
     """Kernels, recurrent kernels and biases of each gate; None for biases that there are not.
 
     A GRU that resets after the product has two rows of biases.

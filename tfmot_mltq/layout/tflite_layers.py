@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Callable
 from types import ModuleType
-from typing import Any
 
 from tfmot_mltq.errors import UnsupportedModelError
 from tfmot_mltq.helpers.framework_types import Layer, Model, Tensor
 from tfmot_mltq.layout.clone_layer import clone_layer, copy_weights
-from tfmot_mltq.layout.graph import Graphs
+from tfmot_mltq.layout.graph import ModelGraphs
 from tfmot_mltq.layout.layer_kinds import (
     SEPARABLE_LAYERS,
     activation_is_separate,
@@ -44,7 +44,36 @@ def tflite_layers(layer: Layer, keras: ModuleType) -> tuple[list[Layer], list[La
     return without_separable(clone_layer(layer), keras), []
 
 
-def unwrapped(model: Model, graphs: Graphs) -> Model:
+def with_tflite_layers(
+    model: Model,
+    graphs: ModelGraphs,
+    note: Callable[[Layer, list[Layer]], None],
+    inner_layer: Callable[[Layer], Layer] = lambda layer: layer,
+) -> Model:
+    """A copy of a model, weights included, of the layers that TFLite runs.
+
+    Args:
+      model: Model without nested models.
+      graphs: Of its framework.
+      note: Called with each layer and those that stand for it and hold its weights, unbuilt.
+      inner_layer: The layer inside an annotated one.
+    """
+    copies: list[tuple[Layer, list[Layer]]] = []
+
+    def replace(layer: Layer) -> list[Layer]:
+        inner = inner_layer(layer)
+        parts, behind = tflite_layers(inner, graphs.keras)
+        note(layer, parts)
+        copies.append((inner, parts))
+        return [*parts, *behind]
+
+    replaced = graphs.rebuild(model, replace)
+    for inner, parts in copies:
+        split_weights(inner, parts)
+    return replaced
+
+
+def unwrapped(model: Model, graphs: ModelGraphs) -> Model:
     """A model without wrappers that do not matter once it is trained: those of training, and
     TimeDistributed around a dense layer, which takes any number of axes before the last one.
 
@@ -129,7 +158,7 @@ class PairwiseMerge:
         self._averages = kind_of(layer) == "Average"
         self._merge_class = getattr(keras.layers, _PAIRWISE[kind_of(layer)])
         self._rescaling_class = keras.layers.Rescaling
-        self._layers: dict[str, Any] = {}
+        self._layers: dict[str, Layer] = {}
 
     def __call__(self, tensors: Tensor) -> Tensor:
         """Merges symbolic tensors."""
@@ -144,7 +173,7 @@ class PairwiseMerge:
             merged = self._layer(self._rescaling_class, self.name, 1 / len(tensors))(merged)
         return merged
 
-    def _layer(self, cls: type, name: str, *arguments: Any) -> Layer:
+    def _layer(self, cls: type, name: str, *arguments: float) -> Layer:
         if name not in self._layers:
             self._layers[name] = cls(*arguments, name=name)
         return self._layers[name]

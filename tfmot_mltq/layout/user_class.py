@@ -15,7 +15,7 @@ from tfmot_mltq.helpers.framework_types import Model
 from tfmot_mltq.layout.frameworks import FRAMEWORKS, framework_of
 
 if TYPE_CHECKING:
-    from tfmot_mltq.layout.graph import Graphs
+    from tfmot_mltq.layout.graph import ModelGraphs
 
 # Methods that make or save a model, rather than train it.
 _CONSTRUCTION = frozenset({"build", "call", "compute_output_shape", "from_config", "get_config"})
@@ -23,7 +23,7 @@ _CONSTRUCTION = frozenset({"build", "call", "compute_output_shape", "from_config
 _OURS = ("tfmot_mltq", "tensorflow_model_optimization")
 
 
-def user_classes(value: Any) -> list[type]:
+def user_classes(value: object) -> list[type]:
     """The classes that users derived from a class of Keras and that made a model or layer, the
     most specific first.
     """
@@ -35,7 +35,7 @@ def _root(cls: type) -> str:
     return cls.__module__.partition(".")[0]
 
 
-def overrides(value: Any, method: str) -> bool:
+def overrides(value: object, method: str) -> bool:
     """Whether a class of a user defines a method of a model or layer, and not Keras."""
     definer = next((cls for cls in type(value).__mro__ if method in vars(cls)), None)
     return definer in user_classes(value)
@@ -54,7 +54,7 @@ def own_behaviour(model: Model) -> list[str]:
     return list(found)
 
 
-def with_class_of(model: Model, result: Model, graphs: Graphs) -> Model:
+def with_class_of(model: Model, result: Model, graphs: ModelGraphs) -> Model:
     """A functional model as one of the class of another model, on the same layers.
 
     Args:
@@ -103,7 +103,7 @@ def _is(names: list[str]) -> str:
     return "is" if len(names) == 1 else "are"
 
 
-def _construct(cls: type[Any], result: Model, graphs: Graphs) -> Model:
+def _construct(cls: type[Model], result: Model, graphs: ModelGraphs) -> Model:
     """A model of ``cls`` with the inputs, outputs and name of ``result``.
 
     Raises:
@@ -127,7 +127,7 @@ def _construct(cls: type[Any], result: Model, graphs: Graphs) -> Model:
     return kept
 
 
-def _copy_attributes(model: Model, kept: Model, plain: Model, graphs: Graphs) -> None:
+def _copy_attributes(model: Model, kept: Model, plain: Model, graphs: ModelGraphs) -> None:
     """Gives ``kept`` the attributes that a user set on ``model``.
 
     What holds weights stays what the constructor made, as the two models must not share it.

@@ -7,18 +7,17 @@ TFLite stores weights as symmetric int8 and activations as asymmetric int8. As i
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 
-Array = Any
+from tfmot_mltq.helpers.framework_types import Array, ArrayNamespace
 
 # TFLite's softmax aborts the process when a step of its input is below 2^-26. Ranges that small
 # come from layers whose output has died out, as in deep models with random weights.
 _SMALLEST_RANGE = 256 * 2.0**-25
 
 
-def int8_kernel(kernel: Array, channel_axes: tuple[int, ...], xp: Any) -> Array:
+def int8_kernel(kernel: Array, channel_axes: tuple[int, ...], xp: ArrayNamespace) -> Array:
     """A kernel rounded to multiples of max|w| / 127 of its output channel, same shape and dtype.
 
     Args:
@@ -30,7 +29,7 @@ def int8_kernel(kernel: Array, channel_axes: tuple[int, ...], xp: Any) -> Array:
     return xp.floor(kernel / step + 0.5) * step
 
 
-def kernel_steps(kernel: Array, channel_axes: tuple[int, ...], xp: Any) -> Array:
+def kernel_steps(kernel: Array, channel_axes: tuple[int, ...], xp: ArrayNamespace) -> Array:
     """The steps of an int8 kernel, of size 1 on all axes but those of the output channels;
     arguments as of ``int8_kernel``.
     """
@@ -40,12 +39,12 @@ def kernel_steps(kernel: Array, channel_axes: tuple[int, ...], xp: Any) -> Array
     return xp.where(largest > 0, largest / 127.0, xp.ones_like(largest))
 
 
-def int32_bias(bias: Array, sum_step: Array, xp: Any) -> Array:
+def int32_bias(bias: Array, sum_step: Array, xp: ArrayNamespace) -> Array:
     """A bias rounded to steps of the sum that it is added to, same shape."""
     return _rounded_away(bias / sum_step, xp) * sum_step
 
 
-def rounded_twice(values: Array, sum_step: Array, output_step: Array, xp: Any) -> Array:
+def rounded_twice(values: Array, sum_step: Array, output_step: Array, xp: ArrayNamespace) -> Array:
     """Sums as an operator stores them, in multiples of a step: rounded to a fraction of it first.
 
     TFLite's MultiplyByQuantizedMultiplier multiplies a sum with a number of 31 bits, takes the
@@ -64,12 +63,12 @@ def rounded_twice(values: Array, sum_step: Array, output_step: Array, xp: Any) -
     return _rounded_away(product / parts, xp) * output_step
 
 
-def _rounded_away(values: Array, xp: Any) -> Array:
+def _rounded_away(values: Array, xp: ArrayNamespace) -> Array:
     return xp.sign(values) * xp.floor(xp.abs(values) + 0.5)
 
 
 def batch_range(
-    values: Array, xp: Any, limits: Sequence[float] | None = None
+    values: Array, xp: ArrayNamespace, limits: Sequence[float] | None = None
 ) -> tuple[Array, Array]:
     """Smallest and largest value of a tensor and 0, which padding and ReLU need to be exact.
 
@@ -92,7 +91,7 @@ def moving_range(
     initialized: Array,
     batch: tuple[Array, Array],
     decay: float,
-    xp: Any,
+    xp: ArrayNamespace,
 ) -> tuple[Array, Array]:
     """Exponential moving average of ranges; the first batch sets the range.
 
@@ -109,7 +108,7 @@ def moving_range(
 
 
 def widened_range(
-    current: tuple[Array, Array], initialized: Array, batch: tuple[Array, Array], xp: Any
+    current: tuple[Array, Array], initialized: Array, batch: tuple[Array, Array], xp: ArrayNamespace
 ) -> tuple[Array, Array]:
     """The extremes of all batches, for calibration; arguments as of ``moving_range``."""
     zero = xp.zeros_like(initialized)
@@ -118,7 +117,9 @@ def widened_range(
     return low, _not_too_narrow(low, high, xp)
 
 
-def joined_range(ranges: tuple[Array, Array], initialized: Array, xp: Any) -> tuple[Array, Array]:
+def joined_range(
+    ranges: tuple[Array, Array], initialized: Array, xp: ArrayNamespace
+) -> tuple[Array, Array]:
     """The range that holds those of all places of a group, scalars; from 0 to 0 if none is set.
 
     Args:
@@ -138,7 +139,7 @@ def scale_and_zero_point(low: float, high: float) -> tuple[float, int]:
     return scale, int(np.clip(np.floor(-128 - low / scale + 0.5), -128, 127))
 
 
-def with_ties_away(values: Array, limits: tuple[Array, Array], xp: Any) -> Array:
+def with_ties_away(values: Array, limits: tuple[Array, Array], xp: ArrayNamespace) -> Array:
     """Values that fake quantization rounds to the int8 value further from 0 where they are halves.
 
     They are moved by a thousandth of a step, which decides nothing but ties.
@@ -155,10 +156,10 @@ def with_ties_away(values: Array, limits: tuple[Array, Array], xp: Any) -> Array
     return values + 0.001 * step * xp.sign(values - integer_zero)
 
 
-def with_value_at(values: Array, place: int, value: Array, xp: Any) -> Array:
+def with_value_at(values: Array, place: int, value: Array, xp: ArrayNamespace) -> Array:
     """A copy of ``values``, shape (places,), with another value at one place."""
     return xp.where(xp.arange(values.shape[0]) == place, value, values)
 
 
-def _not_too_narrow(low: Array, high: Array, xp: Any) -> Array:
+def _not_too_narrow(low: Array, high: Array, xp: ArrayNamespace) -> Array:
     return xp.maximum(high, low + _SMALLEST_RANGE)

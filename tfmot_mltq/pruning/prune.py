@@ -10,7 +10,7 @@ from tfmot_mltq.helpers.framework_types import Layer, Model
 from tfmot_mltq.layout.adapter import Adapter
 from tfmot_mltq.layout.clone_layer import clone_layer
 from tfmot_mltq.layout.frameworks import adapter_of, framework_of
-from tfmot_mltq.layout.graph import Graphs, check_weights, first_and_last
+from tfmot_mltq.layout.graph import ModelGraphs, check_weights, first_and_last
 from tfmot_mltq.layout.layer_kinds import unsupported_reason
 from tfmot_mltq.layout.output_positions import output_positions
 from tfmot_mltq.layout.tflite_layers import split_weights, without_separable
@@ -135,7 +135,7 @@ def _only_model(model: Model, to_prune: Model) -> Model:
     return found
 
 
-def split_separable_layers(graphs: Graphs, model: Model) -> Model:
+def split_separable_layers(graphs: ModelGraphs, model: Model) -> Model:
     """A copy of a model with every SeparableConv2D as its two convolutions."""
     copies: list[tuple[Layer, list[Layer]]] = []
 

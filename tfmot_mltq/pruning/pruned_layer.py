@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Mapping
-from typing import Any
 
 import numpy as np
 
@@ -29,7 +28,7 @@ class PrunedLayer:
       pruned: Variable; 1 as soon as the mask alone says which bits are non-zero.
       pruning_step: Variable; batches done, -1 before training.
       state: Gives what the layer holds besides the kernel, as NumPy matrices.
-      notice_pruning_step: To be called after ``pruning_step`` was set.
+      refresh_pruning_started: To be called after ``pruning_step`` was set.
     """
 
     name: str
@@ -41,7 +40,7 @@ class PrunedLayer:
     pruned: Variable
     pruning_step: Variable
     state: Callable[[], KernelState]
-    notice_pruning_step: Callable[[], None]
+    refresh_pruning_started: Callable[[], None]
 
     def prunable_kernel(self, positions: Mapping[str, int]) -> PrunableKernel:
         """The kernel as it is now; ``positions`` says how often weights are used, by layer name."""
@@ -60,12 +59,12 @@ class PrunedLayer:
     def set_step(self, step: int) -> None:
         """Sets the number of batches done."""
         self.pruning_step.assign(step)
-        self.notice_pruning_step()
+        self.refresh_pruning_started()
 
 
 def ranked_together(layers: list[PrunedLayer]) -> list[list[PrunedLayer]]:
     """Layers in groups that meet a sparsity together."""
-    groups: dict[Any, list[PrunedLayer]] = {}
+    groups: dict[str | PruningSpec, list[PrunedLayer]] = {}
     for layer in layers:
         is_alone = layer.pruning.scope == "layer"
         groups.setdefault(layer.name if is_alone else layer.pruning, []).append(layer)

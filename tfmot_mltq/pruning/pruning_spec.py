@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import Any
 
 from tfmot_mltq.helpers.framework_types import Config
 from tfmot_mltq.pruning.schedule import PruningSchedule, as_schedule
@@ -105,7 +104,7 @@ def as_pruning_spec(value: PruningSpec | Config) -> PruningSpec:
     )
 
 
-def _is_size(value: Any) -> bool:
+def _is_size(value: object) -> bool:
     return (
         isinstance(value, tuple)
         and len(value) == 2

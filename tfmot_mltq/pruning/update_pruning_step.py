@@ -5,10 +5,9 @@ from __future__ import annotations
 import functools
 import sys
 from collections.abc import Mapping
-from typing import Any
 
 from tfmot_mltq.distillation import DistillerMixin
-from tfmot_mltq.helpers.framework_types import Model
+from tfmot_mltq.helpers.framework_types import Config, Logs, Model
 from tfmot_mltq.layout.frameworks import FRAMEWORKS, adapter_of
 from tfmot_mltq.layout.output_positions import output_positions
 from tfmot_mltq.pruning.masks import masks_for
@@ -31,7 +30,7 @@ class UpdatePruningStep:
     # What tf_keras asks of a callback: its logs may be tensors.
     _supports_tf_logs = True
 
-    def __new__(cls, *args: Any, **kwargs: Any) -> Any:
+    def __new__(cls, *args: object, **kwargs: object) -> UpdatePruningStep:
         """An object of a class that is a callback of every Keras that is loaded."""
         loaded = tuple(name for name in FRAMEWORKS if hasattr(sys.modules.get(name), "callbacks"))
         own: type = cls  # mypy takes type[Self] for something that a cache cannot hash
@@ -41,8 +40,8 @@ class UpdatePruningStep:
         for name in FRAMEWORKS:
             if hasattr(sys.modules.get(name), "callbacks"):
                 sys.modules[name].callbacks.Callback.__init__(self)
-        self.params: Any = None
-        self._model: Any = None
+        self.params: Config | None = None
+        self._model: Model = None
         self._layers: list[PrunedLayer] = []
         self._positions: Mapping[str, int] = {}
         self._step = 0
@@ -58,7 +57,7 @@ class UpdatePruningStep:
     def model(self, model: Model) -> None:
         self._model = model
 
-    def set_params(self, params: Any) -> None:
+    def set_params(self, params: Config) -> None:
         """Keras' hook."""
         self.params = params
 
@@ -66,7 +65,7 @@ class UpdatePruningStep:
         """Keras' hook."""
         self._model = model
 
-    def on_train_begin(self, logs: Any = None) -> None:
+    def on_train_begin(self, logs: Logs | None = None) -> None:
         """Finds the pruned layers, and resumes from their step.
 
         Raises:
@@ -86,24 +85,24 @@ class UpdatePruningStep:
         self._step = max(0, *(int(layer.pruning_step.numpy()) for layer in self._layers))
         self._write_step()
 
-    def on_train_batch_begin(self, batch: int, logs: Any = None) -> None:
+    def on_train_batch_begin(self, batch: int, logs: Logs | None = None) -> None:
         """Updates the masks if the schedule says so."""
         self._count_begun()
         if self._step == 0:
             self._update_masks(range(1))
         self._batch, self._begun = batch, 1
 
-    def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
+    def on_train_batch_end(self, batch: int, logs: Logs | None = None) -> None:
         """Notes how many batches ran at once, as by ``steps_per_execution``."""
         self._begun = max(1, batch - self._batch + 1)
 
-    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+    def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
         """Updates the masks if the schedule says so, and writes the step into the layers."""
         self._count_begun()
         self._synchronize()
         self._write_step()
 
-    def on_train_end(self, logs: Any = None) -> None:
+    def on_train_end(self, logs: Logs | None = None) -> None:
         """Writes the zeros into float kernels, for those who read them, such as TFMOT's strip."""
         for layer in self._layers:
             if layer.spec is None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import pathlib
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import numpy as np
 from rich import box
@@ -13,6 +12,7 @@ from rich.console import Console
 from rich.table import Table
 
 from tfmot_mltq.cost_model.predict import check_target
+from tfmot_mltq.report.figures import Figures
 from tfmot_mltq.report.predictions import accuracy, classes, predict
 from tfmot_mltq.report.tflite_operators import read_operators
 from tfmot_mltq.runtime.interpreter import Interpreter
@@ -29,7 +29,7 @@ def compare(
     runtime: str = "tflm",
     print_table: bool = True,
     console: Console | None = None,
-) -> list[dict[str, Any]]:
+) -> list[Figures]:
     """Prints and returns size, accuracy and predicted instructions of .tflite models, stock ones
     too, on the same samples.
 
@@ -76,7 +76,7 @@ def measure(
     y: np.ndarray | None,
     first: np.ndarray | None,
     targets: Sequence[str],
-) -> tuple[dict[str, Any], np.ndarray]:
+) -> tuple[Figures, np.ndarray]:
     """The figures of one model for ``compare``, and its outputs, (samples, values).
 
     Args:
@@ -118,7 +118,7 @@ def measure(
     return row, outputs
 
 
-def comparison_table(rows: Sequence[Mapping[str, Any]]) -> Table:
+def comparison_table(rows: Sequence[Figures]) -> Table:
     """What ``measure`` found, for people: one line per model."""
     table = Table(
         box=box.SIMPLE_HEAD,

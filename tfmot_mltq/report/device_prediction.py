@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import Any
+from collections.abc import Callable
+
+import numpy as np
 
 from tfmot_mltq.cost_model import predict
 from tfmot_mltq.cost_model.choose_encodings import choose_encodings
@@ -13,6 +15,7 @@ from tfmot_mltq.kernels.plane_counts import count_planes
 from tfmot_mltq.layout.adapter import Adapter
 from tfmot_mltq.layout.multi_level_layer import MultiLevelLayer
 from tfmot_mltq.packing import packed_layer
+from tfmot_mltq.report.figures import Figures
 from tfmot_mltq.report.layer_calls import layer_calls
 
 
@@ -22,7 +25,7 @@ def predict_layers(
     layers: dict[str, MultiLevelLayer],
     optimize: str,
     target: str,
-) -> dict[str, dict[str, Any]]:
+) -> dict[str, Figures]:
     """By layer name: ``flash_bytes``, predicted ``instructions`` and ``int8_instructions`` for one
     sample, and ``scratch_bytes``. The calls of a shared layer add up.
 
@@ -50,14 +53,14 @@ def predict_layers(
     return found
 
 
-def add_predictions(predictions: list[dict[str, Any]]) -> dict[str, Any]:
+def add_predictions(predictions: list[Figures]) -> Figures:
     """Totals of layers: sums, and the largest scratch."""
     return _add_up(predictions) | {
         "flash_bytes": sum(prediction["flash_bytes"] for prediction in predictions)
     }
 
 
-def _predict_call(call: Call, planes: Any, optimize: str, target: str) -> dict[str, Any]:
+def _predict_call(call: Call, planes: np.ndarray, optimize: str, target: str) -> Figures:
     encodings = choose_encodings(call, planes, optimize, target)
     counts = count_planes(planes, encodings)
     instructions = predict.instructions(call, counts, target)
@@ -73,8 +76,8 @@ def _predict_call(call: Call, planes: Any, optimize: str, target: str) -> dict[s
     }
 
 
-def _add_up(parts: list[dict[str, Any]]) -> dict[str, Any]:
-    def combine(name: str, how: Any) -> Any:
+def _add_up(parts: list[Figures]) -> Figures:
+    def combine(name: str, how: Callable[[list[int]], int]) -> int | None:
         values = [part[name] for part in parts]
         return None if None in values else how(values)
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 
 from tfmot_mltq.packing import packed_layer, plane_codec
 from tfmot_mltq.packing.encodings import ways_to_store
 from tfmot_mltq.packing.format import OperatorKind
+from tfmot_mltq.report.figures import Figures
 from tfmot_mltq.report.zero_activations import UsedActivations
 
 # Each weight counts as often as it is used. The full text of the method's paper was not available;
@@ -117,7 +117,7 @@ def layer_statistics(
     )
 
 
-def layer_dict(layer: LayerStatistics) -> dict[str, Any]:
+def layer_dict(layer: LayerStatistics) -> Figures:
     """A layer as plain data: its counts and the ratios that follow from them."""
     return {
         **dataclasses.asdict(layer),
@@ -127,7 +127,7 @@ def layer_dict(layer: LayerStatistics) -> dict[str, Any]:
     }
 
 
-def total_dict(layers: Sequence[LayerStatistics]) -> dict[str, Any]:
+def total_dict(layers: Sequence[LayerStatistics]) -> Figures:
     """Sums over layers and the ratios that follow from them."""
     names = (
         "weights",

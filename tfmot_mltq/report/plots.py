@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import os
 import pathlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from tfmot_mltq.helpers.files import replaced_file
+from tfmot_mltq.report.figures import Figures
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -89,7 +90,7 @@ def draw_trials(axis: Axes, result: SparsifyResult) -> None:
 
 
 def model_figure(
-    figures: dict[str, Any], scales: dict[str, np.ndarray], search: SparsifyResult | None = None
+    figures: Figures, scales: dict[str, np.ndarray], search: SparsifyResult | None = None
 ) -> Figure:
     """A figure of a quantized model: densities, scales, bytes, work, and a search if there is one.
 
@@ -112,7 +113,7 @@ def model_figure(
     return figure
 
 
-def _label_layers(axis: Axes, layers: list[dict[str, Any]]) -> np.ndarray:
+def _label_layers(axis: Axes, layers: list[Figures]) -> np.ndarray:
     places = np.arange(len(layers))
     axis.set_yticks(places, [layer["name"] for layer in layers], fontsize=8)
     axis.set_ylim(len(layers) - 0.4, -0.6)  # the first layer on top
@@ -120,7 +121,7 @@ def _label_layers(axis: Axes, layers: list[dict[str, Any]]) -> np.ndarray:
     return places
 
 
-def _draw_densities(axis: Axes, layers: list[dict[str, Any]]) -> None:
+def _draw_densities(axis: Axes, layers: list[Figures]) -> None:
     places = _label_layers(axis, layers)
     most = max(layer["levels"] for layer in layers)
     width = 0.8 / most
@@ -143,7 +144,7 @@ def _draw_densities(axis: Axes, layers: list[dict[str, Any]]) -> None:
     _legend_below(axis)
 
 
-def _draw_scales(axis: Axes, layers: list[dict[str, Any]], scales: dict[str, np.ndarray]) -> None:
+def _draw_scales(axis: Axes, layers: list[Figures], scales: dict[str, np.ndarray]) -> None:
     places = _label_layers(axis, layers)
     for level in range(max(layer["levels"] for layer in layers)):
         rows = [
@@ -171,7 +172,7 @@ def _draw_scales(axis: Axes, layers: list[dict[str, Any]], scales: dict[str, np.
     _legend_below(axis)
 
 
-def _draw_bytes(axis: Axes, layers: list[dict[str, Any]]) -> None:
+def _draw_bytes(axis: Axes, layers: list[Figures]) -> None:
     places = _label_layers(axis, layers)
     names = (("int8_bytes", "int8", _GREY), ("flash_bytes", "packed", _COLOURS[0]))
     for row, (key, label, colour) in enumerate(names):
@@ -186,7 +187,7 @@ def _draw_bytes(axis: Axes, layers: list[dict[str, Any]]) -> None:
     _legend_below(axis)
 
 
-def _draw_work(axis: Axes, layers: list[dict[str, Any]]) -> None:
+def _draw_work(axis: Axes, layers: list[Figures]) -> None:
     places = _label_layers(axis, layers)
     dense = [layer["macs"] for layer in layers]
     left = [layer["nonzero_bits"] * layer["positions"] for layer in layers]

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
 from tfmot_mltq.helpers.framework_types import Dataset, Model
 from tfmot_mltq.layout.frameworks import adapter_of
 from tfmot_mltq.pruning.missed_sparsity import warn_of_missed_sparsity
 from tfmot_mltq.quantize import check_quantized
+from tfmot_mltq.report.figures import Figures
 from tfmot_mltq.report.model_statistics import multi_level_layers
 from tfmot_mltq.report.summary import model_figures
 
 
-def potential_speedup(model: Model, dataset: Dataset = None) -> dict[str, Any]:
+def potential_speedup(model: Model, dataset: Dataset = None) -> Figures:
     """How much less a quantized model computes than its multi-level binary form.
 
     With M levels, N multiply-accumulates, nb the non-zero bits of a weight or activation, and each
@@ -46,7 +44,7 @@ def potential_speedup(model: Model, dataset: Dataset = None) -> dict[str, Any]:
     }
 
 
-def _speedups(figures: Mapping[str, Any]) -> dict[str, Any]:
+def _speedups(figures: Figures) -> Figures:
     def sided(suffix: str) -> dict[str, float | None]:
         return {level: figures[f"potential_speedup_{level}{suffix}"] for level in ("bit", "word")}
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import Any
 
 from rich import box
 from rich.console import Console
@@ -17,6 +16,7 @@ from tfmot_mltq.layout.multi_level_layer import MultiLevelLayer
 from tfmot_mltq.pruning.missed_sparsity import warn_of_missed_sparsity
 from tfmot_mltq.quantize import check_quantized
 from tfmot_mltq.report.device_prediction import add_predictions, predict_layers
+from tfmot_mltq.report.figures import Figures
 from tfmot_mltq.report.layer_statistics import (
     SPEEDUP_NOTE,
     TWO_SIDED_NOTE,
@@ -38,7 +38,7 @@ def summary(
     optimize: str = "size",
     print_table: bool = True,
     console: Console | None = None,
-) -> dict[str, Any]:
+) -> Figures:
     """Prints and returns what the quantized layers of a model hold and cost.
 
     Args:
@@ -94,7 +94,7 @@ def summary(
 
 def model_figures(
     model: Model, adapter: Adapter, found: dict[str, MultiLevelLayer], dataset: Dataset = None
-) -> dict[str, Any]:
+) -> Figures:
     """What ``summary`` returns without a target.
 
     Args:
@@ -112,7 +112,7 @@ def model_figures(
     }
 
 
-def _table(name: str, result: dict[str, Any]) -> Table:
+def _table(name: str, result: Figures) -> Table:
     table = Table(
         title=f"Multi-level layers of '{name}'", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0)
     )
@@ -136,7 +136,7 @@ def _table(name: str, result: dict[str, Any]) -> Table:
     return table
 
 
-def _prediction_table(prediction: dict[str, Any]) -> Table:
+def _prediction_table(prediction: Figures) -> Table:
     table = Table(
         title=f"Predicted on {prediction['target']}, encodings for {prediction['optimize']}",
         box=box.SIMPLE_HEAD,
@@ -152,7 +152,7 @@ def _prediction_table(prediction: dict[str, Any]) -> Table:
     ):
         table.add_column(heading, justify="right", no_wrap=True)
 
-    def cells(figures: dict[str, Any]) -> list[str]:
+    def cells(figures: Figures) -> list[str]:
         count, int8 = figures["instructions"], figures["int8_instructions"]
         return [
             _count(count),
@@ -169,7 +169,7 @@ def _prediction_table(prediction: dict[str, Any]) -> Table:
     return table
 
 
-def _int8_table(layers: list[dict[str, Any]]) -> Table:
+def _int8_table(layers: list[Figures]) -> Table:
     table = Table(title="Layers that stay int8", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
     table.add_column("layer", overflow="fold")
     table.add_column("class")
@@ -180,13 +180,13 @@ def _int8_table(layers: list[dict[str, Any]]) -> Table:
     return table
 
 
-def _two_sided_table(result: dict[str, Any]) -> Table:
+def _two_sided_table(result: Figures) -> Table:
     table = Table(title="Two-sided, on the given data", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
     table.add_column("layer", overflow="fold")
     for heading in ("non-0\nactivations", "bit\nspeed", "word\nspeed"):
         table.add_column(heading, justify="right", no_wrap=True)
 
-    def cells(figures: dict[str, Any]) -> list[str]:
+    def cells(figures: Figures) -> list[str]:
         return [
             _percent(figures["activation_density"]),
             _times(figures["potential_speedup_bit_two_sided"]),
@@ -212,7 +212,7 @@ def _times(value: float | None) -> str:
     return "-" if value is None else f"{value:.2f}x"
 
 
-def _cells(figures: dict[str, Any]) -> list[str]:
+def _cells(figures: Figures) -> list[str]:
     return [
         f"{figures['weights']:,}",
         _percent(figures["bit_density"]),

@@ -6,7 +6,7 @@ import base64
 import io
 import json
 import pathlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -16,6 +16,7 @@ from tfmot_mltq.layout.frameworks import adapter_of
 from tfmot_mltq.layout.multi_level_layer import MultiLevelLayer
 from tfmot_mltq.pruning.missed_sparsity import warn_of_missed_sparsity
 from tfmot_mltq.quantize import check_quantized
+from tfmot_mltq.report.figures import Figures
 from tfmot_mltq.report.model_statistics import multi_level_layers
 from tfmot_mltq.report.plots import model_figure, save_figure
 from tfmot_mltq.report.summary import model_figures
@@ -75,7 +76,7 @@ def _scales(layers: dict[str, MultiLevelLayer]) -> dict[str, np.ndarray]:
     return {name: layer.decompose()[1] for name, layer in layers.items()}
 
 
-def _page(name: str, figures: dict[str, Any], figure: Figure, search: SparsifyResult | None) -> str:
+def _page(name: str, figures: Figures, figure: Figure, search: SparsifyResult | None) -> str:
     try:
         import jinja2
     except ModuleNotFoundError as error:

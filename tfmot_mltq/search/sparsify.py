@@ -13,7 +13,7 @@ from typing import Any
 
 from rich.console import Console
 
-from tfmot_mltq.helpers.framework_types import Model
+from tfmot_mltq.helpers.framework_types import Logs, Model
 from tfmot_mltq.layout.adapter import Adapter
 from tfmot_mltq.layout.frameworks import adapter_of
 from tfmot_mltq.layout.output_positions import output_positions
@@ -29,6 +29,7 @@ from tfmot_mltq.pruning.schedule import (
     as_schedule,
 )
 from tfmot_mltq.pruning.update_pruning_step import UpdatePruningStep
+from tfmot_mltq.report.figures import Figures
 from tfmot_mltq.report.model_statistics import multi_level_layers
 from tfmot_mltq.report.summary import model_figures
 from tfmot_mltq.search.highest_passing import highest_passing
@@ -45,7 +46,7 @@ _UPDATES = 50
 
 def sparsify(
     model: Model,
-    train_fn: Callable[[Model, list[Any]], Any],
+    train_fn: Callable[[Model, list[UpdatePruningStep]], object],
     evaluate_fn: Callable[[Model], float],
     max_accuracy_drop: float = 0.01,
     granularity: str = "bit",
@@ -197,7 +198,7 @@ class _RaiseSparsity(UpdatePruningStep):
         self._initial = initial_sparsity
         self._steps = 0
 
-    def on_train_begin(self, logs: Any = None) -> None:
+    def on_train_begin(self, logs: Logs | None = None) -> None:
         """Keras' hook."""
         super().on_train_begin(logs)
         if self._steps:
@@ -227,7 +228,7 @@ class _Trainer:
 
     model: Model
     adapter: Adapter
-    train_fn: Callable[[Model, list[Any]], Any]
+    train_fn: Callable[[Model, list[UpdatePruningStep]], object]
     evaluate_fn: Callable[[Model], float]
     pruning: dict[str, Any]
     pruning_schedule: Callable[[float], Any]
@@ -266,11 +267,11 @@ class _Trainer:
             )
         return accuracy
 
-    def _strategy_scope(self) -> contextlib.AbstractContextManager[Any]:
+    def _strategy_scope(self) -> contextlib.AbstractContextManager[object]:
         return contextlib.nullcontext() if self.strategy is None else self.strategy.scope()
 
 
-def _total(trained: Model, adapter: Adapter) -> dict[str, Any]:
+def _total(trained: Model, adapter: Adapter) -> Figures:
     if not any(adapter.is_quantized(layer) for layer in trained.layers):
         return {}
     warn_of_missed_sparsity(trained, adapter)

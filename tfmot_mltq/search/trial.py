@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 import pathlib
-from typing import Any
 
 from tfmot_mltq.helpers.framework_types import Model
+from tfmot_mltq.report.figures import Figures
 from tfmot_mltq.report.plots import plot_trials, save_figure
 
 
@@ -26,7 +26,7 @@ class Trial:
     accuracy: float
     within_tolerance: bool
     seconds: float
-    total: dict[str, Any]
+    total: Figures
 
 
 @dataclasses.dataclass(frozen=True)
@@ -57,7 +57,7 @@ class SparsifyResult:
             if all(later.accuracy < trial.accuracy for later in self.trials[index + 1 :])
         ]
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> Figures:
         """All but the model, as plain data."""
         return {
             "reference_accuracy": self.reference_accuracy,

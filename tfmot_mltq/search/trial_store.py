@@ -12,7 +12,7 @@ from typing import Any
 from tfmot_mltq.helpers.files import replaced_file
 from tfmot_mltq.helpers.framework_types import Model
 from tfmot_mltq.helpers.saved_config import CONFIG_VERSION
-from tfmot_mltq.layout.graph import Graphs
+from tfmot_mltq.layout.graph import ModelGraphs
 from tfmot_mltq.layout.user_class import with_class_of
 from tfmot_mltq.search.trial import Trial
 
@@ -55,7 +55,7 @@ class TrialStore:
     def __init__(
         self,
         directory: str | pathlib.Path,
-        graphs: Graphs,
+        graphs: ModelGraphs,
         like: Model,
         search: Mapping[str, Any],
     ) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Mapping
 
 import tensorflow_model_optimization as tfmot
 import tf_keras
@@ -10,14 +10,15 @@ import tf_keras
 from tfmot_mltq.tfmot import (
     int8_lstm,
     pruning_wrapper,
+    quantize_activation,
     quantize_configs,
-    quantize_layer,
     quantize_wrapper,
     quantizers,
+    ternarize_activation,
 )
 
 
-def _own_objects() -> dict[str, Any]:
+def _own_objects() -> dict[str, type]:
     classes = (
         quantize_configs.OutputQuantizeConfig,
         quantize_configs.Int8QuantizeConfig,
@@ -36,9 +37,9 @@ def _own_objects() -> dict[str, Any]:
         quantize_configs.SeparableConv2DQuantizeConfig,
         int8_lstm.Int8LSTM,
         pruning_wrapper.PruneLowMagnitude,
-        quantize_layer.QuantizeActivation,
-        quantize_layer.QuantizeFixedRange,
-        quantize_layer.TernarizeActivation,
+        quantize_activation.QuantizeActivation,
+        quantize_activation.QuantizeFixedRange,
+        ternarize_activation.TernarizeActivation,
         quantize_wrapper.MltqQuantizeWrapper,
         quantizers.MultiLevelQuantizer,
         quantizers.Int8WeightQuantizer,
@@ -47,7 +48,7 @@ def _own_objects() -> dict[str, Any]:
     return {cls.__name__: cls for cls in classes}
 
 
-def quantize_scope(*custom_objects: dict[str, Any]) -> Any:
+def quantize_scope(*custom_objects: Mapping[str, object]) -> tf_keras.utils.CustomObjectScope:
     """Context in which tf_keras knows the objects of this package and of TFMOT.
 
     ``import tfmot_mltq`` registers them for the whole process, so this is only needed to add

@@ -18,7 +18,7 @@ class KeptLambda(tf_keras.layers.Lambda):
       **arguments: Of that layer.
     """
 
-    def __init__(self, plain_class: type, **arguments: Any) -> None:
+    def __init__(self, plain_class: type[Layer], **arguments: Any) -> None:
         super().__init__(**arguments)
         self.plain_class = plain_class
 
@@ -27,7 +27,7 @@ class KeptLambda(tf_keras.layers.Lambda):
         return {**lambda_config(self), "plain_class": self.plain_class}
 
     @classmethod
-    def from_config(cls, config: Config, custom_objects: Any = None) -> KeptLambda:
+    def from_config(cls, config: Config, custom_objects: Config | None = None) -> KeptLambda:
         """A layer from ``get_config``."""
         return cls(**config)
 

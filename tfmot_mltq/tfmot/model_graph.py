@@ -11,21 +11,28 @@ import tf_keras
 from tfmot_mltq.errors import UnsupportedModelError
 from tfmot_mltq.helpers.framework_types import Model, Structure, Tensor
 from tfmot_mltq.layout.frameworks import framework_of
-from tfmot_mltq.layout.graph import Graphs, Node
+from tfmot_mltq.layout.graph import ModelGraphs, Node
+
+# A node as tf_keras has it.
+KerasNode = Any
 
 
 class _Kept(list):
     """Lets Keras' Node.map_arguments, which pops, read a tensor any number of times."""
 
-    def pop(self, *_: Any) -> Any:
+    def pop(self, *_: object) -> Tensor:
         return self[0]
 
 
-def _map_arguments(node: Any, tensors: dict[int, Any]) -> tuple[Any, Any]:
+def _map_arguments(
+    node: KerasNode, tensors: dict[int, Tensor]
+) -> tuple[tuple[Structure, ...], dict[str, Structure]]:
     return node.map_arguments({str(key): _Kept([value]) for key, value in tensors.items()})
 
 
-class _TfKerasGraphs(Graphs):
+class TfKerasModelGraphs(ModelGraphs):
+    """Models of tf_keras."""
+
     keras = tf_keras
 
     def check_model(self, model: Model) -> None:
@@ -74,23 +81,23 @@ class _TfKerasGraphs(Graphs):
     def output_structure(self, model: Model) -> Structure:
         return model.output
 
+    def is_float(self, tensor: Tensor) -> bool:
+        return tensor.dtype.is_floating
+
     def matmul(self, a: Tensor, b: Tensor) -> Tensor:
         return tf.matmul(a, b)
 
 
-GRAPHS = _TfKerasGraphs()
-
-
-def _arguments(node: Any) -> list[Any]:
+def _arguments(node: KerasNode) -> list[Tensor]:
     return tf.nest.flatten((node.call_args, node.call_kwargs)) if not node.is_input else []
 
 
-def _keras_nodes(model: Model) -> list[Any]:
+def _keras_nodes(model: Model) -> list[KerasNode]:
     by_depth = model._nodes_by_depth
     return [node for depth in sorted(by_depth, reverse=True) for node in by_depth[depth]]
 
 
-def takes_one_tensor(node: Any) -> bool:
+def takes_one_tensor(node: KerasNode) -> bool:
     """Whether TFMOT's wrappers, which pass one argument with tensors, can make this call.
 
     They cannot call functions such as `x + y`, and layers of several arguments such as attention.

@@ -4,22 +4,16 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Mapping
-from typing import Any
 
 import numpy as np
 import tensorflow as tf
 import tensorflow.experimental.numpy as tnp
 import tf_keras
 
-from tfmot_mltq.helpers.framework_types import Layer, Tensor, Variable
+from tfmot_mltq.helpers.framework_types import Array, Layer, Tensor, Variable
 from tfmot_mltq.mathematics.decomposition import KernelState, as_matrices
 from tfmot_mltq.pruning.check_started import check_started
-
-
-def numpy_value(variable: Variable) -> np.ndarray:
-    """The value of a weight outside the graph being traced, as an array."""
-    with tf.init_scope():
-        return variable.numpy()
+from tfmot_mltq.tfmot.eager_value import eager_value
 
 
 def add_pruning_variables(layer: Layer, mask_shape: tuple[int, ...]) -> dict[str, Variable]:
@@ -49,11 +43,13 @@ def add_pruning_variables(layer: Layer, mask_shape: tuple[int, ...]) -> dict[str
 def check_counted(training: bool | Tensor, variables: Mapping[str, Variable], name: str) -> None:
     """Refuses to train a pruned layer that nothing prunes, see ``check_started``."""
     if "pruning_step" in variables and training is True:
-        check_started(int(numpy_value(variables["pruning_step"])) >= 0, name)
+        check_started(int(eager_value(variables["pruning_step"])) >= 0, name)
 
 
 def kernel_state(
-    variables: Mapping[str, Variable], channel_axes: int, value: Callable[[Any], Any] = numpy_value
+    variables: Mapping[str, Variable],
+    channel_axes: int,
+    value: Callable[[Variable], Array] = eager_value,
 ) -> KernelState:
     """The state of a kernel in matrix form, each variable read by ``value``."""
     held = {
@@ -68,7 +64,7 @@ def kernel_state(
 
 
 def masked(
-    kernel: Tensor, variables: Mapping[str, Variable], value: Callable[[Any], Any]
+    kernel: Tensor, variables: Mapping[str, Variable], value: Callable[[Variable], Array]
 ) -> Tensor:
     """A kernel where its mask of one level is set."""
     return kernel * value(variables["mask"])[0] if "mask" in variables else kernel

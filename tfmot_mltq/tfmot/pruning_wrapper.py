@@ -6,6 +6,7 @@ import contextlib
 from collections.abc import Iterator
 from typing import Any
 
+import numpy as np
 import tensorflow as tf
 import tf_keras
 from tensorflow_model_optimization.python.core.sparsity.keras import (
@@ -17,11 +18,11 @@ from tfmot_mltq.helpers.saved_config import unversioned, versioned
 from tfmot_mltq.helpers.simulation_mode import SimulationMode, current_mode
 from tfmot_mltq.layout.layer_kinds import kind_of
 from tfmot_mltq.pruning.pruning_spec import PruningSpec, as_pruning_spec
+from tfmot_mltq.tfmot.eager_value import eager_value
 from tfmot_mltq.tfmot.pruning_variables import (
     add_pruning_variables,
     check_counted,
     masked,
-    numpy_value,
 )
 from tfmot_mltq.tfmot.quantize_registry import MULTI_LEVEL_CONFIGS
 from tfmot_mltq.tfmot.saved_wrapper import SavedWrapper
@@ -59,9 +60,9 @@ class PruneLowMagnitude(SavedWrapper, tfmot_pruning_wrapper.PruneLowMagnitude):
             return tf.constant(self.baked())
         return masked(self.float_kernel, self.pruning_variables, tf.convert_to_tensor)
 
-    def baked(self) -> Any:
+    def baked(self) -> np.ndarray:
         """The pruned kernel in NumPy."""
-        return masked(numpy_value(self.float_kernel), self.pruning_variables, numpy_value)
+        return masked(eager_value(self.float_kernel), self.pruning_variables, eager_value)
 
     @property
     def float_kernel(self) -> Variable:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import Any
+from collections.abc import Callable
 
 from tensorflow_model_optimization.quantization.keras import QuantizeConfig
+from tensorflow_model_optimization.quantization.keras.quantizers import Quantizer
 
 from tfmot_mltq.config import MultiLevelConfig
-from tfmot_mltq.helpers.framework_types import Config, Layer
+from tfmot_mltq.helpers.framework_types import Config, Layer, Tensor, Variable
 from tfmot_mltq.helpers.saved_config import unversioned, versioned
 from tfmot_mltq.layout.layer_kinds import INT8_CHANNEL_AXES, KERNEL_LAYERS, keeps_quantization
 from tfmot_mltq.pruning.pruning_spec import PruningSpec
@@ -17,6 +18,9 @@ from tfmot_mltq.tfmot.quantizers import (
     Int8WeightQuantizer,
     MultiLevelQuantizer,
 )
+
+# An activation function.
+Activation = Callable[[Tensor], Tensor]
 
 
 class OutputQuantizeConfig(QuantizeConfig):
@@ -30,25 +34,29 @@ class OutputQuantizeConfig(QuantizeConfig):
     def __init__(self, quantize_output: bool = True) -> None:
         self.quantize_output = quantize_output
 
-    def get_weights_and_quantizers(self, layer: Layer) -> list[tuple[Any, Any]]:
+    def get_weights_and_quantizers(self, layer: Layer) -> list[tuple[Variable, Quantizer]]:
         """No weights."""
         return []
 
-    def set_quantize_weights(self, layer: Layer, quantize_weights: list[Any]) -> None:
+    def set_quantize_weights(self, layer: Layer, quantize_weights: list[Tensor]) -> None:
         """No weights."""
         del layer, quantize_weights  # AutoGraph cannot read a body that is only a docstring
 
-    def get_activations_and_quantizers(self, layer: Layer) -> list[tuple[Any, Any]]:
+    def get_activations_and_quantizers(
+        self, layer: Layer
+    ) -> list[tuple[Callable[[Tensor], Tensor], Quantizer]]:
         """None: a fused activation is quantized as the output of its layer, and the layout
         transform makes layers of the others.
         """
         return []
 
-    def set_quantize_activations(self, layer: Layer, quantize_activations: list[Any]) -> None:
+    def set_quantize_activations(
+        self, layer: Layer, quantize_activations: list[Activation]
+    ) -> None:
         """No activations."""
         del layer, quantize_activations
 
-    def get_output_quantizers(self, layer: Layer) -> list[Any]:
+    def get_output_quantizers(self, layer: Layer) -> list[Quantizer]:
         """The range quantizer, unless the range is fixed or the output is not to be quantized."""
         if not self.quantize_output or keeps_quantization(layer):
             return []
@@ -81,13 +89,13 @@ class WeightsQuantizeConfig(OutputQuantizeConfig):
 
     layer_class = "Conv2D"
     weight_attr = "kernel"
-    weight_quantizer: Any
+    weight_quantizer: Int8WeightQuantizer | MultiLevelQuantizer
 
-    def get_weights_and_quantizers(self, layer: Layer) -> list[tuple[Any, Any]]:
+    def get_weights_and_quantizers(self, layer: Layer) -> list[tuple[Variable, Quantizer]]:
         """The kernel and its quantizer."""
         return [(getattr(layer, self.weight_attr), self.weight_quantizer)]
 
-    def set_quantize_weights(self, layer: Layer, quantize_weights: list[Any]) -> None:
+    def set_quantize_weights(self, layer: Layer, quantize_weights: list[Tensor]) -> None:
         """Puts the quantized kernel in place for a call."""
         setattr(layer, self.weight_attr, quantize_weights[0])
 
@@ -181,6 +189,11 @@ class MultiLevelQuantizeConfig(WeightsQuantizeConfig):
     def get_config(self) -> Config:
         """Keras configuration."""
         return {"decomposition": dataclasses.asdict(self.decomposition), **super().get_config()}
+
+
+def has_levels(layer: Layer) -> bool:
+    """Whether a layer is wrapped with such a configuration."""
+    return isinstance(getattr(layer, "quantize_config", None), MultiLevelQuantizeConfig)
 
 
 class MultiLevelConv2DQuantizeConfig(MultiLevelQuantizeConfig):

@@ -7,31 +7,26 @@ unless TFLite fuses the one layer that reads it, or the layer passes quantized v
 
 from __future__ import annotations
 
-from typing import Any
-
-import tf_keras
 from tensorflow_model_optimization.python.core.quantization.keras import (
     quantize_layout_transform as tfmot_quantize_layout_transform,
 )
 
 from tfmot_mltq.errors import UnsupportedModelError
-from tfmot_mltq.helpers.framework_types import Layer, Model, Tensor
+from tfmot_mltq.helpers.framework_types import Config, Layer, Model
 from tfmot_mltq.layout.clone_layer import clone_layer, copy_weights
-from tfmot_mltq.layout.layer_kinds import check_activation_levels
+from tfmot_mltq.layout.graph import ModelGraphs
 from tfmot_mltq.layout.range_groups import RangeQuantizers, plan_ranges
 from tfmot_mltq.layout.recurrent import is_fused_lstm
-from tfmot_mltq.layout.tflite_layers import split_weights, tflite_layers
+from tfmot_mltq.layout.ternarize_activation import ternarize_layers
+from tfmot_mltq.layout.tflite_layers import with_tflite_layers
 from tfmot_mltq.tfmot import quantize_configs as configs
 from tfmot_mltq.tfmot.int8_lstm import Int8LSTM
-from tfmot_mltq.tfmot.model_graph import GRAPHS, layers_tfmot_cannot_wrap
-from tfmot_mltq.tfmot.quantize_layer import (
-    QuantizeActivation,
-    QuantizeFixedRange,
-    TernarizeActivation,
-)
+from tfmot_mltq.tfmot.model_graph import TfKerasModelGraphs, layers_tfmot_cannot_wrap
+from tfmot_mltq.tfmot.quantize_activation import QuantizeActivation, QuantizeFixedRange
 from tfmot_mltq.tfmot.quantize_registry import MultiLevelQuantizeRegistry
 from tfmot_mltq.tfmot.quantize_wrapper import MltqQuantizeWrapper
 from tfmot_mltq.tfmot.saved_wrapper import local_name
+from tfmot_mltq.tfmot.ternarize_activation import TernarizeActivation
 
 
 class MultiLevelQuantizeLayoutTransform(tfmot_quantize_layout_transform.QuantizeLayoutTransform):
@@ -43,26 +38,15 @@ class MultiLevelQuantizeLayoutTransform(tfmot_quantize_layout_transform.Quantize
 
     def __init__(self, registry: MultiLevelQuantizeRegistry) -> None:
         self._registry = registry
+        self._graphs = TfKerasModelGraphs()
 
     def apply(
-        self, model: Model, layer_quantize_map: dict[str, dict[str, Any]]
-    ) -> tuple[Any, dict[str, dict[str, Any]]]:
+        self, model: Model, layer_quantize_map: dict[str, Config]
+    ) -> tuple[Model, dict[str, Config]]:
         """TFMOT's interface: the changed model, and the layers that are still to be wrapped."""
         configured: dict[str, configs.OutputQuantizeConfig] = {}
-        simplified = self._replace_layers(model, layer_quantize_map, configured)
-        # Nothing is left for TFMOT to wrap.
-        return _place_quantizers(simplified, configured, self._registry), {}
 
-    def _replace_layers(
-        self,
-        model: Model,
-        layer_quantize_map: dict[str, dict[str, Any]],
-        configured: dict[str, configs.OutputQuantizeConfig],
-    ) -> Any:
-        """A copy of the model with the layers that TFLite runs; fills ``configured``."""
-        copies: list[tuple[Layer, list[Layer]]] = []
-
-        def replace(layer: Layer) -> list[Layer]:
+        def note(layer: Layer, parts: list[Layer]) -> None:
             config = layer_quantize_map.get(layer.name, {}).get("quantize_config")
             config = config or self._registry.get_quantize_config(layer)
             if not isinstance(config, configs.OutputQuantizeConfig):
@@ -71,31 +55,27 @@ class MultiLevelQuantizeLayoutTransform(tfmot_quantize_layout_transform.Quantize
                     "not know the MLTQ operators. Annotate it with mltq.quantize_annotate_layer, "
                     "or leave it without annotation to have it int8."
                 )
-            parts, activation = tflite_layers(layer, tf_keras)
             own = config.parts()
             for part, part_config in zip(parts[-len(own) :], own, strict=True):
                 configured[part.name] = part_config
-            copies.append((layer, parts))
-            return [*parts, *activation]
 
-        replaced = GRAPHS.rebuild(model, replace)
-        for layer, parts in copies:
-            split_weights(layer, parts)
-        return replaced
+        replaced = with_tflite_layers(model, self._graphs, note)
+        # Nothing is left for TFMOT to wrap.
+        return _place_quantizers(replaced, configured, self._registry, self._graphs), {}
 
 
 def _place_quantizers(
     model: Model,
     configured: dict[str, configs.OutputQuantizeConfig],
     registry: MultiLevelQuantizeRegistry,
+    graphs: ModelGraphs,
 ) -> Model:
     """A copy of the model with every layer wrapped, and a range wherever TFLite stores a tensor.
 
     A range of one tensor without limits is the output quantizer of its layer's wrapper, where it
     has one.
     """
-    nodes = GRAPHS.nodes_in_order(model)
-    plan = plan_ranges(nodes, GRAPHS.layers_that_defer(model), model.outputs, _is_float)
+    plan = plan_ranges(model, graphs)
     quantizers = RangeQuantizers(plan, QuantizeActivation, QuantizeFixedRange)
     unwrappable = layers_tfmot_cannot_wrap(model)
     copies: list[tuple[Layer, Layer]] = []
@@ -117,17 +97,10 @@ def _place_quantizers(
         )
         copies.append((layer, wrapper))
         behind = [] if is_alone else quantizers.behind(layer.name)
-        spec = getattr(config, "decomposition", None)
-        if spec is None or not spec.activations.levels:
-            return [wrapper, *behind]
-        check_activation_levels(layer, spec)
-        name = f"ternarize_{layer.name}"
-        ternarize = TernarizeActivation(
-            spec.activations.levels, spec.kind, spec.activations.sparsity_penalty, name=name
-        )
-        return [ternarize, wrapper, *behind]
+        levels = getattr(config, "decomposition", None)
+        return [*ternarize_layers(layer, levels, TernarizeActivation), wrapper, *behind]
 
-    placed = GRAPHS.rebuild(model, place, on_input=quantizers.on_input)
+    placed = graphs.rebuild(model, place, on_input=quantizers.on_input)
     for layer, copy in copies:
         if isinstance(copy, MltqQuantizeWrapper):
             weights = copy.named_weights()
@@ -138,7 +111,3 @@ def _place_quantizers(
         else:
             copy_weights([(layer, copy)])
     return placed
-
-
-def _is_float(tensor: Tensor) -> bool:
-    return tensor.dtype.is_floating

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 from tensorflow_model_optimization.python.core.quantization.keras import (
     quantize_scheme as tfmot_quantize_scheme,
@@ -29,10 +28,10 @@ class MultiLevelQuantizeScheme(tfmot_quantize_scheme.QuantizeScheme):
     ) -> None:
         self._registry = MultiLevelQuantizeRegistry(config, per_layer or {})
 
-    def get_layout_transformer(self) -> Any:
+    def get_layout_transformer(self) -> MultiLevelQuantizeLayoutTransform:
         """TFMOT's interface."""
         return MultiLevelQuantizeLayoutTransform(self._registry)
 
-    def get_quantize_registry(self) -> Any:
+    def get_quantize_registry(self) -> MultiLevelQuantizeRegistry:
         """TFMOT's interface."""
         return self._registry

@@ -13,15 +13,16 @@ import tf_keras
 from tensorflow_model_optimization.quantization.keras import quantizers as tfmot_quantizers
 
 from tfmot_mltq.config import MultiLevelConfig, as_config
+from tfmot_mltq.helpers.framework_types import Config, Layer, Shape, Tensor, Variable
 from tfmot_mltq.helpers.simulation_mode import SimulationMode, current_mode
 from tfmot_mltq.mathematics import decomposition, int8_simulation
 from tfmot_mltq.pruning.pruning_spec import PruningSpec, as_pruning_spec
+from tfmot_mltq.tfmot.eager_value import eager_value
 from tfmot_mltq.tfmot.pruning_variables import (
     add_pruning_variables,
     check_counted,
     kernel_state,
     masked,
-    numpy_value,
 )
 
 
@@ -36,15 +37,15 @@ class MultiLevelQuantizer(tfmot_quantizers.Quantizer):
 
     def __init__(
         self,
-        decomposition_spec: MultiLevelConfig | dict[str, Any],
+        decomposition_spec: MultiLevelConfig | Config,
         channel_axes: int = 1,
-        pruning: PruningSpec | dict[str, Any] | None = None,
+        pruning: PruningSpec | Config | None = None,
     ) -> None:
         self.spec = as_config(decomposition_spec)
         self.channel_axes = channel_axes
         self.pruning = None if pruning is None else as_pruning_spec(pruning)
 
-    def build(self, tensor_shape: Any, name: str, layer: Any) -> dict[str, Any]:
+    def build(self, tensor_shape: Shape, name: str, layer: Layer) -> dict[str, Variable]:
         """Adds the weights of pruning, and trained scales and thresholds if there are any."""
         spec = self.spec
         variables = {}
@@ -61,17 +62,19 @@ class MultiLevelQuantizer(tfmot_quantizers.Quantizer):
                 )
         return variables
 
-    def start_training_state(self, kernel: np.ndarray, variables: dict[str, Any]) -> None:
+    def start_training_state(self, kernel: np.ndarray, variables: dict[str, Variable]) -> None:
         """Sets trained scales and thresholds to what the kernel gives without learning."""
         matrix = decomposition.as_matrix(kernel, self.channel_axes)
         for part, value in decomposition.initial_state(matrix, self.spec).items():
             variables[part].assign(value)
 
     @tf.autograph.experimental.do_not_convert
-    def __call__(self, inputs: Any, training: Any, weights: Any, **kwargs: Any) -> tf.Tensor:
+    def __call__(
+        self, inputs: Tensor, training: bool | Tensor, weights: dict[str, Variable], **kwargs: Any
+    ) -> Tensor:
         """Quantizes a kernel; same shape and dtype out."""
         if current_mode() is SimulationMode.CONVERT:
-            return tf.constant(self.baked(numpy_value(inputs), weights))
+            return tf.constant(self.baked(eager_value(inputs), weights))
         check_counted(training, weights, inputs.name.partition("/")[0])
         return decomposition.trained_quantize(
             tf.convert_to_tensor(inputs),
@@ -82,12 +85,12 @@ class MultiLevelQuantizer(tfmot_quantizers.Quantizer):
             kernel_state(weights, self.channel_axes, tf.convert_to_tensor),
         )
 
-    def baked(self, kernel: np.ndarray, weights: dict[str, Any]) -> np.ndarray:
+    def baked(self, kernel: np.ndarray, weights: dict[str, Variable]) -> np.ndarray:
         """The quantized kernel, as every framework computes it for a trained model."""
         state = kernel_state(weights, self.channel_axes)
         return decomposition.quantize(kernel, self.spec, self.channel_axes, np, state)
 
-    def get_config(self) -> dict[str, Any]:
+    def get_config(self) -> Config:
         """Keras configuration."""
         return {
             "decomposition_spec": dataclasses.asdict(self.spec),
@@ -111,32 +114,34 @@ class Int8WeightQuantizer(tfmot_quantizers.Quantizer):
     def __init__(
         self,
         channel_axes: Sequence[int] = (-1,),
-        pruning: PruningSpec | dict[str, Any] | None = None,
+        pruning: PruningSpec | Config | None = None,
     ) -> None:
         self.channel_axes = tuple(channel_axes)
         self.pruning = None if pruning is None else as_pruning_spec(pruning)
 
-    def build(self, tensor_shape: Any, name: str, layer: Any) -> dict[str, Any]:
+    def build(self, tensor_shape: Shape, name: str, layer: Layer) -> dict[str, Variable]:
         """Adds the weights of pruning."""
         return {} if self.pruning is None else add_pruning_variables(layer, (1, *tensor_shape))
 
     @tf.autograph.experimental.do_not_convert
-    def __call__(self, inputs: Any, training: Any, weights: Any, **kwargs: Any) -> tf.Tensor:
+    def __call__(
+        self, inputs: Tensor, training: bool | Tensor, weights: dict[str, Variable], **kwargs: Any
+    ) -> Tensor:
         """Quantizes a kernel; same shape and dtype out."""
         if current_mode() is SimulationMode.CONVERT:
             # Not rounded: the converter does that the same way.
-            return tf.constant(masked(numpy_value(inputs), weights, numpy_value))
+            return tf.constant(masked(eager_value(inputs), weights, eager_value))
         check_counted(training, weights, inputs.name.partition("/")[0])
         kernel = masked(tf.convert_to_tensor(inputs), weights, tf.convert_to_tensor)
         quantized = int8_simulation.int8_kernel(tf.stop_gradient(kernel), self.channel_axes, tnp)
         return decomposition.straight_through(kernel, quantized, tf.stop_gradient)
 
-    def baked(self, kernel: np.ndarray, weights: dict[str, Any]) -> np.ndarray:
+    def baked(self, kernel: np.ndarray, weights: dict[str, Variable]) -> np.ndarray:
         """The rounded kernel, as every framework computes it for a trained model."""
-        kernel = masked(kernel, weights, numpy_value)
+        kernel = masked(kernel, weights, eager_value)
         return int8_simulation.int8_kernel(kernel, self.channel_axes, np)
 
-    def get_config(self) -> dict[str, Any]:
+    def get_config(self) -> Config:
         """Keras configuration."""
         return {
             "channel_axes": list(self.channel_axes),
@@ -168,7 +173,7 @@ class ActivationRangeQuantizer(tfmot_quantizers.MovingAverageQuantizer):
         self.sites = sites
         self.range_limits = limits
 
-    def build(self, tensor_shape: Any, name: str, layer: Any) -> dict[str, Any]:
+    def build(self, tensor_shape: Shape, name: str, layer: Layer) -> dict[str, Variable]:
         """Adds the range and whether it is set, as non-trainable weights: scalars, or of shape
         (sites,).
         """
@@ -191,14 +196,14 @@ class ActivationRangeQuantizer(tfmot_quantizers.MovingAverageQuantizer):
     @tf.autograph.experimental.do_not_convert
     def __call__(
         self,
-        inputs: Any,
-        training: Any,
-        weights: Any,
+        inputs: Tensor,
+        training: bool | Tensor,
+        weights: dict[str, Variable],
         site: int = 0,
         ties_away: bool = False,
-        sum_step: Any = None,
+        sum_step: Tensor | None = None,
         **kwargs: Any,
-    ) -> tf.Tensor:
+    ) -> Tensor:
         """Quantizes a tensor to 256 steps of the range.
 
         A ``sum_step`` is the real value of 1 in the sums that an operator stores so, and rounds
@@ -207,9 +212,8 @@ class ActivationRangeQuantizer(tfmot_quantizers.MovingAverageQuantizer):
         variables = [weights[f"{part}_var"] for part in ("min", "max", "initialized")]
         mode = current_mode()
         if mode is SimulationMode.CONVERT:
-            low, high, initialized = (np.atleast_1d(numpy_value(value)) for value in variables)
-            limits = int8_simulation.joined_range((low, high), initialized, np)
-            return tf.quantization.fake_quant_with_min_max_vars(inputs, *map(tf.constant, limits))
+            limits = map(tf.constant, self.limits(weights))
+            return tf.quantization.fake_quant_with_min_max_vars(inputs, *limits)
         if mode is SimulationMode.CALIBRATE or training:
             low, high, initialized = (
                 variable if self.sites == 1 else variable[site] for variable in variables
@@ -237,7 +241,15 @@ class ActivationRangeQuantizer(tfmot_quantizers.MovingAverageQuantizer):
         quantized = tf.quantization.fake_quant_with_min_max_vars(inputs, low, high)
         return tf.where(tf.reduce_max(initialized) > 0, quantized, inputs)
 
-    def step(self, weights: dict[str, Any]) -> Any:
+    def limits(self, weights: dict[str, Variable]) -> tuple[float, float]:
+        """Smallest and largest value of the range, as far as it is set."""
+        low, high, initialized = (
+            np.atleast_1d(eager_value(weights[f"{part}_var"]))
+            for part in ("min", "max", "initialized")
+        )
+        return int8_simulation.joined_range((low, high), initialized, np)
+
+    def step(self, weights: dict[str, Variable]) -> Tensor:
         """Real value of a step, not 0 where no range is set yet."""
         parts = ("min", "max", "initialized")
         low, high, initialized = (tf.convert_to_tensor(weights[f"{part}_var"]) for part in parts)
@@ -245,16 +257,18 @@ class ActivationRangeQuantizer(tfmot_quantizers.MovingAverageQuantizer):
             low, high = int8_simulation.joined_range((low, high), initialized, tnp)
         return tf.maximum(high - low, 1e-30) / 255.0
 
-    def _set_range(self, variables: list[Any], site: int, limits: Any) -> None:
+    def _set_range(
+        self, variables: list[Variable], site: int, limits: tuple[Tensor, Tensor]
+    ) -> None:
         for variable, value in zip(variables, (*limits, tf.ones([])), strict=True):
             if self.sites > 1:
                 old = tf.convert_to_tensor(variable)
                 value = int8_simulation.with_value_at(old, site, value, tnp)
             variable.assign(value)
 
-    def get_config(self) -> dict[str, Any]:
+    def get_config(self) -> Config:
         """Keras configuration."""
-        config: dict[str, Any] = {"ema_decay": self.ema_decay}
+        config: Config = {"ema_decay": self.ema_decay}
         if self.sites > 1:
             config["sites"] = self.sites
         if self.range_limits is not None:

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-from tfmot_mltq.helpers.framework_types import LayerBase, Variable
+from tfmot_mltq.helpers.framework_types import Layer, LayerBase, Variable, WeightStore
 from tfmot_mltq.helpers.saved_weights import load_named_weights
 
 
 def local_name(weight: Variable) -> str:
     """`kernel` for `conv2d_1/kernel:0`."""
     return weight.name.partition(":")[0].rpartition("/")[2]
+
+
+def wrapped_layer(layer: Layer) -> Layer:
+    """The layer inside a wrapper; any other layer as it is."""
+    return layer.layer if isinstance(layer, SavedWrapper) else layer
 
 
 class SavedWrapper(LayerBase):
@@ -25,12 +28,12 @@ class SavedWrapper(LayerBase):
         of_layer = {id(weight) for weight in self.layer.weights}
         return [weight for weight in self.weights if id(weight) not in of_layer]
 
-    def save_own_variables(self, store: Any) -> None:
+    def save_own_variables(self, store: WeightStore) -> None:
         """Keras' saving hook."""
         for weight in self._own_variables():
             store[local_name(weight)] = weight.numpy()
 
-    def load_own_variables(self, store: Any) -> None:
+    def load_own_variables(self, store: WeightStore) -> None:
         """Keras' loading hook."""
         weights = {local_name(weight): weight for weight in self._own_variables()}
         load_named_weights(self.name, weights, store)

@@ -80,8 +80,8 @@ def load_checkpoint(
     for key, variable in variables.items():
         variable.assign(arrays[key].astype(variable.dtype))
     for layer in model.layers:
-        if hasattr(layer, "notice_pruning_step"):
-            layer.notice_pruning_step()
+        if hasattr(layer, "refresh_pruning_started"):
+            layer.refresh_pruning_started()
     return history
 
 
