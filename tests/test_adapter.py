@@ -140,3 +140,22 @@ def test_a_public_function_looks_for_the_adapter_once(
     searches.clear()
     CALLS[name](made)
     assert len(searches) == 1
+
+
+# What only one side has: backends and layers of Keras 3; the interfaces of TFMOT, by its names.
+ONLY_KERAS = {
+    "array_namespace", "fake_quantize", "fake_quantize_torch", "quantize_annotate", "weight_layers",
+}  # fmt: skip
+ONLY_TFMOT = {
+    "kept_lambda", "pruning_variables", "pruning_wrapper", "quantize_configs",
+    "quantize_layout_transform", "quantize_registry", "quantize_scheme", "quantize_wrapper",
+    "quantizers", "saved_wrapper",
+}  # fmt: skip
+
+
+def test_the_files_of_the_two_frameworks_are_twins():
+    of_keras, of_tfmot = (
+        {path.stem for path in (PACKAGE / folder).glob("*.py")} for folder in ("keras", "tfmot")
+    )
+    assert of_keras - of_tfmot == ONLY_KERAS
+    assert of_tfmot - of_keras == ONLY_TFMOT

@@ -84,7 +84,7 @@ def quantize_model(
     flat = adapter.graphs.inline_nested_models(model)
     pruned = pruned_by_inner_name(flat, adapter)
     if pruned:
-        flat = stripped(flat, adapter)
+        flat = strip_model(flat, adapter)
     check_weights(flat)
     flat = unwrapped(flat, adapter.graphs)
     reasons = {layer.name: unsupported_reason(layer) for layer in flat.layers}
@@ -233,10 +233,10 @@ def strip(model: Model) -> Model:
     adapter.graphs.check_model(model)
     if not any(adapter.is_pruned(layer) for layer in model.layers):
         check_quantized(model, adapter)
-    return with_class_of(model, stripped(model, adapter), adapter.graphs)
+    return with_class_of(model, strip_model(model, adapter), adapter.graphs)
 
 
-def stripped(model: Model, adapter: Adapter) -> Model:
+def strip_model(model: Model, adapter: Adapter) -> Model:
     """The plain functional model of a quantized or pruned one."""
     copies: list[tuple[Layer, Layer]] = []
 

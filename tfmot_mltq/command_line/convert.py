@@ -116,7 +116,7 @@ def run(values: flags.FlagValues, files: list[str]) -> None:
     model = load_keras_model(path)
     samples = load_samples(values, model.input_shape) if values.data else None
     q = _quantized(model, values)
-    if samples is None and not is_calibrated(q):
+    if samples is None and not is_calibrated(q, adapter_of(q)):
         raise ValueError(
             "The model has no int8 activation ranges yet. Pass --data, a file with some hundred "
             "typical inputs."

@@ -1,4 +1,4 @@
-"""What the package asks of a Keras: ``keras.adapter`` and ``tfmot.adapter`` are its two answers."""
+"""What the package asks of a Keras; ``keras.adapter`` and ``tfmot.adapter`` implement it."""
 
 from __future__ import annotations
 

@@ -99,10 +99,10 @@ def prune_low_magnitude(
         as_schedule(pruning_schedule), granularity, scope, criterion, block_size, sparsity_of
     )
     adapter = adapter_of(model)
-    return with_class_of(model, pruned(model, adapter, pruning, layers), adapter.graphs)
+    return with_class_of(model, prune_model(model, adapter, pruning, layers), adapter.graphs)
 
 
-def pruned(
+def prune_model(
     model: Model, adapter: Adapter, pruning: PruningSpec, layers: Collection[str] | None
 ) -> Model:
     """The functional model of ``prune_low_magnitude``."""

@@ -20,7 +20,7 @@ from tfmot_mltq.layout.output_positions import output_positions
 from tfmot_mltq.layout.user_class import with_class_of
 from tfmot_mltq.pruning.masks import current_sparsity
 from tfmot_mltq.pruning.missed_sparsity import warn_of_missed_sparsity
-from tfmot_mltq.pruning.prune import pruned
+from tfmot_mltq.pruning.prune import prune_model
 from tfmot_mltq.pruning.pruning_spec import PruningSpec
 from tfmot_mltq.pruning.schedule import (
     ConstantSparsity,
@@ -160,7 +160,9 @@ def _pruned(model: Model, adapter: Adapter, schedule: Any, pruning: dict[str, An
     """A model pruned as the arguments of ``prune_low_magnitude`` say."""
     fields = {name: value for name, value in pruning.items() if name != "layers"}
     spec = PruningSpec(as_schedule(schedule), **fields)
-    return with_class_of(model, pruned(model, adapter, spec, pruning["layers"]), adapter.graphs)
+    return with_class_of(
+        model, prune_model(model, adapter, spec, pruning["layers"]), adapter.graphs
+    )
 
 
 def _sparsity_now(model: Model, adapter: Adapter, pruning: dict[str, Any]) -> float:

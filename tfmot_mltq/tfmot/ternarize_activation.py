@@ -46,8 +46,8 @@ class TernarizeActivation(TernarizeActivationMixin, tf_keras.layers.Layer):
     @tf.autograph.experimental.do_not_convert
     def _cut(self, inputs: Tensor, training: bool) -> Tensor:
         # In export, the operator does it.
-        is_export = current_mode() is SimulationMode.EXPORT
-        result = inputs if is_export else self.cut(inputs, training)
+        is_conversion = current_mode() is SimulationMode.CONVERT
+        result = inputs if is_conversion else self.cut(inputs, training)
         return tf.identity(result) if result is inputs else result
 
     def compute_output_shape(self, input_shape: Shape) -> Shape:
