@@ -109,7 +109,7 @@ def random_input(rng, geometry):
 
 def packed_operators(tflite):
     """Our operators of a model, by layer name."""
-    from tfmot_mltq.report.tflite_operators import read_operators
+    from tfmot_mltq.cost_model.tflite_operators import read_operators
 
     return {op.name: op for op in read_operators(tflite) if op.layer is not None}
 

@@ -8,7 +8,7 @@ import pytest
 from rich.console import Console
 
 import tfmot_mltq as mltq
-from tfmot_mltq.report.tflite_operators import read_operators
+from tfmot_mltq.cost_model.tflite_operators import read_operators
 
 X = np.random.default_rng(1).random((24, 7, 9, 3), dtype=np.float32)
 Y = np.arange(24) % 4

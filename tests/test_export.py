@@ -16,9 +16,9 @@ from tfmot_mltq.export.c_project import plan_c_project
 from tfmot_mltq.export.golden import golden_outputs, random_inputs
 from tfmot_mltq.export.memory_plan import ALIGNMENT, Buffer, plan_memory
 from tfmot_mltq.export.project_formats import PROJECT_FORMATS
-from tfmot_mltq.export.tflm_methods import registration
 from tfmot_mltq.export.tflm_project import plan_tflm_project
 from tfmot_mltq.helpers.c_sources import c_folder
+from tfmot_mltq.runtime.tflm_methods import registration
 
 STUB = pathlib.Path(__file__).parent / "tflm_stub"
 ARDUINO_STUB = STUB.with_name("arduino_stub")

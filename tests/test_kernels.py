@@ -10,6 +10,7 @@ from small_models import Builder, T, constant
 
 from tfmot_mltq.cost_model import predict
 from tfmot_mltq.cost_model.tflite_call import sized_call
+from tfmot_mltq.cost_model.tflite_operators import read_operators
 from tfmot_mltq.emulation.targets import CORE_SOURCES, TARGETS
 from tfmot_mltq.export.needed_sources import kernel_table, needed_core, needed_kernels
 from tfmot_mltq.kernels import KERNELS, kernel_of
@@ -18,7 +19,6 @@ from tfmot_mltq.packing import packed_layer, plane_codec
 from tfmot_mltq.packing.encodings import Planes
 from tfmot_mltq.packing.format import CUSTOM_OP_NAMES, OperatorKind, Padding
 from tfmot_mltq.packing.packed_layer import Geometry
-from tfmot_mltq.report.tflite_operators import read_operators
 
 CORE = pathlib.Path(__file__).parent.parent / "tflite_ops" / "core"
 PROGRAM = """#include <stdio.h>

@@ -9,11 +9,11 @@ from small_models import Builder, T, constant, one_operator
 
 import tfmot_mltq as mltq
 from tfmot_mltq.command_line.main import main
+from tfmot_mltq.cost_model.tflite_operators import read_operators
 from tfmot_mltq.export.c_project import plan_c_project
 from tfmot_mltq.export.project_formats import PROJECT_FORMATS
-from tfmot_mltq.export.tflm_methods import registration
 from tfmot_mltq.packing.format import LOOKUP_OP_NAME
-from tfmot_mltq.report.tflite_operators import read_operators
+from tfmot_mltq.runtime.tflm_methods import registration
 
 
 @pytest.fixture

@@ -14,15 +14,15 @@ from small_models import Builder, T, constant, one_operator
 from structures import randomise
 
 import tfmot_mltq as mltq
+from tfmot_mltq.cost_model.tflite_operators import read_operators
 from tfmot_mltq.export.c_project import plan_c_project
 from tfmot_mltq.export.project_formats import PROJECT_FORMATS
-from tfmot_mltq.export.tflm_methods import registration
 from tfmot_mltq.helpers.c_sources import c_folder
 from tfmot_mltq.packing import normalization as packing
 from tfmot_mltq.packing.format import NORMALIZATION_OP_NAME
 from tfmot_mltq.packing.normalization import Grouping, decode, encode, from_real
 from tfmot_mltq.reference.normalization import run_normalization
-from tfmot_mltq.report.tflite_operators import read_operators
+from tfmot_mltq.runtime.tflm_methods import registration
 
 RUNTIMES = ("tflm", "litert")
 

@@ -31,6 +31,7 @@ from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
+from tfmot_mltq.cost_model.tflite_operators import read_operators
 from tfmot_mltq.emulation.targets import CORE_SOURCES, DEVICE, TARGETS, DeviceError
 from tfmot_mltq.helpers.files import replaced_file
 from tfmot_mltq.kernels import Call
@@ -41,7 +42,6 @@ from tfmot_mltq.packing.encodings import Planes, ways_to_store
 from tfmot_mltq.packing.format import OperatorKind, Padding
 from tfmot_mltq.packing.packed_layer import Geometry, PackedLayer
 from tfmot_mltq.reference import ops
-from tfmot_mltq.report.tflite_operators import read_operators
 
 DENSITIES = ("0.02", "0.05", "0.0667", "0.10", "0.20", "0.333", "1.0")
 ENTRIES = [

@@ -22,8 +22,8 @@ from rich.table import Table
 
 from tfmot_mltq.command_line.console import stdout_console
 from tfmot_mltq.cost_model.predict import check_target
+from tfmot_mltq.cost_model.tflite_operators import TfliteOperator, read_operators
 from tfmot_mltq.kernels import family_of
-from tfmot_mltq.report.tflite_operators import TfliteOperator, read_operators
 
 FILES = "inspect takes one .tflite file"
 FEWEST_FILES = MOST_FILES = 1

@@ -7,9 +7,9 @@ import re
 from ai_edge_litert import schema_py_generated as schema
 
 from tfmot_mltq.errors import ConversionError, RuntimeUnavailableError
-from tfmot_mltq.export.tflm_methods import registration
 from tfmot_mltq.helpers import flatbuffer
 from tfmot_mltq.runtime.interpreter import Interpreter
+from tfmot_mltq.runtime.tflm_methods import registration
 
 _WAY_OUT = "Replace the layer, or pass runtime='litert' for a file that runs on LiteRT only."
 # TensorFlow Lite Micro's messages name an operator by its place.

@@ -14,7 +14,6 @@ from tfmot_mltq import calibration
 from tfmot_mltq.converter import rewrite
 from tfmot_mltq.converter.check_for_tflm import check_inputs, check_loads, check_operators
 from tfmot_mltq.converter.folded_layer import folded_layers
-from tfmot_mltq.converter.kept_samples import KeptSamples
 from tfmot_mltq.converter.match import filter_operators, match
 from tfmot_mltq.converter.recurrent import check_recurrent, recurrent_layers
 from tfmot_mltq.converter.rewrite_elementwise import rewrite_elementwise
@@ -29,6 +28,7 @@ from tfmot_mltq.cost_model.choose_encodings import (
 from tfmot_mltq.errors import ConversionError
 from tfmot_mltq.helpers import flatbuffer
 from tfmot_mltq.helpers.framework_types import Dataset, Layer, Model
+from tfmot_mltq.helpers.kept_samples import KeptSamples
 from tfmot_mltq.kernels import Call
 from tfmot_mltq.layout.frameworks import adapter_of, import_with_extra
 from tfmot_mltq.packing.encodings import check_code

@@ -9,13 +9,13 @@ import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
 from tfmot_mltq.converter import edit
-from tfmot_mltq.converter.activation_range import activation_range
 from tfmot_mltq.converter.edit import operator_code, quantization_of
 from tfmot_mltq.converter.folded_layer import FoldedLayer
 from tfmot_mltq.converter.match import FilterOperator
 from tfmot_mltq.cost_model.tflite_call import stock_call
 from tfmot_mltq.errors import ConversionError
 from tfmot_mltq.helpers import flatbuffer
+from tfmot_mltq.helpers.activation_range import activation_range
 from tfmot_mltq.kernels import Call
 from tfmot_mltq.packing import fixed_point, packed_layer
 from tfmot_mltq.packing.encodings import BITS

@@ -6,6 +6,7 @@ import zlib
 from collections.abc import Mapping
 from typing import Any
 
+from tfmot_mltq.cost_model.tflite_operators import TfliteOperator, read_operators
 from tfmot_mltq.export.c_code import Code, Layer, Place, Scratch, State, array_body
 from tfmot_mltq.export.memory_plan import ALIGNMENT, Buffer, plan_memory
 from tfmot_mltq.export.needed_sources import kernel_table, kernels_of, needed_core, needed_stock
@@ -14,7 +15,6 @@ from tfmot_mltq.export.reader import Step, Tensor
 from tfmot_mltq.export.step import Steps, read_steps
 from tfmot_mltq.helpers.c_sources import c_sources
 from tfmot_mltq.kernels.kernel import VARIANTS
-from tfmot_mltq.report.tflite_operators import TfliteOperator, read_operators
 
 _C_TYPES = {"int8": "int8_t", "float32": "float", "int32": "int32_t", "int16": "int16_t"}
 

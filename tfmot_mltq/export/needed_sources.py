@@ -5,10 +5,10 @@ from __future__ import annotations
 import pathlib
 from collections.abc import Iterable
 
+from tfmot_mltq.cost_model.tflite_operators import TfliteOperator
 from tfmot_mltq.helpers.c_sources import c_sources
 from tfmot_mltq.kernels import KERNELS, Kernel, kernel_of
 from tfmot_mltq.kernels.kernel import VARIANTS
-from tfmot_mltq.report.tflite_operators import TfliteOperator
 
 _TABLE = "mltq_kernels.c"
 # Operators without planes: a kernel, and checks that only the adapters of interpreters make.

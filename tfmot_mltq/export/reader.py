@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
-from tfmot_mltq.converter.activation_range import activation_range
 from tfmot_mltq.errors import ConversionError
 from tfmot_mltq.export.c_code import Argument, Array, Call, Source, State, Target
 from tfmot_mltq.helpers import flatbuffer
+from tfmot_mltq.helpers.activation_range import activation_range
 
 _TYPE_NAMES = {
     value: name.lower() for name, value in vars(schema.TensorType).items() if isinstance(value, int)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+from tfmot_mltq.cost_model.tflite_operators import read_operators
 from tfmot_mltq.export.needed_sources import kernel_table, needed_core
 from tfmot_mltq.export.project import Project, check_name
-from tfmot_mltq.export.tflm_methods import registration
 from tfmot_mltq.helpers.c_sources import c_sources
-from tfmot_mltq.report.tflite_operators import read_operators
 from tfmot_mltq.runtime.interpreter import Interpreter
+from tfmot_mltq.runtime.tflm_methods import registration
 
 
 def plan_tflm_project(

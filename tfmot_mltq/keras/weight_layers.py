@@ -403,7 +403,7 @@ def _convert_dilated(
     """What a dilated layer gives, as the converter is to find it; None for any other call."""
     if current_mode() is not SimulationMode.CONVERT:
         return None
-    from tfmot_mltq.converter.dilated_convolution import dilated_convolution, is_dilated
+    from tfmot_mltq.helpers.dilated_convolution import dilated_convolution, is_dilated
 
     if not is_dilated(layer):
         return None

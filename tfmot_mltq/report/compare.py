@@ -12,9 +12,9 @@ from rich.console import Console
 from rich.table import Table
 
 from tfmot_mltq.cost_model.predict import check_target
+from tfmot_mltq.cost_model.tflite_operators import read_operators
 from tfmot_mltq.report.figures import Figures
 from tfmot_mltq.report.predictions import accuracy, classes, predict
-from tfmot_mltq.report.tflite_operators import read_operators
 from tfmot_mltq.runtime.interpreter import Interpreter
 
 _WIDTH_OF_NAMES = 16

@@ -12,7 +12,7 @@ from tensorflow_model_optimization.python.core.quantization.keras import (
     quantize_wrapper as tfmot_quantize_wrapper,
 )
 
-from tfmot_mltq.converter.dilated_convolution import dilated_convolution, is_dilated
+from tfmot_mltq.helpers.dilated_convolution import dilated_convolution, is_dilated
 from tfmot_mltq.helpers.framework_types import Tensor, Variable
 from tfmot_mltq.helpers.simulation_mode import SimulationMode, current_mode
 from tfmot_mltq.layout.int8_sums import Int8Sum, StoredOutput

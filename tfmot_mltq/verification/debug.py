@@ -14,8 +14,8 @@ from rich.console import Console
 from rich.table import Table
 
 from tfmot_mltq import calibration
-from tfmot_mltq.converter.kept_samples import KeptSamples
 from tfmot_mltq.helpers.framework_types import Dataset, Model
+from tfmot_mltq.helpers.kept_samples import KeptSamples
 from tfmot_mltq.layout.frameworks import adapter_of
 from tfmot_mltq.quantize import check_quantized
 from tfmot_mltq.report.figures import Figures
