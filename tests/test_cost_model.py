@@ -76,9 +76,9 @@ def test_counts_are_those_of_the_planes(rng):
         for p, n in zip(*(signs.reshape(-1) for signs in per_sign), strict=True)
         if p + n
     )
-    assert counts.trits == 5 * 700
-    assert counts.codes >= np.count_nonzero(planes[1])
-    assert counts.other_codes >= np.count_nonzero(planes[2])
+    assert counts.read["trits"] == 5 * 700
+    assert counts.read["codes"] >= np.count_nonzero(planes[1])
+    assert counts.read["other_codes"] >= np.count_nonzero(planes[2])
 
 
 def test_the_family_of_kernels_is_chosen_by_cost(rng):

@@ -4,12 +4,16 @@ import pathlib
 import re
 import struct
 
+import numpy as np
 import pytest
+from packed_layers import random_layer
 
 from tfmot_mltq import config
-from tfmot_mltq.packing import encodings
+from tfmot_mltq.packing import encodings, packed_layer
 from tfmot_mltq.packing import format as fmt
-from tfmot_mltq.packing.encodings import bits, trits
+from tfmot_mltq.packing.encodings import bits, gap_codes, trits
+from tfmot_mltq.packing.packed_layer import Geometry
+from tfmot_mltq.runtime.operator_library import run_packed_layer
 
 ROOT = pathlib.Path(__file__).parent.parent
 HEADERS = "\n".join(
@@ -64,10 +68,33 @@ def test_single_constants(name):
     assert DEFINES[name] == getattr(fmt, name)
 
 
-def test_known_encodings():
+def refusal(byte, data):
+    """What the core says of a layer with an encoding byte; None if it runs."""
+    changed = data[:8] + bytes([byte]) + data[9:]
+    try:
+        run_packed_layer(changed, fmt.OperatorKind.CONV_2D, np.zeros((1, 1, 1, 9)), (1, 1, 1, 1))
+    except ValueError as error:
+        return str(error)
+    return None
+
+
+def test_known_encodings(rng):
+    """The core refuses others, with a message of its own; where it knows one it may refuse its
+    bytes, or this layer with it.
+    """
+    layer = random_layer(rng, None, levels=1, geometry=Geometry(fmt.OperatorKind.CONV_2D, 9, 1))
+    data = packed_layer.encode(layer)
+    unknown = refusal(len(fmt.COUNT_BITS) << fmt.COUNT_BITS_SHIFT, data)
+    assert unknown is not None
+    codes = range(fmt.ENCODING_MASK + 1)
+    known = {code for code in codes if refusal(code, data) != unknown}
+    assert known == set(encodings.ENCODINGS)
+
+
+def test_constants_of_encodings():
     mask = DEFINES["GAP_CODES_PER_MACHINE_WORD"]
-    in_c = [0, *(codes for codes in range(32) if mask >> codes & 1), 32]
-    assert tuple(in_c) == encodings.CODED
+    gap_codes_in_c = [*(codes for codes in range(32) if mask >> codes & 1), 32]
+    assert gap_codes_in_c == [encoding.code for encoding in gap_codes.ENCODINGS]
     assert DEFINES["TRITS_PER_BYTE"] == trits.TRITS_PER_BYTE
     for name, encoding in (
         ("TRITS", trits.TRITS),

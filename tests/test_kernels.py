@@ -85,6 +85,11 @@ def test_the_table_has_all_kernels_in_order():
     assert set(constants()) == {kernel.name for kernel in KERNELS}
 
 
+def test_predictions_are_for_the_c_code_of_the_targets():
+    for target in predict.targets():
+        assert predict.variant(target) == TARGETS[target].variant
+
+
 def test_every_prediction_has_its_costs():
     names = {kernel.costs for kernel in KERNELS if kernel.title != "reference"}
     for target in predict.targets():

@@ -322,7 +322,7 @@ def print_table(results: dict, console: Console) -> None:
         left = column in ("target", "entry")
         table.add_column(column, justify="left" if left else "right", no_wrap=True)
     for target, entries in results.items():
-        competitor = MLPERF_TINY["competitors"][target]
+        competitor = MLPERF_TINY["competitors"].get(target, {"instructions": {}})
         for name, entry in entries.items():
             figures = entry["totals"]
             theirs = competitor["instructions"].get(entry["config"]["model"])

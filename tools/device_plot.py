@@ -14,8 +14,14 @@ COLORS = ("#1f77b4", "#5fa2d4", "#a9cdea")
 
 
 def draw(results: dict, competitors: dict, path: pathlib.Path) -> None:
-    """Bars of ResNet-8 for every target that has all entries; nothing without any."""
-    targets = [target for target, entries in results.items() if set(SERIES) <= set(entries)]
+    """Bars of ResNet-8 for every target that has all entries, and competitors; nothing without
+    any.
+    """
+    targets = [
+        target
+        for target, entries in results.items()
+        if set(SERIES) <= set(entries) and target in competitors
+    ]
     if not targets:
         return
     figure, axes = new_figure([["counts"]], (8, 1 + 0.75 * len(targets)))

@@ -18,20 +18,10 @@ from rich.table import Table
 from scipy.optimize import nnls
 
 from tfmot_mltq.cost_model.predict import COEFFICIENTS_PATH, int8_work, work_cost
+from tfmot_mltq.emulation.targets import TARGETS
 from tfmot_mltq.helpers.files import replaced_file
 from tfmot_mltq.kernels import kernel_of
 
-# Which C code of the kernels a target has.
-VARIANTS = {
-    "cortex-m0": "portable",
-    "cortex-m3": "portable",
-    "cortex-m4": "dsp",
-    "cortex-m7": "dsp",
-    "cortex-m33": "dsp",
-    "cortex-m55": "helium",
-    "rv32imc": "portable",
-    "xtensa": "portable",
-}
 FOLDS = 5
 
 FLAGS = flags.FLAGS
@@ -72,8 +62,8 @@ def samples_of(results: dict, entries: dict, target: str) -> dict[str, list]:
         entry = entries[name]
         for index, figures in enumerate(result["layers"]):
             call, counts = entry.calls[index], entry.counts[index]
-            kernel = kernel_of(call, counts, VARIANTS[target])
-            work = kernel.work(call, counts, VARIANTS[target])
+            kernel = kernel_of(call, counts, TARGETS[target].variant)
+            work = kernel.work(call, counts, TARGETS[target].variant)
             samples.setdefault(kernel.costs, []).append((work, figures["instructions"]))
     return samples
 
@@ -104,8 +94,12 @@ def main(_):
         return f"{np.mean(np.abs(errors)):.1%}, {np.max(np.abs(errors)):.1%}"
 
     model = {}
+    console = Console(width=100)
     for target in results:
-        model[target] = {"variant": VARIANTS[target], "costs": {}, "int8_costs": {}}
+        if target not in device_benchmark.MLPERF_TINY["competitors"]:
+            console.print(f"{target} is left out: mlperf_tiny.json has no int8 kernels for it.")
+            continue
+        model[target] = {"variant": TARGETS[target].variant, "costs": {}, "int8_costs": {}}
         int8 = int8_samples(target)
         for name, samples in samples_of(results, entries, target).items():
             costs = model[target]["costs"][name] = fit(samples)
@@ -117,7 +111,7 @@ def main(_):
                 target, name, str(len(samples)), cell(relative_errors(costs, samples)),
                 cell(left_out_errors(samples)), "" if int8_errors is None else cell(int8_errors),
             )  # fmt: skip
-    Console(width=100).print(table)
+    console.print(table)
     with replaced_file(COEFFICIENTS_PATH) as temporary:
         temporary.write_text(json.dumps(model, indent=1) + "\n")
 

@@ -3,8 +3,7 @@
 #include <stddef.h>
 #include <string.h>
 
-#include "mltq_gap_codes.h"
-#include "mltq_trits.h"
+#include "mltq_encodings.h"
 
 static void init(MltqCodeStream* stream, const uint8_t* begin, uint8_t encoding, uint32_t rows,
                  uint32_t row_size) {
@@ -16,7 +15,7 @@ static void init(MltqCodeStream* stream, const uint8_t* begin, uint8_t encoding,
   stream->cursor = begin;
   stream->row = begin;
   stream->trits = begin;
-  if (!mltq_is_trits(stream->encoding)) mltq_gap_codes_start_stream(stream, rows);
+  mltq_encoding_start_stream(stream, rows);
 }
 
 void mltq_code_streams_init(const MltqLayer* layer, MltqCodeStream streams[MLTQ_MAX_LEVELS]) {
@@ -30,27 +29,13 @@ void mltq_code_streams_init(const MltqLayer* layer, MltqCodeStream streams[MLTQ_
 static void begin_sign(MltqCodeStream* stream, bool negative) {
   stream->reading_negative = negative;
   stream->position = 0;
-  if (mltq_is_trits(stream->encoding)) mltq_trits_begin_sign(stream);
+  mltq_encoding_begin_sign(stream);
 }
 
 void mltq_code_stream_begin_row(MltqCodeStream* stream) {
-  if (mltq_is_trits(stream->encoding)) {
-    mltq_trits_count(stream);
-    begin_sign(stream, false);
-    return;
-  }
   begin_sign(stream, false);
-  mltq_gap_codes_count(stream);
+  mltq_encoding_count(stream);
 }
-
-/* Statement for every encoding: WITH is a macro that takes the loop of one. */
-#define FOR_ENCODING(WITH)      \
-  switch (stream->encoding) {   \
-    case MLTQ_ENCODING_TRITS:   \
-      WITH(MLTQ_READ_TRITS)     \
-      break;                    \
-      MLTQ_GAP_CODE_CASES(WITH) \
-  }
 
 /* The state that the loops keep in registers. */
 #define LOAD_STATE()              \
@@ -92,7 +77,7 @@ void mltq_code_stream_read_run(MltqCodeStream* stream, const uint16_t* first, ui
   const uint16_t* end = list + run->positive;
   const uint16_t* last = end + run->negative;
   LOAD_STATE()
-  FOR_ENCODING(READ_RUN)
+  MLTQ_FOR_ENCODING(READ_RUN)
   STORE_STATE()
   stream->position = (uint32_t)(table - first);
 }
@@ -116,7 +101,7 @@ void mltq_code_stream_add_rows(MltqCodeStream* stream, const int8_t* first, int3
     const int8_t* table = first;
     uint32_t count = stream->positive;
     int32_t sum = 0;
-    FOR_ENCODING(READ_SUM)
+    MLTQ_FOR_ENCODING(READ_SUM)
     sum -= zero_point * ((int32_t)stream->positive - (int32_t)stream->negative);
     *accumulators++ += (int16_t)(uint16_t)(multipliers[0] | (uint32_t)multipliers[1] << 8) * sum;
   }

@@ -5,6 +5,8 @@
 #if defined(__GNUC__)
 /* For loops that need all the registers that small cores have. */
 #define MLTQ_NOINLINE __attribute__((noinline))
+/* For a step that is smaller than a call, where compilers would share it all the same. */
+#define MLTQ_INLINE inline __attribute__((always_inline))
 /* Keeps what is in memory there: compilers would load more at once than there are registers. */
 #define MLTQ_IN_ORDER() __asm__ volatile("" ::: "memory")
 /* Keeps a variable from being computed or loaded again at every use. */
@@ -13,6 +15,7 @@
 #define MLTQ_ASSUME_ALIGNED(pointer, bytes) __builtin_assume_aligned(pointer, bytes)
 #else
 #define MLTQ_NOINLINE
+#define MLTQ_INLINE inline
 #define MLTQ_IN_ORDER() ((void)0)
 #define MLTQ_IN_REGISTER(variable) ((void)0)
 #define MLTQ_FALLTHROUGH ((void)0)

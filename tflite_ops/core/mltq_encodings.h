@@ -1,5 +1,4 @@
-/* The encodings of a level: each has a header of its own, and is listed here; those that
- * kernels read entry after entry also in mltq_code_stream.c. */
+/* The encodings of a level: each has a header of its own, and here is chosen between them. */
 #ifndef TFLITE_OPS_CORE_MLTQ_ENCODINGS_H_
 #define TFLITE_OPS_CORE_MLTQ_ENCODINGS_H_
 
@@ -15,6 +14,8 @@
 #ifdef __cplusplus
 extern "C" {
 #endif
+
+/* With checks -------------------------------------------------------------------------------- */
 
 /* Whether an encoding byte is one of the format. */
 static inline bool mltq_encoding_is_known(uint8_t byte) {
@@ -48,6 +49,36 @@ static inline bool mltq_encoding_next(MltqPlaneReader* reader, uint32_t* index, 
   if (mltq_is_bits(reader->encoding)) return mltq_bits_next(reader, index, sign);
   return mltq_gap_codes_next(reader, index, sign);
 }
+
+/* Without checks, for mltq_code_stream.h: the encodings of MLTQ_PLANES_CODED ------------------- */
+
+static inline void mltq_encoding_start_stream(MltqCodeStream* stream, uint32_t rows) {
+  if (!mltq_is_trits(stream->encoding)) mltq_gap_codes_start_stream(stream, rows);
+}
+
+/* Goes to the first entry of the sign that is read. */
+static MLTQ_INLINE void mltq_encoding_begin_sign(MltqCodeStream* stream) {
+  if (mltq_is_trits(stream->encoding)) mltq_trits_begin_sign(stream);
+}
+
+/* Counts the entries of the next row, and goes to the first positive one. */
+static inline void mltq_encoding_count(MltqCodeStream* stream) {
+  if (mltq_is_trits(stream->encoding)) {
+    mltq_trits_count(stream);
+    mltq_trits_begin_sign(stream);
+  } else {
+    mltq_gap_codes_count(stream);
+  }
+}
+
+/* Statement for every encoding: WITH is a macro that takes the loop of one. */
+#define MLTQ_FOR_ENCODING(WITH) \
+  switch (stream->encoding) {   \
+    case MLTQ_ENCODING_TRITS:   \
+      WITH(MLTQ_READ_TRITS)     \
+      break;                    \
+      MLTQ_GAP_CODE_CASES(WITH) \
+  }
 
 #ifdef __cplusplus
 }

@@ -32,6 +32,9 @@ class Target:
       flags: Other compiler and linker flags, for a whole program.
       emulator: QEMU's command line, without the program.
       packages: Debian packages that have all of it.
+      variant: Which C code of the kernels it has: one of ``kernels.kernel.VARIANTS``.
+      icount_shift: With instructions counted, each takes 2 to the power of it in nanoseconds; the
+        ratio in instruction_counter.h follows from it and the clock of the board.
     """
 
     tools: str
@@ -39,6 +42,8 @@ class Target:
     flags: tuple[str, ...]
     emulator: tuple[str, ...]
     packages: str
+    variant: str = "portable"
+    icount_shift: int = 8
 
     def missing_tools(self) -> list[str]:
         """Programs that are not installed."""
@@ -121,9 +126,7 @@ class Target:
         Raises:
           DeviceError: The emulator is missing, or the program failed.
         """
-        shift = {"qemu-system-riscv32": 0, "mps3-an547": 5}
-        steps = next((shift[part] for part in self.emulator if part in shift), 8)
-        counting = ["-icount", f"shift={steps}"] if count else []
+        counting = ["-icount", f"shift={self.icount_shift}"] if count else []
         command = [*self.emulator, *counting, "-nographic", "-semihosting", "-kernel", str(program)]
         return self._run(command, timeout=timeout)
 
@@ -149,6 +152,8 @@ def _cortex_m(
     rodata: tuple[int, str] = (0x100000, "3M"),
     ram: tuple[int, str] = (0x20000000, "4M"),
     flags: tuple[str, ...] = (),
+    variant: str = "portable",
+    icount_shift: int = 8,
 ) -> Target:
     memories = {
         "CODE_ORIGIN": hex(code[0]),
@@ -167,6 +172,8 @@ def _cortex_m(
          "-T", str(DEVICE / "cortex_m.ld"), str(DEVICE / "cortex_m_start.c")),
         ("qemu-system-arm", "-M", board),
         _ARM_PACKAGES,
+        variant,
+        icount_shift,
     )  # fmt: skip
 
 
@@ -174,16 +181,16 @@ TARGETS = {
     # Code for the Cortex-M0 on the board of the Cortex-M3, whose memory is large enough.
     "cortex-m0": _cortex_m("cortex-m0", "mps2-an385"),
     "cortex-m3": _cortex_m("cortex-m3", "mps2-an385"),
-    "cortex-m4": _cortex_m("cortex-m4", "mps2-an386"),
-    "cortex-m7": _cortex_m("cortex-m7", "mps2-an500"),
+    "cortex-m4": _cortex_m("cortex-m4", "mps2-an386", variant="dsp"),
+    "cortex-m7": _cortex_m("cortex-m7", "mps2-an500", variant="dsp"),
     "cortex-m33": _cortex_m(
         "cortex-m33", "mps2-an505", code=(0x10000000, "1M"), rodata=(0x10100000, "3M"),
-        ram=(0x38000000, "2M"),
+        ram=(0x38000000, "2M"), variant="dsp",
     ),
     "cortex-m55": _cortex_m(
         "cortex-m55", "mps3-an547", code=(0, "512K"), rodata=(0x21000000, "4M"),
         ram=(0x20000000, "512K"),
-        flags=("-mfloat-abi=hard",),
+        flags=("-mfloat-abi=hard",), variant="helium", icount_shift=5,
     ),
     "rv32imc": Target(
         "riscv64-unknown-elf-",
@@ -193,6 +200,7 @@ TARGETS = {
          "-Wl,--defsym=__ram=0x80400000", "-Wl,--defsym=__ram_size=4M"),
         ("qemu-system-riscv32", "-M", "virt", "-bios", "none"),
         _RISCV_PACKAGES,
+        icount_shift=0,
     ),
     # The LX106 of the ESP8266: the only Xtensa that Debian has a compiler for.
     "xtensa": Target(

@@ -61,14 +61,14 @@ class BitPlanes(Kernel):
             return None
         channels = call.geometry.output_channels
         rows = counts.levels * channels
-        signs = counts.sign_machine_words * plan.windows
+        signs = counts.read["sign_machine_words"] * plan.windows
         return {
             "sign_machine_words": signs * (plan.streams == 1),
             "sign_and_plane_machine_words": signs * (plan.streams == 2),
-            "plane_machine_words": counts.plane_machine_words * plan.windows,
+            "plane_machine_words": counts.read["plane_machine_words"] * plan.windows,
             "dots": rows * plan.windows,
-            "rests": counts.rest_rows * plan.windows,
-            "listed_machine_words": counts.listed_machine_words * plan.tiles,
+            "rests": counts.read["rest_rows"] * plan.windows,
+            "listed_machine_words": counts.read["listed_machine_words"] * plan.tiles,
             "rows": rows * plan.tiles,
             "channels": channels * plan.tiles,
             "outputs": channels * call.positions,
@@ -87,7 +87,7 @@ def _plan(call: Call, counts: PlaneCounts) -> _Plan | None:
     geometry = call.geometry
     pixels = geometry.filter_size[0] * geometry.filter_size[1]
     can_pad = geometry.padding == Padding.SAME and pixels > 1
-    signs_only = counts.listed_machine_words == 0
+    signs_only = counts.read["listed_machine_words"] == 0
     streams = 1 if signs_only and call.binary_activations and not can_pad else 2
     channel_machine_words = -(-geometry.input_channels // MACHINE_WORD_BITS)
     row_machine_words = -(-geometry.row_size // MACHINE_WORD_BITS)

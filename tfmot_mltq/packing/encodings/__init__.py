@@ -6,12 +6,13 @@ from tfmot_mltq.packing.encodings import bits, gap_codes, trits
 from tfmot_mltq.packing.encodings.encoding import Encoding, Planes
 from tfmot_mltq.packing.format import OperatorKind
 
+_MODULES = (trits, gap_codes, bits)
+
 ENCODINGS: dict[int, Encoding] = {
-    encoding.code: encoding
-    for encoding in (trits.TRITS, *gap_codes.GAP_CODES, bits.SIGN_BITS, bits.BIT_PLANES)
+    encoding.code: encoding for module in _MODULES for encoding in module.ENCODINGS
 }
 # In docs/packed_format.md, machine word for machine word.
-DESCRIPTIONS = (trits.DESCRIPTION, gap_codes.DESCRIPTION, bits.DESCRIPTION)
+DESCRIPTIONS = tuple(module.DESCRIPTION for module in _MODULES)
 
 
 def codes_of(planes: Planes) -> tuple[int, ...]:
@@ -30,6 +31,11 @@ def ways_to_store(kind: OperatorKind, activation_levels: int) -> list[Planes]:
         for planes in Planes
         if all(ENCODINGS[code].fits(kind, activation_levels) for code in codes_of(planes))
     ]
+
+
+def reads_of(planes: Planes) -> tuple[str, ...]:
+    """What the kernels count as they read planes that are stored in a way."""
+    return tuple(dict.fromkeys(name for code in codes_of(planes) for name in ENCODINGS[code].reads))
 
 
 def check_code(code: int) -> None:

@@ -28,10 +28,12 @@ class Encoding(abc.ABC):
     Attributes:
       code: Its number, in the low bits of the encoding byte of a level.
       planes: What the kernels need to know of it.
+      reads: What the kernels count as they read it: the keys of ``counts``.
     """
 
     code: int
     planes: Planes
+    reads: tuple[str, ...]
 
     def fits(self, kind: OperatorKind, activation_levels: int) -> bool:
         """Whether a layer of an operator, with so many levels of the input, may have it."""
@@ -65,4 +67,4 @@ class Encoding(abc.ABC):
 
     @abc.abstractmethod
     def counts(self, plane: np.ndarray) -> dict[str, int]:
-        """What the kernels read of a plane: fields of ``PlaneCounts``."""
+        """What the kernels read of a plane, by the names in ``reads``."""

@@ -49,6 +49,7 @@ class GapCodes(Encoding):
 
     def __init__(self, codes_per_machine_word: int) -> None:
         self.code = codes_per_machine_word
+        self.reads = ("codes",) if codes_per_machine_word in _UNROLLED else ("other_codes",)
 
     def encode(self, plane: np.ndarray) -> bytes:
         """See ``Encoding``."""
@@ -104,7 +105,7 @@ class GapCodes(Encoding):
 
     def counts(self, plane: np.ndarray) -> dict[str, int]:
         """See ``Encoding``."""
-        return {"codes" if self.code in _UNROLLED else "other_codes": self.code_count(plane)}
+        return {self.reads[0]: self.code_count(plane)}
 
     def code_count(self, plane: np.ndarray) -> int:
         """Codes, escapes among them, that a plane takes."""
@@ -113,7 +114,7 @@ class GapCodes(Encoding):
         return _code_count(_gaps(plane), self.code)
 
 
-GAP_CODES = tuple(map(GapCodes, CODES_PER_MACHINE_WORD))
+ENCODINGS = tuple(map(GapCodes, CODES_PER_MACHINE_WORD))
 
 
 def code_starts(codes_per_machine_word: int) -> np.ndarray:

@@ -25,6 +25,7 @@ class Trits(Encoding):
 
     code = 0
     planes = Planes.CODED
+    reads = ("trits",)  # entries
 
     def encode(self, plane: np.ndarray) -> bytes:
         """See ``Encoding``."""
@@ -57,6 +58,7 @@ class Trits(Encoding):
 
 
 TRITS = Trits()
+ENCODINGS = (TRITS,)
 
 
 def _encode_row(row: np.ndarray) -> bytes:
