@@ -24,7 +24,7 @@ from packed_layers import (  # noqa: E402
 
 from tfmot_mltq.packing import packed_layer, plane_codec  # noqa: E402
 from tfmot_mltq.packing.encodings import CODED, Planes  # noqa: E402
-from tfmot_mltq.packing.format import OperatorKind, Padding  # noqa: E402
+from tfmot_mltq.packing.format import MAX_LEVELS, OperatorKind, Padding  # noqa: E402
 from tfmot_mltq.packing.packed_layer import Geometry  # noqa: E402
 from tfmot_mltq.reference import ops  # noqa: E402
 
@@ -42,7 +42,7 @@ def c_array(name, c_type, values):
 
 def layers(rng):
     """Small layers of every kind with one to four levels, one that fills the tiles and whose
-    rows have more entries than a 16-bit lane sums up, and pointwise convolutions.
+    rows have more entries than a 16-bit lane sums up, pointwise convolutions, and every encoding.
     """
     for kind in OperatorKind:
         for index in range(LAYERS_PER_KIND):
@@ -88,6 +88,12 @@ def layers(rng):
             layer, output_activation_table=with_activation(rng, layer, 3).activation_table
         )
         yield f"{kind.name.lower()}_output_levels", layer, None, random_input(rng, layer.geometry)
+    geometry = Geometry(OperatorKind.CONV_2D, 5, 3, (3, 3))
+    for first in range(0, len(CODED), MAX_LEVELS):
+        encodings = CODED[first : first + MAX_LEVELS]
+        layer = random_layer(rng, None, levels=len(encodings), density=0.3, geometry=geometry)
+        name = "_".join(map(str, encodings))
+        yield f"conv_2d_encodings_{name}", layer, encodings, random_input(rng, geometry)
 
 
 def bitwise_layers(rng):
