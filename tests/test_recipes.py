@@ -350,6 +350,19 @@ def test_a_recipe_lists_the_files(title, name, add, files, copy):
     assert len(copy.changed()) == files
 
 
+@pytest.mark.parametrize(
+    ("title", "example"),
+    [("Add a layer kind", "DepthwiseConv1D"), ("Add an export format", "esp-idf")],
+)
+def test_a_recipe_lists_the_modules_that_name_an_example(title, example):
+    naming = {
+        str(path.relative_to(ROOT))
+        for path in (ROOT / "tfmot_mltq").rglob("*.py")
+        if example in path.read_text()
+    }
+    assert naming == {path for path in by_you(title) if re.fullmatch(r"tfmot_mltq/.*\.py", path)}
+
+
 @pytest.mark.slow
 def test_an_encoding_works(copy):
     """Planes round trip in Python, and layers run on the core: on this machine, bit by bit as in

@@ -18,7 +18,7 @@ def plan_project(
     Args:
       tflite: The model.
       runtime: "none" for code without an interpreter, or "tflm".
-      project_format: "c", "arduino" or "esp-idf".
+      project_format: One of ``PROJECT_FORMATS``.
       name: Prefix of functions and name of files, a C identifier.
       source: What comments name as the source.
 

@@ -35,8 +35,8 @@ class SignBits(_Bits):
     """The signs of a plane without zeros."""
 
     code = 62
-    # Words, and rows whose words are not all counted three by three.
-    reads = ("sign_words", "rest_rows")
+    # Machine words, and rows whose machine words are not all counted three by three.
+    reads = ("sign_machine_words", "rest_rows")
 
     def holds(self, plane: np.ndarray) -> bool:
         """See ``Encoding``."""
@@ -78,8 +78,9 @@ class BitPlanes(_Bits):
     """Planes of what is not zero and of what is negative."""
 
     code = 63
-    # Pairs of words, those that there would be if none were left out, and rows as of sign bits.
-    reads = ("plane_words", "listed_words", "rest_rows")
+    # Pairs of machine words, those that there would be if none were left out, and rows as of
+    # sign bits.
+    reads = ("plane_machine_words", "listed_machine_words", "rest_rows")
 
     def encode(self, plane: np.ndarray) -> bytes:
         """See ``Encoding``."""
