@@ -327,7 +327,7 @@ def test_layers_that_cannot_be_quantized_are_named():
         mltq.quantize_model(model)
     texts = [str(w.message) for w in caught]
     assert any("'grouped' stays int8: it has 2 groups" in text for text in texts)
-    assert any("'transposed' stays int8: its kind, Conv2DTranspose" in text for text in texts)
+    assert any("'transposed' stays int8: its class, Conv2DTranspose" in text for text in texts)
     with pytest.raises(mltq.UnsupportedModelError, match="2 groups"):
         mltq.quantize_annotate_layer(layers.Conv2D(8, 3, groups=2))
     with pytest.raises(mltq.UnsupportedModelError, match="LSTM"):

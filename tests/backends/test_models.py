@@ -277,7 +277,7 @@ def test_layers_that_cannot_be_quantized_are_named():
         q = mltq.quantize_model(model)
     texts = [str(w.message) for w in caught]
     assert any("'grouped' stays int8: it has 2 groups" in text for text in texts)
-    assert any("'transposed' stays int8: its kind, Conv2DTranspose" in text for text in texts)
+    assert any("'transposed' stays int8: its class, Conv2DTranspose" in text for text in texts)
     listed = mltq.summary(q, print_table=False)["int8_layers"]
     reasons = {entry["name"]: entry["reason"] for entry in listed}
     assert "2 groups" in reasons["grouped"]
@@ -334,7 +334,7 @@ def test_quantizing_twice_is_refused(trained, model):
 
 def test_a_users_subclass_of_a_layer_is_named():
     model = keras.Sequential([layers.Input((3,)), layers.Dense(4), OwnDense(4), layers.Dense(2)])
-    with pytest.warns(UserWarning, match="its kind, OwnDense"):
+    with pytest.warns(UserWarning, match="its class, OwnDense"):
         q = mltq.quantize_model(model, include_first_layer=True)
     assert type(q.layers[4]) is OwnDense
 
