@@ -1,6 +1,7 @@
 # make demo   trains, converts and runs a digit classifier; figures in build/demo/
 #             (KERAS=tf_keras for tf_keras instead of Keras 3; KERAS_BACKEND=jax or torch)
-# make test   all checks and tests that take minutes
+# make test   all checks, and tests of every part that take minutes
+# make test-all   all checks and tests but those of make test-slow, in half an hour
 # make test-slow   tests that take longer
 # make fuzz   ten minutes of libFuzzer on the C core (FUZZ_SECONDS=600)
 # make docs   the documentation site, its notebooks executed, in build/docs/
@@ -30,7 +31,7 @@ DEVICE_PACKAGES := gcc-arm-none-eabi libnewlib-arm-none-eabi qemu-system-arm \
   gcc-riscv64-unknown-elf picolibc-riscv64-unknown-elf qemu-system-misc \
   gcc-xtensa-lx106 picolibc-xtensa-lx106-elf clang libclang-rt-dev
 
-.PHONY: help demo test test-slow docs bench pareto tflm-firmware fuzz lint format golden device-tools bazel-test clean
+.PHONY: help demo test test-all test-slow docs bench pareto tflm-firmware fuzz lint format golden device-tools bazel-test clean
 
 help:
 	@sed -n 's/^# \(make\)/\1/p' Makefile
@@ -58,6 +59,9 @@ demo: $(VENV)/installed-demo
 
 test: $(VENV)/installed device-tools lint
 	$(RUN) -m pytest -n $(JOBS) --dist worksteal
+
+test-all: $(VENV)/installed device-tools lint
+	$(RUN) -m pytest -n $(JOBS) --dist worksteal -m 'not slow'
 
 test-slow: $(VENV)/installed
 	$(RUN) -m pytest -n $(JOBS) -m slow

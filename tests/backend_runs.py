@@ -17,10 +17,13 @@ BACKENDS = ("tensorflow", "jax", "torch")
 
 
 class BackendRuns:
-    """Runs tests/backends once per Keras backend, in a process of its own, for all workers."""
+    """Runs tests/backends once per Keras backend, in a process of its own, for all workers.
 
-    def __init__(self, folder):
-        self._folder = folder
+    Without its thorough tests, if those of the others do not run either.
+    """
+
+    def __init__(self, folder, thorough):
+        self._folder, self._thorough = folder, thorough
 
     def models(self, backend):
         """Folder of the models that the layer contract trained on a backend."""
@@ -36,10 +39,12 @@ class BackendRuns:
         with FileLock(f"{folder}.lock"):
             if not (folder / "returncode").exists():
                 folder.mkdir()
+                tests = pathlib.Path(__file__).parent
                 command = [
                     sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-p",
-                    "no:xdist", str(pathlib.Path(__file__).parent / "backends"),
+                    "no:xdist", str(tests / "backends"), str(tests / "test_selection.py"),
                     f"--models={folder}", f"--basetemp={folder / 'tmp'}",
+                    *(["-m", "not slow"] if self._thorough else []),
                 ]  # fmt: skip
                 environment = one_thread_environment(KERAS_BACKEND=backend)
                 done = subprocess.run(

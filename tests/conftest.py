@@ -6,6 +6,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import numpy as np
 import pytest
+import selection
 from backend_runs import BackendRuns
 from hypothesis import settings
 
@@ -19,13 +20,21 @@ def rng():
 
 
 @pytest.fixture(scope="session")
-def backend_runs(tmp_path_factory, worker_id):
+def thorough(pytestconfig):
+    """Whether the thorough tests run, too: for a test that does more of the same then."""
+    return "not thorough" not in pytestconfig.option.markexpr
+
+
+@pytest.fixture(scope="session")
+def backend_runs(tmp_path_factory, worker_id, thorough):
     base = tmp_path_factory.getbasetemp()
-    return BackendRuns(base if worker_id == "master" else base.parent)
+    return BackendRuns(base if worker_id == "master" else base.parent, thorough)
 
 
-def pytest_collection_modifyitems(items):
+@pytest.hookimpl(tryfirst=True)  # before tests are deselected by their markers
+def pytest_collection_modifyitems(config, items):
     """The long runs of the backends first, and what reads their models last: nobody waits."""
+    config.stash[selection.COLLECTED] = selection.mark_thorough(items)
 
     def place(item):
         if "backend_runs" not in item.fixturenames:

@@ -14,9 +14,10 @@ SOURCES = [*CORE_SOURCES, DEVICE.parent / "tests" / "core_test.c"]
 
 
 @pytest.mark.parametrize("name", TARGETS)
-def test_core_on_device(name, tmp_path):
+def test_core_on_device(name, tmp_path, thorough):
+    """Hostile bytes in all golden layers, or in every seventh."""
     program = tmp_path / f"{name}.elf"
-    TARGETS[name].build(SOURCES, program, ["-O2"])
+    TARGETS[name].build(SOURCES, program, ["-O2", f"-DMLTQ_HOSTILE_STEP={1 if thorough else 7}"])
     assert ", 0 failed" in TARGETS[name].run(program)
 
 
@@ -24,7 +25,7 @@ def test_core_without_optimisation(tmp_path):
     """Debug builds keep a frame pointer, which inline assembly may not use then."""
     for name in ("cortex-m0", "cortex-m4"):
         program = tmp_path / f"{name}.elf"
-        TARGETS[name].build(SOURCES, program, ["-O0", "-DMLTQ_TEST_STEP=8"])
+        TARGETS[name].build(SOURCES, program, ["-O0", "-DMLTQ_HOSTILE_STEP=8"])
         assert ", 0 failed" in TARGETS[name].run(program)
 
 

@@ -1,5 +1,6 @@
 """Instruction counts: exact, so that a slower kernel fails here. They are no timings."""
 
+import functools
 import json
 
 import device_benchmark
@@ -28,10 +29,15 @@ def entry(request):
 
 
 @pytest.fixture(scope="module")
-def measured(entry, tmp_path_factory):
-    """Figures of an entry on every target."""
-    folder = tmp_path_factory.mktemp("programs")
-    return {target: device_benchmark.measure(target, entry, folder) for target in TARGETS}
+def folder(tmp_path_factory):
+    """For programs, which share the compiled core."""
+    return tmp_path_factory.mktemp("programs")
+
+
+@pytest.fixture(scope="module")
+def measured(entry, folder):
+    """Figures of an entry on a target, measured once."""
+    return functools.cache(lambda target: device_benchmark.measure(target, entry, folder))
 
 
 def predicted(target, entry):
@@ -50,19 +56,19 @@ def check_scratch(target, entry, result):
 @pytest.mark.parametrize("target", TARGETS)
 def test_no_kernel_has_become_slower(target, entry, measured):
     baseline = json.loads((DEVICE / "baseline.json").read_text())
-    totals = device_benchmark.totals_by_entry({target: {entry.name: measured[target]}})
+    totals = device_benchmark.totals_by_entry({target: {entry.name: measured(target)}})
     assert not device_benchmark.regressions(totals, baseline)
 
 
 @pytest.mark.parametrize("target", TARGETS)
 def test_counts_are_predicted(target, entry, measured):
-    count = measured[target]["totals"]["instructions"]
+    count = measured(target)["totals"]["instructions"]
     assert sum(predicted(target, entry)) == pytest.approx(count, rel=0.15)
-    check_scratch(target, entry, measured[target])
+    check_scratch(target, entry, measured(target))
 
 
 @pytest.mark.parametrize("target", TARGETS)
-def test_a_network_that_was_not_fitted_is_predicted(target, tmp_path, monkeypatch):
+def test_a_network_that_was_not_fitted_is_predicted(target, folder, monkeypatch):
     """Shapes and densities that `make bench` does not have."""
     layers = [
         ("CONV_2D", [1, 40, 28, 4], [24, 5, 3, 4], [2, 1], "SAME", [1, 20, 28, 24]),
@@ -82,7 +88,7 @@ def test_a_network_that_was_not_fitted_is_predicted(target, tmp_path, monkeypatc
         "unseen/m2/d0.4/k1/bits", "unseen/m1/d1.0/k2/binary",
     ):  # fmt: skip
         entry = device_benchmark.synthetic_entry(name)
-        result = device_benchmark.measure(target, entry, tmp_path)
+        result = device_benchmark.measure(target, entry, folder)
         counts = [layer["instructions"] for layer in result["layers"]]
         assert sum(predicted(target, entry)) == pytest.approx(sum(counts), rel=0.15)
         check_scratch(target, entry, result)

@@ -19,22 +19,26 @@ NOTEBOOKS = sorted((ROOT / "examples" / "notebooks").glob("*.ipynb"))
 
 
 @pytest.fixture(scope="module")
-def site(tmp_path_factory, worker_id):
-    """The built site, one for all workers: every notebook is executed from top to bottom."""
+def site(tmp_path_factory, worker_id, thorough):
+    """The built site, one for all workers; every notebook is executed from top to bottom, if the
+    thorough tests run.
+    """
     base = tmp_path_factory.getbasetemp()
     base = base if worker_id == "master" else base.parent
     folder, log = base / "site", base / "site.log"
     with FileLock(f"{folder}.lock"):
         if not log.exists():
-            log.write_text(build(folder))
+            log.write_text(build(folder, execute=thorough))
     assert "build succeeded." in log.read_text(), log.read_text()[-6000:]
     return folder
 
 
-def build(folder):
+def build(folder, execute):
     """What Sphinx prints."""
     programs = f"{pathlib.Path(sys.executable).parent}:{os.environ['PATH']}"
     command = [sys.executable, "-m", "sphinx", "-W", "--keep-going", "-b", "html"]
+    if not execute:
+        command += ["-D", "nb_execution_mode=off"]
     return subprocess.run(
         [*command, str(DOCS), str(folder)],
         env={**os.environ, "PATH": programs, "OMP_NUM_THREADS": "1"},

@@ -289,8 +289,26 @@ def code_sizes(targets: list[str]) -> dict:
     }
 
 
+def compiled_core(name: str, folder: pathlib.Path) -> list[pathlib.Path]:
+    """The core's objects for a target, compiled at the first call with this folder.
+
+    Raises:
+      DeviceError: The compiler is missing, or refused the core.
+    """
+    objects = {folder / f"{name}_{source.stem}.o": source for source in CORE_SOURCES}
+    for compiled, source in objects.items():
+        if not compiled.exists():
+            TARGETS[name].compile(source, compiled, [OPTIMIZE])
+    return list(objects)
+
+
 def measure(name: str, entry: Entry, folder: pathlib.Path) -> dict:
     """Runs an entry on a target.
+
+    Args:
+      name: The target.
+      entry: The layers.
+      folder: For what is compiled; entries that share it share the core's objects.
 
     Raises:
       DeviceError: A tool is missing, the program failed, or an output was not as expected.
@@ -299,7 +317,7 @@ def measure(name: str, entry: Entry, folder: pathlib.Path) -> dict:
     header = folder / "layers.h"
     header.write_text(entry.header())
     program = folder / f"{name}.elf"
-    sources = [*CORE_SOURCES, DEVICE / "layer_benchmark.c"]
+    sources = [*compiled_core(name, folder), DEVICE / "layer_benchmark.c"]
     target.build(sources, program, [OPTIMIZE, f'-DMLTQ_LAYERS="{header}"'])
     lines = [line.split() for line in target.run(program, count=True).splitlines()]
     results = [line[2:] for line in lines if line[:1] == ["layer"]]
