@@ -31,8 +31,8 @@ REFUSED = {
     "volume_convolution": "CONV_3D, which TensorFlow Lite Micro does not have",
     "volume_pooling": "no operator for tf.MaxPool3D",
 }
-# The quick run has one structure of each kind; make test-slow has all of them.
-QUICK = {
+# Those that are not slow: one structure of each kind. make test-slow has the others.
+ONE_OF_EACH_KIND = {
     "keras": frozenset({
         "add_3", "additive_attention", "attention_heads", "average_3", "average_pooling",
         "batch_norm_after_relu", "batch_norm_axis_1", "batch_norm_first", "batch_norm_of_dense",
@@ -63,7 +63,7 @@ CASES = [
         framework,
         name,
         id=f"{framework}-{name}",
-        marks=[] if name in QUICK[framework] else [pytest.mark.slow],
+        marks=[] if name in ONE_OF_EACH_KIND[framework] else [pytest.mark.slow],
     )
     for name, structure in STRUCTURES.items()
     for framework in structure.frameworks
@@ -136,6 +136,6 @@ def test_structure(framework, name, tmp_path, objects):
 def test_there_are_enough_structures():
     assert sum("keras" in structure.frameworks for structure in STRUCTURES.values()) >= 60
     assert sum("tf_keras" in structure.frameworks for structure in STRUCTURES.values()) >= 60
-    assert sum(map(len, QUICK.values())) >= 60
-    for framework, names in QUICK.items():
+    assert sum(map(len, ONE_OF_EACH_KIND.values())) >= 60
+    for framework, names in ONE_OF_EACH_KIND.items():
         assert all(framework in STRUCTURES[name].frameworks for name in names)
