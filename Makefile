@@ -1,7 +1,7 @@
 # make demo   trains, converts and runs a digit classifier; figures in build/demo/
 #             (KERAS=tf_keras for tf_keras instead of Keras 3; KERAS_BACKEND=jax or torch)
-# make test   all checks, and tests of every part that take minutes
-# make test-all   all checks and tests but those of make test-slow, in half an hour
+# make test   all checks, and tests of every part, in some minutes
+# make test-all   all checks, and the tests that make test leaves out too (half an hour)
 # make test-slow   tests that take longer
 # make fuzz   ten minutes of libFuzzer on the C core (FUZZ_SECONDS=600)
 # make docs   the documentation site, its notebooks executed, in build/docs/

@@ -1,8 +1,11 @@
 """Exported C code as a shared library of this process, to compare every output on any input."""
 
 import ctypes
+import functools
 import hashlib
+import pathlib
 import subprocess
+import tempfile
 
 import numpy as np
 
@@ -11,10 +14,42 @@ from tfmot_mltq.export.golden import golden_outputs, random_inputs
 from tfmot_mltq.export.project_formats import PROJECT_FORMATS
 from tfmot_mltq.runtime.interpreter import Interpreter
 
-WARNINGS = ["-std=c99", "-Wall", "-Wextra", "-Wconversion", "-Wshadow", "-Werror"]
-FLAGS = [*WARNINGS, "-O1", "-g"]
-SANITIZERS = ["-fsanitize=address,undefined", "-fno-sanitize-recover=all"]
+FLAGS = ["-std=c99", "-Wall", "-Wextra", "-Wconversion", "-Werror"]
+SANITIZERS = ["-O1", "-g", "-fno-sanitize-recover=all"]
 DTYPES = {"int8_t": np.int8, "float": np.float32, "int32_t": np.int32}
+
+
+@functools.cache
+def operator_objects():
+    """Folder of the objects that the projects of this process share."""
+    return tempfile.TemporaryDirectory()
+
+
+def build(folder, program, flags, without=()):
+    """Compiles and links a project; its operators, which others have too, are compiled once."""
+    sources = [path for path in sorted(folder.rglob("*.c")) if path.name not in without]
+    operators = [path for path in sources if path.is_relative_to(folder / "mltq")]
+    own = [path for path in sources if path not in operators]
+    objects = [_operator_object(source, flags) for source in operators]
+    command = ["cc", *FLAGS, *flags, *map(str, own + objects), "-o", str(program)]
+    subprocess.run(command, check=True)
+
+
+def _operator_object(source, flags):
+    digest = hashlib.sha256(source.read_bytes() + " ".join(flags).encode()).hexdigest()[:16]
+    made = pathlib.Path(operator_objects().name, f"{source.stem}_{digest}.o")
+    if not made.exists():
+        flags = [flag for flag in flags if flag != "-shared"]
+        subprocess.run(["cc", *FLAGS, *flags, "-c", str(source), "-o", str(made)], check=True)
+    return made
+
+
+def run_self_test(folder):
+    """Runs the self-test of the project in a folder, with sanitizers."""
+    program = folder / "program"
+    build(folder, program, [*SANITIZERS, "-fsanitize=address,undefined"])
+    done = subprocess.run([str(program)], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (0, "self-test: ok\n"), done.stderr
 
 
 class ExportedLibrary:
@@ -25,50 +60,22 @@ class ExportedLibrary:
       interpreter: TensorFlow Lite Micro with the same model.
     """
 
-    def __init__(self, tflite, folder, name="model", objects=None):
-        """Compiles it with sanitizers; or quickly, where a folder for objects is given that it
-        shares with other models of its name: operators are compiled once.
-        """
+    def __init__(self, tflite, folder, name="model", sanitized=True):
+        """Compiles it with a sanitizer, or quickly."""
         self.interpreter = Interpreter(tflite)
         self.project = PROJECT_FORMATS["c"](plan_c_project(tflite, name=name), name)
         self.tflite, self.folder, self.name = tflite, folder, name
         self.project.write(folder, golden_outputs(self.interpreter, random_inputs(tflite)))
-        self._library = ctypes.CDLL(str(self._compile(objects)))
+        library = folder / "model.so"
+        flags = [*SANITIZERS, "-fsanitize=undefined"] if sanitized else ["-O0"]
+        programs = (f"{name}_main.c", f"{name}_self_test.c")
+        build(folder, library, [*flags, "-fPIC", "-shared"], without=programs)
+        self._library = ctypes.CDLL(str(library))
         self._memory = (ctypes.c_uint64 * (self.project.arena_bytes // 8 + 4096))()
-
-    def _compile(self, objects):
-        library = self.folder / "model.so"
-        sources = [path for path in self.folder.rglob("*.c") if path.name != f"{self.name}_main.c"]
-        if objects is None:
-            command = ["cc", *FLAGS, "-fsanitize=undefined", "-fno-sanitize-recover=all", "-fPIC"]
-            command += ["-Wno-error=shadow", "-Wno-shadow"]
-        else:
-            command = ["cc"]
-            sources = [
-                self._object(source, objects)
-                for source in sources
-                if source.name != f"{self.name}_self_test.c"
-            ]
-        subprocess.run([*command, "-shared", *map(str, sources), "-o", str(library)], check=True)
-        return library
-
-    @staticmethod
-    def _object(source, objects):
-        """The object of a source; equal sources of models of one name have equal objects."""
-        digest = hashlib.sha256(source.read_bytes()).hexdigest()[:16]
-        made = objects / f"{source.stem}_{digest}.o"
-        if not made.exists():
-            command = ["cc", *WARNINGS, "-Wno-shadow", "-O0", "-fPIC", "-c", str(source)]
-            subprocess.run([*command, "-o", str(made)], check=True)
-        return made
 
     def run_self_test(self):
         """With sanitizers."""
-        program = self.folder / "program"
-        command = ["cc", *FLAGS, "-Wno-shadow", *SANITIZERS, *map(str, self.folder.rglob("*.c"))]
-        subprocess.run([*command, "-o", str(program)], check=True)
-        done = subprocess.run([str(program)], capture_output=True, text=True, check=False)
-        assert (done.returncode, done.stdout) == (0, "self-test: ok\n"), done.stderr
+        run_self_test(self.folder)
 
     def run(self, inputs):
         """The outputs of the exported code, as the first of a sequence."""

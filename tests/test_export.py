@@ -7,6 +7,7 @@ import subprocess
 import numpy as np
 import pytest
 import tf_keras as keras
+from exported_library import run_self_test
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -22,8 +23,6 @@ from tfmot_mltq.runtime.tflm_methods import registration
 
 STUB = pathlib.Path(__file__).parent / "tflm_stub"
 ARDUINO_STUB = STUB.with_name("arduino_stub")
-FLAGS = ["-std=c99", "-Wall", "-Wextra", "-Wconversion", "-Werror", "-O1", "-g"]
-SANITIZERS = ["-fsanitize=address,undefined", "-fno-sanitize-recover=all"]
 
 
 def network():
@@ -77,12 +76,7 @@ def sources(folder):
 
 def check_on_host(tflite, rng, folder):
     PROJECT_FORMATS["c"](plan_c_project(tflite), "model").write(folder, golden(tflite, rng))
-    program = folder / "program"
-    includes = [f"-I{folder}"]
-    command = ["cc", *FLAGS, *SANITIZERS, *includes, *map(str, sources(folder))]
-    subprocess.run([*command, "-o", str(program)], check=True)
-    done = subprocess.run([str(program)], capture_output=True, text=True, check=False)
-    assert (done.returncode, done.stdout) == (0, "self-test: ok\n"), done.stderr
+    run_self_test(folder)
 
 
 def test_generated_code_gives_the_bytes_of_the_interpreter(model, rng, tmp_path):

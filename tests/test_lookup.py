@@ -1,10 +1,10 @@
 """MLTQ_LOOKUP: the same values on every runtime, and hostile models refused when prepared."""
 
 import json
-import subprocess
 
 import numpy as np
 import pytest
+from exported_library import run_self_test
 from small_models import Builder, T, constant, one_operator
 
 import tfmot_mltq as mltq
@@ -107,13 +107,7 @@ def test_exported_code(table, rng, tmp_path):
     np.testing.assert_array_equal(y, other[table[x.astype(int) + 128].astype(int) + 128])
     folder = tmp_path / "project"
     PROJECT_FORMATS["c"](plan_c_project(model), "model").write(folder, ([x], [y]))
-    program = tmp_path / "program"
-    flags = ["-std=c99", "-Wall", "-Wextra", "-Wconversion", "-Werror", f"-I{folder}"]
-    flags += ["-fsanitize=address,undefined", "-fno-sanitize-recover=all"]
-    sources = sorted(map(str, folder.rglob("*.c")))
-    subprocess.run(["cc", *flags, *sources, "-o", str(program)], check=True)
-    done = subprocess.run([str(program)], capture_output=True, text=True, check=False)
-    assert (done.returncode, done.stdout) == (0, "self-test: ok\n"), done.stderr
+    run_self_test(folder)
 
 
 def test_it_is_registered_and_listed(table, tmp_path, capsys):

@@ -3,13 +3,13 @@
 import dataclasses
 import re
 import struct
-import subprocess
 import warnings
 
 import keras
 import numpy as np
 import pytest
 import tf_keras
+from exported_library import run_self_test
 from small_models import Builder, T, constant, one_operator
 from structures import randomise
 
@@ -214,15 +214,10 @@ def test_exported_code(rng, tmp_path):
     model = builder.finish(tensors[:1], tensors[2:])
     x = rng.integers(-128, 128, (1, 120), dtype=np.int8)
     y = mltq.Interpreter(model).invoke(x)[0]
-    folder, program = tmp_path / "project", tmp_path / "program"
+    folder = tmp_path / "project"
     PROJECT_FORMATS["c"](plan_c_project(model), "model").write(folder, ([x], [y]))
     assert not list(folder.rglob("mltq_normalization_check*"))
-    flags = ["-std=c99", "-Wall", "-Wextra", "-Wconversion", "-Werror", f"-I{folder}"]
-    flags += ["-fsanitize=address,undefined", "-fno-sanitize-recover=all"]
-    sources = sorted(map(str, folder.rglob("*.c")))
-    subprocess.run(["cc", *flags, *sources, "-o", str(program)], check=True)
-    done = subprocess.run([str(program)], capture_output=True, text=True, check=False)
-    assert (done.returncode, done.stdout) == (0, "self-test: ok\n"), done.stderr
+    run_self_test(folder)
 
 
 # Keras --------------------------------------------------------------------------------------------

@@ -93,15 +93,9 @@ def names_of_operators(tflite):
     return {name for name, _ in found}, {name for name, kind in found if kind == 0}
 
 
-@pytest.fixture(scope="module")
-def objects(tmp_path_factory):
-    """Compiled operators, which the exported code of all structures shares."""
-    return tmp_path_factory.mktemp("objects")
-
-
 @pytest.mark.parametrize(("framework", "name"), CASES)
 @pytest.mark.filterwarnings("ignore")
-def test_structure(framework, name, tmp_path, objects):
+def test_structure(framework, name, tmp_path):
     model, x = build(importlib.import_module(framework), name)
     if name in REFUSED:
         refusals = (mltq.ConversionError, mltq.UnsupportedModelError)
@@ -128,7 +122,7 @@ def test_structure(framework, name, tmp_path, objects):
             allowed = LARGER_ERRORS.get(name, LARGEST_ERROR)
             assert np.abs(have - want).max() <= allowed * details.scale
             assert std > 4 * details.scale  # The comparison could fail.
-    library = ExportedLibrary(tflite, tmp_path / "project", objects=objects)
+    library = ExportedLibrary(tflite, tmp_path / "project", sanitized=False)
     for have, want in zip(library.predict(x), outputs["tflm"], strict=True):
         np.testing.assert_array_equal(have, want)
 
