@@ -13,9 +13,10 @@ TESTS = pathlib.Path(__file__).parent
 COLLECTED = pytest.StashKey()
 NONE = ()
 
-# By file and test: the parameters that `make test` runs it with, as patterns of their ids. The
-# others are marked `thorough`. Each subsystem keeps a representative: a test of its usual path,
-# one framework, one core of a family, a layer of each kind.
+# By file and test: the parameters that `make test` runs it with, as patterns of their ids; "!" is
+# before a pattern of those that it leaves out. The others are marked `thorough`. Each subsystem
+# keeps a representative: a test of its usual path, one framework, one core of a family, a layer of
+# each kind.
 QUICK = {
     "backends/test_activation_levels.py": {"*": ("ternary", "")},
     "backends/test_contract.py": {"*": ("*keras-Conv2D",)},
@@ -62,12 +63,15 @@ QUICK = {
         ),
         "test_quantized_attention_trains_loads_and_strips": ("keras",),
     },
+    # JAX and PyTorch: tests/test_without_tensorflow.py.
+    "test_backends.py": {"test_keras_on": ("tensorflow",)},
     "test_command_line.py": {"test_benchmark": NONE},
     "test_config.py": {
         "test_a_configuration_says_everything": ("keras",),
         "test_single_layers_have_configurations_of_their_own": ("keras",),
     },
     "test_convert.py": {
+        "TestConv2D::*": ("tf_keras", "tensorflow"),
         "Test[!C]*::*": NONE,
         "TestConv1D::*": NONE,
         "test_pruned_models_keep_their_zeros": ("tf_keras-bit", "keras-float words"),
@@ -144,6 +148,16 @@ QUICK = {
             "tf_keras-batch_norm_after_relu", "tf_keras-layer_norm", "tf_keras-masking",
         ),
     },
+    "test_tfmot_quantize.py": {
+        "test_four_levels_are_close_to_the_float_model": NONE,
+        "test_the_float_model_is_not_changed": NONE,
+        "test_calibration_sets_ranges_to_the_extremes_and_can_be_repeated": NONE,
+        "test_saved_models_load_with_plain_load_model": ("keras",),
+    },
+    "test_usage.py": {
+        "*": ("!tf_keras*",),
+        "test_lambda_layers_are_quantized": ("keras-arguments", "keras-shape and mask"),
+    },
 }  # fmt: skip
 
 
@@ -158,7 +172,10 @@ class Collected:
 
 
 def matches(text, patterns):
-    return any(fnmatch.fnmatchcase(text, pattern) for pattern in patterns)
+    return any(
+        fnmatch.fnmatchcase(text, pattern.removeprefix("!")) != pattern.startswith("!")
+        for pattern in patterns
+    )
 
 
 def mark_thorough(items):
