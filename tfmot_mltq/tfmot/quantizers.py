@@ -15,6 +15,7 @@ from tensorflow_model_optimization.quantization.keras import quantizers as tfmot
 from tfmot_mltq.config import MultiLevelConfig, as_config
 from tfmot_mltq.helpers.framework_types import Config, Layer, Shape, Tensor, Variable
 from tfmot_mltq.helpers.simulation_mode import SimulationMode, current_mode
+from tfmot_mltq.layout.activation_range import ActivationRange, RangeWeights
 from tfmot_mltq.mathematics import decomposition, int8_simulation
 from tfmot_mltq.pruning.pruning_spec import PruningSpec, as_pruning_spec
 from tfmot_mltq.tfmot.eager_value import eager_value
@@ -24,6 +25,7 @@ from tfmot_mltq.tfmot.pruning_variables import (
     kernel_state,
     masked,
 )
+from tfmot_mltq.tfmot.tensor_functions import TENSOR_FUNCTIONS
 
 
 class MultiLevelQuantizer(tfmot_quantizers.Quantizer):
@@ -172,6 +174,13 @@ class ActivationRangeQuantizer(tfmot_quantizers.MovingAverageQuantizer):
         self.ema_decay = ema_decay
         self.sites = sites
         self.range_limits = limits
+        self._range = ActivationRange(
+            TENSOR_FUNCTIONS,
+            tf.quantization.fake_quant_with_min_max_vars,
+            ema_decay,
+            sites,
+            limits,
+        )
 
     def build(self, tensor_shape: Shape, name: str, layer: Layer) -> dict[str, Variable]:
         """Adds the range and whether it is set, as non-trainable weights: scalars, or of shape
@@ -197,7 +206,7 @@ class ActivationRangeQuantizer(tfmot_quantizers.MovingAverageQuantizer):
     def __call__(
         self,
         inputs: Tensor,
-        training: bool | Tensor,
+        training: bool,
         weights: dict[str, Variable],
         site: int = 0,
         ties_away: bool = False,
@@ -209,62 +218,17 @@ class ActivationRangeQuantizer(tfmot_quantizers.MovingAverageQuantizer):
         A ``sum_step`` is the real value of 1 in the sums that an operator stores so, and rounds
         twice; a scalar, or one for each channel.
         """
-        variables = [weights[f"{part}_var"] for part in ("min", "max", "initialized")]
-        mode = current_mode()
-        if mode is SimulationMode.CONVERT:
-            limits = map(tf.constant, self.limits(weights))
-            return tf.quantization.fake_quant_with_min_max_vars(inputs, *limits)
-        if mode is SimulationMode.CALIBRATE or training:
-            low, high, initialized = (
-                variable if self.sites == 1 else variable[site] for variable in variables
-            )
-            batch = int8_simulation.batch_range(tf.stop_gradient(inputs), tnp, self.range_limits)
-            if mode is SimulationMode.CALIBRATE:
-                # Extremes of all batches. A pass starts with the range reset, see `calibrate`.
-                new = int8_simulation.widened_range((low, high), initialized, batch, tnp)
-                self._set_range(variables, site, new)
-                return inputs
-            new = int8_simulation.moving_range((low, high), initialized, batch, self.ema_decay, tnp)
-            self._set_range(variables, site, new)
-            if self.sites == 1:
-                return tf.quantization.fake_quant_with_min_max_vars(inputs, *new)
-        low, high, initialized = map(tf.convert_to_tensor, variables)
-        if self.sites > 1:
-            low, high = int8_simulation.joined_range((low, high), initialized, tnp)
-        if sum_step is not None and not training:
-            rounded = int8_simulation.rounded_twice(
-                tf.stop_gradient(inputs), sum_step, self.step(weights), tnp
-            )
-            inputs = decomposition.straight_through(inputs, rounded, tf.stop_gradient)
-        if ties_away:
-            inputs = int8_simulation.with_ties_away(inputs, (low, high), tnp)
-        quantized = tf.quantization.fake_quant_with_min_max_vars(inputs, low, high)
-        return tf.where(tf.reduce_max(initialized) > 0, quantized, inputs)
+        return self._range.quantized(
+            inputs, _range_weights(weights), training, site, ties_away, sum_step
+        )
 
     def limits(self, weights: dict[str, Variable]) -> tuple[float, float]:
         """Smallest and largest value of the range, as far as it is set."""
-        low, high, initialized = (
-            np.atleast_1d(eager_value(weights[f"{part}_var"]))
-            for part in ("min", "max", "initialized")
-        )
-        return int8_simulation.joined_range((low, high), initialized, np)
+        return self._range.eager_limits(_range_weights(weights))
 
     def step(self, weights: dict[str, Variable]) -> Tensor:
         """Real value of a step, not 0 where no range is set yet."""
-        parts = ("min", "max", "initialized")
-        low, high, initialized = (tf.convert_to_tensor(weights[f"{part}_var"]) for part in parts)
-        if self.sites > 1:
-            low, high = int8_simulation.joined_range((low, high), initialized, tnp)
-        return tf.maximum(high - low, 1e-30) / 255.0
-
-    def _set_range(
-        self, variables: list[Variable], site: int, limits: tuple[Tensor, Tensor]
-    ) -> None:
-        for variable, value in zip(variables, (*limits, tf.ones([])), strict=True):
-            if self.sites > 1:
-                old = tf.convert_to_tensor(variable)
-                value = int8_simulation.with_value_at(old, site, value, tnp)
-            variable.assign(value)
+        return self._range.step(_range_weights(weights))
 
     def get_config(self) -> Config:
         """Keras configuration."""
@@ -274,3 +238,7 @@ class ActivationRangeQuantizer(tfmot_quantizers.MovingAverageQuantizer):
         if self.range_limits is not None:
             config["limits"] = list(self.range_limits)
         return config
+
+
+def _range_weights(weights: dict[str, Variable]) -> RangeWeights:
+    return [weights[f"{part}_var"] for part in ("min", "max", "initialized")]
