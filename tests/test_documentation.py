@@ -38,7 +38,9 @@ def build(folder, execute):
     programs = f"{pathlib.Path(sys.executable).parent}:{os.environ['PATH']}"
     command = [sys.executable, "-m", "sphinx", "-W", "--keep-going", "-b", "html"]
     if not execute:
-        command += ["-D", "nb_execution_mode=off"]
+        # Only a kernel knows the language of the cells of a page.
+        suppressed = "suppress_warnings=myst.xref_missing,myst-nb.lexer"
+        command += ["-D", "nb_execution_mode=off", "-D", suppressed]
     return subprocess.run(
         [*command, str(DOCS), str(folder)],
         env={**os.environ, "PATH": programs, "OMP_NUM_THREADS": "1"},
