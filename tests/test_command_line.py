@@ -143,7 +143,8 @@ def test_benchmark(folder, capsys):
 
 def test_benchmark_without_tools(folder, capsys, monkeypatch):
     monkeypatch.setattr("shutil.which", lambda tool: None if "xtensa" in tool else tool)
-    monkeypatch.setattr(firmware, "run_firmware", lambda name, model: firmware.Firmware(1, 2, 3))
+    found = firmware.Firmware(1, 2, 3, 4, (firmware.OperatorCount("conv", "CONV_2D", 4),))
+    monkeypatch.setattr(firmware, "run_firmware", lambda name, model: found)
     assert main(["benchmark", tflite(folder), "--runs=1", "--json"]) == 0
     out, err = capsys.readouterr()
     assert list(json.loads(out)["targets"]) == [name for name in TARGETS if name != "xtensa"]

@@ -60,6 +60,26 @@ def test_no_kernel_has_become_slower(target, entry, measured):
     assert not device_benchmark.regressions(totals, baseline)
 
 
+@pytest.fixture(scope="module", params=list(MLPERF_TINY["models"]))
+def whole(request):
+    """An entry that is a whole network, with its configuration and its file."""
+    name = f"{request.param}/m2/d0.10/whole"
+    return name, *device_benchmark.whole_network(name)
+
+
+@pytest.mark.parametrize("target", TARGETS)
+def test_no_network_has_become_slower(target, whole):
+    name, config, tflite = whole
+    found = device_benchmark.measure_whole(target, config, tflite)
+    assert set(found) == {
+        "config", "operators", "instructions", "arena_bytes", "stack_bytes", "flash_bytes"
+    }  # fmt: skip
+    assert all(set(operator) == {"name", "op", "instructions"} for operator in found["operators"])
+    baseline = json.loads((DEVICE / "baseline.json").read_text())
+    totals = device_benchmark.totals_by_entry({target: {name: found}})
+    assert not device_benchmark.regressions(totals, baseline)
+
+
 @pytest.mark.parametrize("target", TARGETS)
 def test_counts_are_predicted(target, entry, measured):
     count = measured(target)["totals"]["instructions"]

@@ -8,6 +8,7 @@ import pytest
 import tfmot_mltq as mltq
 from tfmot_mltq.emulation.firmware import run_firmware
 from tfmot_mltq.emulation.targets import DeviceError
+from tfmot_mltq.report.tflite_operators import read_operators
 
 
 def converted(model, shape, speedup):
@@ -48,7 +49,14 @@ def test_digits(target, digits_model):
     found = run_firmware(target, digits_model)
     assert found.arena_bytes < mltq.Interpreter(digits_model).arena_bytes
     assert found.arena_bytes < 16384  # the RAM of a small Cortex-M0
-    assert found.instructions > 0
+    assert 0 < found.stack_bytes < 4096
+    operators = read_operators(digits_model)
+    assert [(o.op, o.name) for o in found.operators] == [(o.op, o.name) for o in operators]
+    # Between the operators there is nothing but the calls that count.
+    counted = sum(operator.instructions for operator in found.operators)
+    assert 0.99 * found.instructions < counted <= found.instructions
+    layers = [o for o in found.operators if o.op != "RESHAPE"]
+    assert all(operator.instructions > 100 for operator in layers)
 
 
 @pytest.mark.parametrize("target", ["cortex-m4", "rv32imc"])

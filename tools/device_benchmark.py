@@ -10,6 +10,8 @@ the same figures per layer and in total; code_size.json, the bytes of code of th
 device.png. The planes are random with a fixed seed: speed does not depend on which bits are set.
 With /bits the planes, but those of depthwise layers, are stored as bits, for the bitwise kernel;
 with /binary too, and neither side has zeros: multi-level binary networks.
+With /whole instead, the entry is the whole network with random weights, as code without an
+interpreter: instructions of each operator, those that are not ours too, arena, stack and flash.
 With --check, fails if a total has more than 2% more instructions than the one in --baseline.
 
 arena_bytes is the largest sum of a layer's input, output and scratch: what an interpreter plans for
@@ -17,6 +19,7 @@ a chain of these layers, without skip connections and its own tables. int8_arena
 without scratch.
 """
 
+import collections
 import dataclasses
 import functools
 import json
@@ -32,6 +35,7 @@ from rich.progress import track
 from rich.table import Table
 
 from tfmot_mltq.cost_model.tflite_operators import read_operators
+from tfmot_mltq.emulation.firmware import run_firmware
 from tfmot_mltq.emulation.targets import CORE_SOURCES, DEVICE, TARGETS, DeviceError
 from tfmot_mltq.helpers.files import replaced_file
 from tfmot_mltq.kernels import Call
@@ -43,6 +47,7 @@ from tfmot_mltq.packing.format import OperatorKind, Padding
 from tfmot_mltq.packing.packed_layer import Geometry, PackedLayer
 from tfmot_mltq.reference import ops
 
+MLPERF_TINY = json.loads((DEVICE / "mlperf_tiny.json").read_text())
 DENSITIES = ("0.02", "0.05", "0.0667", "0.10", "0.20", "0.333", "1.0")
 ENTRIES = [
     *(f"resnet8/m{levels}/d{density}" for levels in (1, 2, 3) for density in DENSITIES),
@@ -57,11 +62,11 @@ ENTRIES = [
     "mobilenetv1_025/m2/d0.20/k1/bits",
     "autoencoder/m2/d1.0/k1/binary",
     "autoencoder/m1/d0.50/k2/bits",
+    *(f"{model}/m2/d0.10/whole" for model in MLPERF_TINY["models"]),
 ]
 MARGIN = 1.02
 OPTIMIZE = "-O3"
 CODE_SIZES = ("-Os", "-O2", "-O3")
-MLPERF_TINY = json.loads((DEVICE / "mlperf_tiny.json").read_text())
 MODELS = MLPERF_TINY["models"] | json.loads((DEVICE / "rebnet.json").read_text())["models"]
 
 FLAGS = flags.FLAGS
@@ -333,6 +338,56 @@ def measure(name: str, entry: Entry, folder: pathlib.Path) -> dict:
     return {"config": entry.config, "layers": layers, "totals": totals(layers, entry.dims)}
 
 
+def is_whole(name: str) -> bool:
+    """Whether an entry is a whole network."""
+    return name.endswith("/whole")
+
+
+def whole_network(name: str) -> tuple[dict, bytes]:
+    """The configuration and the .tflite file of an entry that is a whole network."""
+    from mlperf_tiny_networks import SEED, convert_network  # imports TensorFlow
+
+    model, levels, density, _ = name.split("/")
+    config = {
+        "model": model, "levels": int(levels[1:]), "density": float(density[1:]), "seed": SEED,
+        "optimize": OPTIMIZE,
+    }  # fmt: skip
+    return config, convert_network(model, config["levels"], config["density"])
+
+
+def measure_whole(target: str, config: dict, tflite: bytes) -> dict:
+    """Runs a whole network on a target.
+
+    Raises:
+      DeviceError: A tool is missing, or the output was not that of TensorFlow Lite Micro.
+    """
+    return {"config": config, **dataclasses.asdict(run_firmware(target, tflite))}
+
+
+def print_whole_table(results: dict, console: Console) -> None:
+    """Whole networks: all operators, and those that take most."""
+    table = Table(title="Whole networks as code without an interpreter")
+    for column in ("target", "network", "instructions", "arena", "stack", "flash", "most of it"):
+        left = column in ("target", "network", "most of it")
+        table.add_column(column, justify="left" if left else "right", no_wrap=True)
+    for target, entries in results.items():
+        for name, entry in entries.items():
+            if not is_whole(name):
+                continue
+            counts = collections.Counter()
+            for operator in entry["operators"]:
+                counts[operator["op"]] += operator["instructions"]
+            largest = (f"{op} {count / 1e6:.2f} M" for op, count in counts.most_common(3))
+            table.add_row(
+                target, name.removesuffix("/whole").replace("mobilenetv1_025", "mobilenet"),
+                f"{entry['instructions'] / 1e6:.3f} M",
+                *(f"{entry[f'{memory}_bytes']:,}" for memory in ("arena", "stack", "flash")),
+                ", ".join(largest),
+            )  # fmt: skip
+    if table.row_count:
+        console.print(table)
+
+
 def print_table(results: dict, console: Console) -> None:
     """Totals beside the competitors'."""
     table = Table(title="Instructions of the layers with weights; competitors' int8 kernels")
@@ -342,6 +397,8 @@ def print_table(results: dict, console: Console) -> None:
     for target, entries in results.items():
         competitor = MLPERF_TINY["competitors"].get(target, {"instructions": {}})
         for name, entry in entries.items():
+            if is_whole(name):
+                continue
             figures = entry["totals"]
             theirs = competitor["instructions"].get(entry["config"]["model"])
             int8 = sum(int(np.prod(layer["filter_shape"])) for layer in entry["layers"])
@@ -369,7 +426,9 @@ def print_code_sizes(sizes: dict, console: Console) -> None:
 def totals_by_entry(results: dict) -> dict:
     """Total instructions, by target and entry."""
     return {
-        target: {name: entry["totals"]["instructions"] for name, entry in entries.items()}
+        target: {
+            name: entry.get("totals", entry)["instructions"] for name, entry in entries.items()
+        }
         for target, entries in results.items()
     }
 
@@ -406,15 +465,22 @@ def main(_):
     try:
         with tempfile.TemporaryDirectory() as folder:
             wanted = [] if FLAGS.models and not FLAGS["entries"].present else FLAGS.entries
-            makers = [functools.partial(synthetic_entry, name) for name in wanted]
+            makers = [
+                functools.partial(synthetic_entry, name) for name in wanted if not is_whole(name)
+            ]
             makers += [functools.partial(model_entry, pathlib.Path(path)) for path in FLAGS.models]
             for make in track(makers, "Counting", disable=not console.is_terminal):
                 entry = make()
                 for target in FLAGS.targets:
                     results[target][entry.name] = measure(target, entry, pathlib.Path(folder))
+        for name in filter(is_whole, wanted):
+            network = whole_network(name)
+            for target in FLAGS.targets:
+                results[target][name] = measure_whole(target, *network)
     except (DeviceError, OSError, ValueError) as error:
         sys.exit(str(error))
     print_table(results, console)
+    print_whole_table(results, console)
     output = pathlib.Path(FLAGS.output)
     write_json(output / "device.json", results)
     sizes = code_sizes(FLAGS.targets)

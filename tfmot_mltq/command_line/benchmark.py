@@ -16,6 +16,7 @@ instructions are those of code compiled with -O3.
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import pathlib
 import sys
@@ -103,7 +104,7 @@ def _milliseconds(tflite: bytes, runtime: str, runs: int) -> float:
     return 1e3 * float(np.median(times))
 
 
-def _emulate(tflite: bytes, targets: list[str]) -> dict[str, dict[str, int]]:
+def _emulate(tflite: bytes, targets: list[str]) -> dict[str, dict[str, Any]]:
     if not targets:
         return {}
     firmware = import_with_extra(
@@ -115,14 +116,20 @@ def _emulate(tflite: bytes, targets: list[str]) -> dict[str, dict[str, int]]:
         console=Console(stderr=True),
         disable=not sys.stderr.isatty(),
     )
-    return {name: vars(firmware.run_firmware(name, tflite)) for name in steps}
+    return {name: dataclasses.asdict(firmware.run_firmware(name, tflite)) for name in steps}
 
 
-def _table(found: dict[str, dict[str, int]]) -> Table:
+def _table(found: dict[str, dict[str, Any]]) -> Table:
     table = Table(title="Without an interpreter", title_justify="left")
     table.add_column("target")
-    for column in ("flash", "arena", "instructions", "self-test"):
+    columns = {
+        "flash": "flash_bytes",
+        "arena": "arena_bytes",
+        "stack": "stack_bytes",
+        "instructions": "instructions",
+    }
+    for column in (*columns, "self-test"):
         table.add_column(column, justify="right")
     for name, figures in found.items():
-        table.add_row(name, *(f"{value:,}" for value in figures.values()), "ok")
+        table.add_row(name, *(f"{figures[key]:,}" for key in columns.values()), "ok")
     return table

@@ -102,16 +102,27 @@ class Target:
         Raises:
           DeviceError: The compiler is missing, or refused the sources.
         """
+        return self._section_bytes(sources, flags, (".text",))
+
+    def object_bytes(self, sources: Sequence[pathlib.Path], flags: Sequence[str]) -> int:
+        """As ``text_bytes``, with constants.
+
+        Raises:
+          DeviceError: The compiler is missing, or refused the sources.
+        """
+        return self._section_bytes(sources, flags, (".text", ".rodata", ".data", ".srodata"))
+
+    def _section_bytes(
+        self, sources: Sequence[pathlib.Path], flags: Sequence[str], sections: tuple[str, ...]
+    ) -> int:
         total = 0
         with tempfile.TemporaryDirectory() as folder:
             for source in sources:
                 compiled = pathlib.Path(folder) / f"{source.stem}.o"
                 self.compile(source, compiled, flags)
-                sections = self._run([f"{self.tools}size", "-A", str(compiled)], 60)
+                sizes = self._run([f"{self.tools}size", "-A", str(compiled)], 60)
                 total += sum(
-                    int(line.split()[1])
-                    for line in sections.splitlines()
-                    if line.startswith(".text")
+                    int(line.split()[1]) for line in sizes.splitlines() if line.startswith(sections)
                 )
         return total
 

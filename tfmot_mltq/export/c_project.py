@@ -89,7 +89,7 @@ def _operators_id() -> str:
 
 def _context(steps: Steps, operators: list[TfliteOperator]) -> dict[str, Any]:
     """What the templates use."""
-    scratch = [_scratch(operators[step.operator]) for step in steps.steps]
+    scratch = [step.scratch_bytes or _scratch(operators[step.operator]) for step in steps.steps]
     offsets, scratch_offsets, arena = _plan(steps, scratch)
     layers: list[dict[str, Any]] = []
     calls: list[dict[str, Any]] = []
@@ -126,6 +126,7 @@ def _context(steps: Steps, operators: list[TfliteOperator]) -> dict[str, Any]:
         "rank": max(ranks, default=0),
         "steps": calls,
         "array_body": array_body,
+        "marks_operators": False,  # the emulated firmware counts their instructions
         "uses_arena": any(call["calls"] for call in calls),
         "states": _states(steps, offsets),
         "inputs": _ends(steps.inputs, steps.tensors, offsets),
@@ -141,6 +142,8 @@ def _texts(number: int, step: Step, operator: TfliteOperator, place: Any) -> dic
         "x".join(map(str, shape[1:])) for shape in (operator.input_shape, operator.output_shape)
     ]
     return {
+        "op": operator.op,
+        "name": operator.name,
         "comment": f"{operator.op}, {' to '.join(sizes)}",
         "constants": code.constants,
         "calls": code.calls,
