@@ -36,6 +36,28 @@ static inline int32_t mltq_fixed_point_multiply(int32_t value, MltqFixedPoint fa
                                  right);
 }
 
+/* mltq_fixed_point_high_product for |value| < 2^30 and a multiplier of [0, 2^31): for the inner
+ * loops, without a function that multiplies 64 bits. */
+static inline int32_t mltq_fixed_point_bounded_product(int32_t value, int32_t multiplier) {
+#if defined(__ARM_FEATURE_DSP) && defined(__thumb2__) && defined(__GNUC__)
+  int32_t product;
+  __asm__("smmulr %0, %1, %2" : "=r"(product) : "r"(value * 2), "r"(multiplier));
+  return product;
+#elif (defined(__thumb__) && !defined(__thumb2__)) || defined(__XTENSA__) || \
+    (defined(__riscv) && !defined(__riscv_mul))
+  /* Cores that multiply 32 bits to 32: halves of 16 bits, the lower one of the value signed. */
+  const int32_t value_low = (int16_t)(uint16_t)value;
+  const int32_t value_high = (value - value_low) >> 16;
+  const int32_t low = multiplier & 0xFFFF;
+  const int32_t high = multiplier >> 16;
+  const int32_t middle = value_low * high + value_high * low + ((value_low * low) >> 16);
+  return value_high * high * 2 + ((middle + (INT32_C(1) << 14)) >> 15);
+#else
+  const int64_t product = (int64_t)value * multiplier * 2;
+  return (int32_t)(product >> 32) + (int32_t)((uint32_t)product >> 31);
+#endif
+}
+
 static inline int8_t mltq_clamp_s8(int32_t value, int32_t minimum, int32_t maximum) {
   if (value < minimum) return (int8_t)minimum;
   if (value > maximum) return (int8_t)maximum;

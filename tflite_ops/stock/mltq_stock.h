@@ -62,6 +62,40 @@ void mltq_stock_fully_connected_s8(int32_t rows, int32_t inputs, int32_t outputs
 void mltq_stock_grouped_conv_2d_s8(const MltqWindow* window, const MltqWeights* weights,
                                    int32_t groups, const int8_t* input, int8_t* output);
 
+/* Weights whose sums fit into 30 bits and whose factors are below 1/2, which the kernels named fast
+ * take; nearly all are. Rows of the filter are padded with zeros to a multiple of four, and the
+ * last row by MLTQ_FAST_TAIL more. A bias holds the input zero point, times the sum of its row;
+ * unsigned biases, for convolutions only, are those of inputs that are 128 larger. A factor is
+ * multiplier / 2^31 / 2^shift, with a shift of 1 to 22; the nudge is a half and the output zero
+ * point before the shift. */
+#define MLTQ_FAST_ROW(size) (((size) + 3) & ~INT32_C(3))
+#define MLTQ_FAST_TAIL 12
+typedef struct {
+  int32_t multiplier;
+  int32_t nudge;
+  int32_t shift;
+} MltqFastFactor;
+
+typedef struct {
+  const int8_t* filter;
+  const int32_t* biases;
+  const int32_t* unsigned_biases;
+  const MltqFastFactor* factors;
+  size_t factor_step;
+  int32_t input_zero_point;
+  int32_t activation_min;
+  int32_t activation_max;
+} MltqFastWeights;
+
+/* As conv_2d; `scratch` has 5 * MLTQ_FAST_ROW(values of a row of the filter) + 48 bytes, aligned
+ * for words. */
+void mltq_stock_conv_2d_fast_s8(const MltqWindow* window, const MltqFastWeights* weights,
+                                const int8_t* input, int8_t* output, int8_t* scratch);
+
+void mltq_stock_fully_connected_fast_s8(int32_t rows, int32_t inputs, int32_t outputs,
+                                        const MltqFastWeights* weights, const int8_t* input,
+                                        int8_t* output);
+
 /* The mean of a window without its padding, halves away from zero; the largest value. */
 void mltq_stock_average_pool_2d_s8(const MltqWindow* window, const int8_t* input, int8_t* output,
                                    int32_t activation_min, int32_t activation_max);
@@ -80,6 +114,19 @@ typedef struct {
 
 void mltq_stock_add_s8(const MltqAdd* add, int32_t size, const int8_t* first, const int8_t* second,
                        int8_t* output);
+
+/* output = clamp((factor[0] * x + factor[1] * x' + offset) >> shift), of int8 values as they are:
+ * what the exporter finds to be the same as ADD for all of them, and without overflow. */
+typedef struct {
+  int32_t factor[2];
+  int32_t offset;
+  int32_t shift;
+  int32_t activation_min;
+  int32_t activation_max;
+} MltqFastAdd;
+
+void mltq_stock_add_fast_s8(const MltqFastAdd* add, int32_t size, const int8_t* first,
+                            const int8_t* second, int8_t* output);
 
 /* The mean of every channel over all positions: MEAN over height and width. `factor` divides by the
  * positions. */

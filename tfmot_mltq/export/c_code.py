@@ -12,7 +12,7 @@ import numpy as np
 from tfmot_mltq.export.fixed_point import FixedPoint
 
 _COLUMNS = 100
-_VALUES_A_LINE = {"MltqFixedPoint": 4, "MltqBetween": 6}
+_VALUES_A_LINE = {"MltqFixedPoint": 4, "MltqFastFactor": 4, "MltqBetween": 6}
 
 
 @dataclasses.dataclass(frozen=True)

@@ -36,6 +36,14 @@ def fixed_point(value: float) -> FixedPoint:
     return FixedPoint(multiplier, shift)
 
 
+def multiply(value: int, factor: FixedPoint) -> int:
+    """Value * factor, rounded as TensorFlow Lite does, without the limits of 32 bits."""
+    product = ((value << max(factor.shift, 0)) * factor.multiplier + 2**30) >> 31
+    right = max(-factor.shift, 0)
+    half = (1 << right) >> 1
+    return (product + half - (product < 0 and right > 0)) >> right
+
+
 def add_factors(scales: tuple[float, float], output_scale: float) -> tuple[FixedPoint, ...]:
     """Factors of both inputs of an addition, and of its sum."""
     twice_larger = 2.0 * max(scales)

@@ -56,6 +56,8 @@ class Step:
       operator: Its number in the model.
       inputs, outputs: Numbers of tensors of the model.
       states: Numbers of its variables.
+      scratch_bytes: Memory that its calls need beside tensors; of a layer with levels, what its
+        kernels say.
       calls: Of C functions. Without any, the output is where the input is.
       packed: Of a layer with levels.
     """
@@ -66,6 +68,7 @@ class Step:
     calls: tuple[Call, ...]
     packed: PackedTensor | None = None
     states: tuple[int, ...] = ()
+    scratch_bytes: int = 0
 
 
 @dataclasses.dataclass(frozen=True)
@@ -167,12 +170,17 @@ class Reader:
         """The argument of a call for an output."""
         return Target(int(self.operator.outputs[position]))
 
-    def step(self, *calls: Call, packed: PackedTensor | None = None) -> Step:
+    def step(
+        self, *calls: Call, packed: PackedTensor | None = None, scratch_bytes: int = 0
+    ) -> Step:
         """What the operator does. The tensors that the calls read are its inputs."""
         arguments = [argument for call in calls for argument in call.arguments]
         found = [argument.tensor for argument in arguments if isinstance(argument, Source)]
         states = [argument.tensor for argument in arguments if isinstance(argument, State)]
-        return Step(self.number, _unique(found), self._outputs(), calls, packed, _unique(states))
+        return Step(
+            self.number, _unique(found), self._outputs(), calls, packed, _unique(states),
+            scratch_bytes,
+        )  # fmt: skip
 
     def alias(self) -> Step:
         """The same values in another shape."""

@@ -10,12 +10,14 @@ from ai_edge_litert import schema_py_generated as schema
 
 from tfmot_mltq.cost_model.tflite_call import sized_call, window_padding
 from tfmot_mltq.export.c_code import Array, Call, Layer, Scratch, Struct
+from tfmot_mltq.export.fast_weights import fast_weights, row_bytes
 from tfmot_mltq.export.fixed_point import fixed_point
 from tfmot_mltq.export.reader import PackedTensor, Reader, Step, Tensor
 from tfmot_mltq.helpers import flatbuffer
 from tfmot_mltq.packing.format import CUSTOM_OP_NAMES, OperatorKind, Padding
 from tfmot_mltq.packing.packed_layer import Geometry
 
+_FAST_FULLY_CONNECTED = "mltq_stock_fully_connected_fast_s8"
 _KINDS = {name: kind for kind, name in CUSTOM_OP_NAMES.items()}
 
 
@@ -51,6 +53,12 @@ def convolution(op: str) -> Callable[[Reader], Step]:
         stride = options.strideH, options.strideW
         window = window_of(reader, filter_shape[1:3], stride, dilation)
         ends = reader.source(), reader.target()
+        if op == "conv_2d" and groups == 1:
+            fast = _fast_weights(weights, reader, channels=filter_shape[0], of_convolution=True)
+            if fast is not None:
+                call = Call("mltq_stock_conv_2d_fast_s8", (window, fast, *ends, Scratch()))
+                scratch = 5 * row_bytes(int(np.prod(filter_shape[1:]))) + 48
+                return reader.step(*reader.image_calls(call), scratch_bytes=scratch)
         call = Call(f"mltq_stock_{op}_s8", (window, weights, *ends))
         if groups > 1:
             call = Call(f"mltq_stock_grouped_{op}_s8", (window, weights, groups, *ends))
@@ -91,8 +99,10 @@ def fully_connected(reader: Reader) -> Step:
         reader.input().size == rows * inputs and reader.output().size == rows * outputs,
         "its filter does not fit the tensors",
     )
-    arguments = (rows, inputs, outputs, weights, reader.source(), reader.target())
-    return reader.step(Call("mltq_stock_fully_connected_s8", arguments))
+    fast = _fast_weights(weights, reader, channels=outputs, of_convolution=False)
+    function = "mltq_stock_fully_connected_s8" if fast is None else _FAST_FULLY_CONNECTED
+    arguments = (rows, inputs, outputs, fast or weights, reader.source(), reader.target())
+    return reader.step(Call(function, arguments))
 
 
 def window_of(
@@ -193,5 +203,40 @@ def _weights(
             "input_offset": -source.zero_point,
             "output_offset": target.zero_point,
             **reader.clamp(),
+        },
+    )
+
+
+def _fast_weights(
+    weights: Struct, reader: Reader, *, channels: int, of_convolution: bool
+) -> Struct | None:
+    """The same weights for a fast kernel, or None where they are beyond it."""
+    fields = weights.fields
+    rows = np.array(fields["filter"].values, np.int8).reshape(channels, -1)
+    found = fast_weights(
+        rows,
+        [0] * channels if fields["biases"] is None else fields["biases"].values,
+        fields["factors"].values,
+        input_zero_point=reader.input().zero_point,
+        output_zero_point=reader.output().zero_point,
+        clamp=(fields["activation_min"], fields["activation_max"]),
+        per_channel=of_convolution,
+    )
+    if found is None:
+        return None
+    return Struct(
+        "Weights",
+        "MltqFastWeights",
+        {
+            "filter": Array("Filter", "int8_t", found.filter),
+            "biases": Array("Biases", "int32_t", found.biases),
+            "unsigned_biases": Array("UnsignedBiases", "int32_t", found.unsigned_biases)
+            if of_convolution
+            else None,
+            "factors": Array("Factors", "MltqFastFactor", found.factors),
+            "factor_step": int(len(found.factors) > 1),
+            "input_zero_point": reader.input().zero_point,
+            "activation_min": fields["activation_min"],
+            "activation_max": fields["activation_max"],
         },
     )
