@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from tfmot_mltq.export.affine_sum import affine_sum
 from tfmot_mltq.export.axes import merged_axes, strides_of
 from tfmot_mltq.export.c_code import Argument, Call, Struct
 from tfmot_mltq.export.fixed_point import (
@@ -46,9 +47,33 @@ def add(reader: Reader) -> Step:
     """ADD; the common case of equal shapes has a loop of its own."""
     if reader.input(0).shape != reader.input(1).shape:
         return elementwise(_sum(add_factors), "mltq_stock_add_broadcast_s8")(reader)
-    arguments = [*_sum(add_factors)(reader), reader.output().size]
-    arguments += [reader.source(0), reader.source(1), reader.target()]
-    return reader.step(Call("mltq_stock_add_s8", tuple(arguments)))
+    (struct,) = _sum(add_factors)(reader)
+    assert isinstance(struct, Struct)
+    fast = _fast_add(struct)
+    function = "mltq_stock_add_s8" if fast is None else "mltq_stock_add_fast_s8"
+    ends = reader.source(0), reader.source(1), reader.target()
+    return reader.step(Call(function, (fast or struct, reader.output().size, *ends)))
+
+
+def _fast_add(add: Struct) -> Struct | None:
+    """The same addition in its short form, where it has one."""
+    fields = add.fields
+    first, second = [-offset for offset in fields["offset"]]
+    factors = *fields["factor"], fields["output_factor"]
+    found = affine_sum((first, second), factors, fields["output_offset"])
+    if found is None:
+        return None
+    return Struct(
+        "Add",
+        "MltqFastAdd",
+        {
+            "factor": [found.first, found.second],
+            "offset": found.offset,
+            "shift": found.shift,
+            "activation_min": fields["activation_min"],
+            "activation_max": fields["activation_max"],
+        },
+    )
 
 
 def _sum(
