@@ -14,6 +14,9 @@ from tfmot_mltq.export.c_project import plan_c_project
 from tfmot_mltq.export.golden import random_inputs
 from tfmot_mltq.export.operators import READERS
 
+RELU, RELU_N1_TO_1, RELU6, TANH = 1, 2, 3, 4
+REFLECT, SYMMETRIC = 0, 1
+SAME, VALID = 0, 1
 RNG = np.random.default_rng(7)
 IMAGE = (1, 6, 5, 4)
 
@@ -60,6 +63,46 @@ def transpose_conv(shape, filter_size, stride, padding, output, bias=True):
         "TransposeConvOptions", padding=padding, strideH=stride[0], strideW=stride[1]
     )
     return "TRANSPOSE_CONV", inputs, [t(output, 0.3, 4)], options, 3 if bias else 1
+
+
+def conv(
+    shape, filter_size, channels, stride=(1, 1), padding=SAME, dilation=(1, 1),
+    zero_points=(-11, 4), activation=0, scales=0.3, factors=None,
+):  # fmt: skip
+    """A convolution; ``factors`` for other scales of the filter than those of ``conv_weights``."""
+    reach = [(size - 1) * step + 1 for size, step in zip(filter_size, dilation, strict=True)]
+    output = [
+        -(-(size - (0 if padding == SAME else window - 1)) // step)
+        for size, window, step in zip(shape[1:3], reach, stride, strict=True)
+    ]
+    filters, biases = conv_weights((channels, *filter_size, shape[3]), 0, channels, 0.05)
+    if factors is not None:
+        biases = constant(biases.value, np.multiply(factors, 0.05), axis=0)
+        filters = constant(filters.value, factors, axis=0)
+    options = options_of(
+        "Conv2DOptions", padding=padding, strideH=stride[0], strideW=stride[1],
+        dilationHFactor=dilation[0], dilationWFactor=dilation[1],
+        fusedActivationFunction=activation,
+    )  # fmt: skip
+    inputs = [t(shape, 0.05, zero_points[0]), filters, biases]
+    return "CONV_2D", inputs, [t((shape[0], *output, channels), scales, zero_points[1])], options, 3
+
+
+def dense(rows, inputs, outputs, zero_points=(-11, 4), per_channel=True, scale=0.3):
+    filters, biases = conv_weights((outputs, inputs), 0, outputs, 0.05)
+    if not per_channel:
+        filters, biases = constant(filters.value, 0.01), constant(biases.value, 0.0005)
+    options = options_of("FullyConnectedOptions")
+    tensors = [t((rows, inputs), 0.05, zero_points[0]), filters, biases]
+    return "FULLY_CONNECTED", tensors, [t((rows, outputs), scale, zero_points[1])], options, 4
+
+
+def pool(op, shape, size, stride, padding, output, activation=0):
+    options = options_of(
+        "Pool2DOptions", filterHeight=size[0], filterWidth=size[1], strideH=stride[0],
+        strideW=stride[1], padding=padding, fusedActivationFunction=activation,
+    )  # fmt: skip
+    return op, [t(shape, 0.05, -11)], [t(output, 0.05, -11)], options
 
 
 def reduction(op, shape, axes, output, scale=0.05, zero_point=0, keep=False):
@@ -121,9 +164,6 @@ def blocks(op, shape, block, pads, output):
     return op, [t(shape, 0.05, -9), int32(*block), pads], [t(output, 0.05, -9)], None
 
 
-RELU6, TANH = 3, 4
-REFLECT, SYMMETRIC = 0, 1
-SAME, VALID = 0, 1
 CASES = {
     "logistic": function("LOGISTIC", 1 / 256, -128),
     "tanh": function("TANH", 1 / 128, 0, input_scale=0.02),
@@ -325,6 +365,57 @@ CASES = {
     "expand dims": ("EXPAND_DIMS", [t((1, 6, 4)), int32(1)], [t((1, 1, 6, 4))], None),
     "quantize": ("QUANTIZE", [t()], [t(IMAGE, 0.03, 5)], options_of("QuantizeOptions")),
     "dequantize": ("DEQUANTIZE", [t(IMAGE, 0.3, 5)], [T(IMAGE, None, 0, np.float32)], None),
+    # What the loops of the fast kernels split on.
+    "conv of a camera": conv((1, 9, 12, 3), (3, 3), 16),
+    "conv of one channel": conv((1, 13, 10, 1), (10, 4), 7, (2, 2)),
+    "conv of two channels": conv((1, 7, 9, 2), (3, 3), 5, (2, 1), VALID),
+    "conv of one output": conv((1, 5, 7, 3), (2, 3), 1),
+    "conv of two outputs": conv((1, 5, 3, 5), (3, 2), 2, (1, 2)),
+    "conv of six outputs": conv((1, 5, 11, 4), (3, 3), 6, (1, 2), activation=RELU),
+    "conv pointwise": conv((1, 5, 5, 13), (1, 1), 9),
+    "conv pointwise strided": conv((1, 6, 7, 8), (1, 1), 4, (2, 3)),
+    "conv dilated": conv((1, 11, 12, 3), (3, 3), 4, (1, 1), SAME, (2, 3)),
+    "conv dilated valid": conv((1, 12, 13, 2), (3, 2), 3, (1, 1), VALID, (3, 2)),
+    "conv larger than its input": conv((1, 3, 2, 3), (7, 5), 4),
+    "conv of many values": conv((1, 4, 9, 40), (3, 3), 5, scales=0.9),
+    "conv of rows": conv((1, 1, 30, 5), (1, 5), 4, (1, 2)),
+    "conv of low zero points": conv((1, 5, 6, 3), (3, 3), 4, zero_points=(-128, -128)),
+    "conv of high zero points": conv((1, 5, 6, 3), (3, 3), 4, zero_points=(127, 127)),
+    "conv relu6": conv((1, 5, 6, 3), (3, 3), 4, activation=RELU6),
+    "conv relu n1 to 1": conv((1, 5, 6, 3), (3, 3), 4, activation=RELU_N1_TO_1, scales=0.05),
+    "conv of one scale": conv((1, 5, 6, 3), (3, 3), 4, factors=[0.01]),
+    "conv of tiny and usual scales": conv(
+        (1, 5, 6, 3), (3, 3), 5, factors=[0.01, 1e-9, 0.004, 1e-20, 0.002]
+    ),
+    "conv of large scales": conv((1, 5, 6, 3), (3, 3), 3, factors=[9.0, 0.01, 40.0]),
+    "dense": dense(1, 64, 10),
+    "dense of one output": dense(3, 7, 1),
+    "dense of three outputs": dense(2, 18, 3),
+    "dense of five outputs": dense(2, 33, 5, (127, -128)),
+    "dense of one scale": dense(1, 30, 8, (-128, 127), per_channel=False),
+    "dense of large scales": dense(1, 30, 8, scale=1e-4),
+    "average pool": pool("AVERAGE_POOL_2D", IMAGE, (3, 2), (2, 1), SAME, (1, 3, 5, 4)),
+    "average pool of seven": pool(
+        "AVERAGE_POOL_2D", (1, 5, 6, 7), (5, 6), (1, 1), VALID, (1, 1, 1, 7), RELU6
+    ),
+    "max pool": pool("MAX_POOL_2D", (1, 5, 6, 5), (2, 3), (1, 2), SAME, (1, 5, 3, 5), RELU),
+    "max pool of two": pool("MAX_POOL_2D", (1, 5, 6, 2), (2, 2), (2, 2), VALID, (1, 2, 3, 2)),
+    "add of one scale": add_like("ADD", t(), t(), t()),
+    "add halved": add_like("ADD", t(), t(IMAGE, 0.05, 7), t(IMAGE, 0.1, -1)),
+    "add of low zero points": add_like(
+        "ADD", t(IMAGE, 0.02, -128), t(IMAGE, 0.05, -128), t(IMAGE, 0.04, -128), RELU
+    ),
+    "add of high zero points": add_like(
+        "ADD", t(IMAGE, 0.02, 127), t(IMAGE, 0.003, 127), t(IMAGE, 0.02, 127)
+    ),
+    "add relu6": add_like("ADD", t(), t(IMAGE, 0.03, 5), t(IMAGE, 0.07, -3), RELU6),
+    "add without a short form": add_like(
+        "ADD", t(IMAGE, 0.19551333785057068, 67), t(IMAGE, 0.04506474733352661, -17),
+        t(IMAGE, 0.006494452711194754, -30),
+    ),
+    "add of odd size": add_like(
+        "ADD", t((1, 7, 3)), t((1, 7, 3), 0.03, 5), t((1, 7, 3), 0.07, -3)
+    ),
     "quantize float": ("QUANTIZE", [T(IMAGE, None, 0, np.float32)], [t(IMAGE, 0.03, 5)], None),
 }  # fmt: skip
 BEFORE = {  # operators that are covered by tests/test_export.py
@@ -333,12 +424,11 @@ BEFORE = {  # operators that are covered by tests/test_export.py
 }  # fmt: skip
 
 
-@pytest.fixture(scope="module")
-def library_and_places(tmp_path_factory):
-    """The exported code of all cases, and which outputs are whose."""
+def model_of(cases):
+    """One model of cases, and which of its outputs are whose."""
     builder = Builder()
     inputs, outputs, places = [], [], {}
-    for name, (op, tensors, results, options, *version) in CASES.items():
+    for name, (op, tensors, results, options, *version) in cases.items():
         numbers = [-1 if tensor is None else builder.tensor(tensor) for tensor in tensors]
         made = [builder.tensor(tensor) for tensor in results]
         builder.add(op, numbers, made, options, *version)
@@ -349,7 +439,13 @@ def library_and_places(tmp_path_factory):
         ]
         places[name] = range(len(outputs), len(outputs) + len(made))
         outputs += made
-    tflite = builder.finish(inputs, outputs)
+    return builder.finish(inputs, outputs), places
+
+
+@pytest.fixture(scope="module")
+def library_and_places(tmp_path_factory):
+    """The exported code of all cases, and which outputs are whose."""
+    tflite, places = model_of(CASES)
     library = ExportedLibrary(tflite, tmp_path_factory.mktemp("operators") / "project")
     return library, places
 
@@ -379,13 +475,49 @@ def test_all_within_bounds(library_and_places):
     library_and_places[0].run_self_test()
 
 
-@pytest.mark.parametrize("target", ["cortex-m0", "cortex-m4", "rv32imc"])
+@pytest.mark.parametrize("target", ["cortex-m0", "cortex-m4", "cortex-m55", "rv32imc"])
 def test_on_the_core(target, library_and_places, tmp_path):
     library, _ = library_and_places
     program = tmp_path / "program.elf"
     sources = sorted(library.folder.rglob("*.c"))
     TARGETS[target].build(sources, program, ["-Os", f"-I{library.folder}"])
     assert TARGETS[target].run(program) == "self-test: ok\n"
+
+
+def test_on_xtensa(tmp_path):
+    """Without real values: its C library has no functions for them."""
+    cases = {
+        name: case
+        for name, case in CASES.items()
+        if case[0] in ("ADD", "AVERAGE_POOL_2D", "CONV_2D", "FULLY_CONNECTED", "MAX_POOL_2D")
+    }
+    library = ExportedLibrary(model_of(cases)[0], tmp_path / "project")
+    program = tmp_path / "program.elf"
+    sources = sorted(library.folder.rglob("*.c"))
+    TARGETS["xtensa"].build(sources, program, ["-Os", f"-I{library.folder}"])
+    assert TARGETS["xtensa"].run(program) == "self-test: ok\n"
+
+
+@pytest.mark.parametrize(
+    ("name", "is_fast"),
+    [
+        ("conv of a camera", True),
+        ("conv dilated", True),
+        ("conv of tiny and usual scales", True),
+        ("conv of large scales", False),
+        ("grouped conv", False),
+        ("dense", True),
+        ("dense of one scale", True),
+        ("dense of large scales", False),
+        ("add halved", True),
+        ("add of high zero points", True),
+        ("add without a short form", False),
+    ],
+)
+def test_what_is_beyond_a_fast_kernel_has_the_plain_one(name, is_fast):
+    project = plan_c_project(model_of({name: CASES[name]})[0])
+    (step,) = project.context["steps"]
+    assert ("_fast_s8(" in step["calls"][0]) == is_fast
 
 
 def test_every_operator_has_a_case():
