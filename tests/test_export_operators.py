@@ -88,6 +88,21 @@ def conv(
     return "CONV_2D", inputs, [t((shape[0], *output, channels), scales, zero_points[1])], options, 3
 
 
+def depthwise(
+    shape, filter_size, stride=(1, 1), padding=SAME, dilation=(1, 1), multiplier=1,
+    zero_points=(-11, 4), activation=0, scale=0.3,
+):  # fmt: skip
+    op, (source, *_), (output,), options, _ = conv(
+        shape, filter_size, shape[3] * multiplier, stride, padding, dilation, zero_points,
+        activation, scale,
+    )  # fmt: skip
+    channels = output.shape[3]
+    fields = {k: v for k, v in vars(options[1]).items() if k != "quantizedBiasType"}
+    options = options_of("DepthwiseConv2DOptions", **fields, depthMultiplier=multiplier)
+    filters, biases = conv_weights((1, *filter_size, channels), 3, channels, 0.05)
+    return f"DEPTHWISE_{op}", [source, filters, biases], [output], options, 3
+
+
 def dense(rows, inputs, outputs, zero_points=(-11, 4), per_channel=True, scale=0.3):
     filters, biases = conv_weights((outputs, inputs), 0, outputs, 0.05)
     if not per_channel:
@@ -388,6 +403,15 @@ CASES = {
         (1, 5, 6, 3), (3, 3), 5, factors=[0.01, 1e-9, 0.004, 1e-20, 0.002]
     ),
     "conv of large scales": conv((1, 5, 6, 3), (3, 3), 3, factors=[9.0, 0.01, 40.0]),
+    "depthwise": depthwise((1, 6, 7, 8), (3, 3)),
+    "depthwise of seven": depthwise((1, 6, 7, 7), (3, 3), (2, 1), activation=RELU6),
+    "depthwise of five valid": depthwise((1, 6, 7, 5), (2, 3), (1, 2), VALID, zero_points=(127, 0)),
+    "depthwise dilated": depthwise((1, 9, 8, 4), (3, 2), (1, 1), SAME, (2, 3)),
+    "depthwise larger than its input": depthwise((1, 2, 3, 9), (5, 6)),
+    "depthwise of three": depthwise((1, 6, 7, 3), (3, 3)),
+    "depthwise with a multiplier": depthwise((1, 6, 7, 3), (3, 3), multiplier=2),
+    "depthwise of images": depthwise((2, 5, 4, 6), (3, 3)),
+    "depthwise of a small output": depthwise((1, 5, 4, 6), (3, 3), scale=1e-4),
     "dense": dense(1, 64, 10),
     "dense of one output": dense(3, 7, 1),
     "dense of three outputs": dense(2, 18, 3),
@@ -489,7 +513,15 @@ def test_on_xtensa(tmp_path):
     cases = {
         name: case
         for name, case in CASES.items()
-        if case[0] in ("ADD", "AVERAGE_POOL_2D", "CONV_2D", "FULLY_CONNECTED", "MAX_POOL_2D")
+        if case[0]
+        in {
+            "ADD",
+            "AVERAGE_POOL_2D",
+            "CONV_2D",
+            "DEPTHWISE_CONV_2D",
+            "FULLY_CONNECTED",
+            "MAX_POOL_2D",
+        }
     }
     library = ExportedLibrary(model_of(cases)[0], tmp_path / "project")
     program = tmp_path / "program.elf"
@@ -506,6 +538,10 @@ def test_on_xtensa(tmp_path):
         ("conv of tiny and usual scales", True),
         ("conv of large scales", False),
         ("grouped conv", False),
+        ("depthwise of seven", True),
+        ("depthwise of three", False),
+        ("depthwise with a multiplier", False),
+        ("depthwise of a small output", False),
         ("dense", True),
         ("dense of one scale", True),
         ("dense of large scales", False),

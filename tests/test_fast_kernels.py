@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tfmot_mltq.export.affine_sum import affine_sum, sums_of_all
-from tfmot_mltq.export.fast_weights import fast_weights
+from tfmot_mltq.export.fast_weights import fast_weights, padded_filter
 from tfmot_mltq.export.fixed_point import add_factors, fixed_point, multiply
 
 VALUES = np.arange(-128, 128)
@@ -80,7 +80,7 @@ def weights(rows, biases, scales, **changes):
 
 def test_rows_are_padded_and_biases_hold_the_zero_point():
     found = weights([[1, 2, 3, 4, 5], [-1, 0, 1, 0, 0]], [100, 200], [0.01, 0.02])
-    assert found.filter == [1, 2, 3, 4, 5, 0, 0, 0, -1, 0, 1, 0, 0, 0, 0, 0, *[0] * 12]
+    assert padded_filter(found.rows) == [1, 2, 3, 4, 5, 0, 0, 0, -1, 0, 1, 0, 0, 0, 0, 0, *[0] * 12]
     assert found.biases == [100 + 3 * 15, 200]
     assert found.unsigned_biases == [100 + 3 * 15 - 128 * 15, 200]
     for (multiplier, nudge, shift), scale in zip(found.factors, (0.01, 0.02), strict=True):
@@ -96,7 +96,7 @@ def test_one_factor_for_all_stays_one_where_it_may():
 def test_a_channel_of_one_value_has_no_weights():
     """Such as training leaves where weight decay has made a channel tiny."""
     found = weights([[1, 2], [127, -127]], [2**31 - 9999, 5], [50 / 2**31, 0.1])
-    assert found.filter[:8] == [0] * 4 + [127, -127, 0, 0]
+    assert found.rows.tolist() == [[0, 0], [127, -127]]
     multiplier, nudge, shift = found.factors[0]
     product = (found.biases[0] * multiplier + 2**30) >> 31
     assert (product + nudge) >> shift == 50 + 9
@@ -112,6 +112,6 @@ def test_what_the_kernels_do_not_take_is_refused_or_constant(bias, scale):
         lowest, highest = bias - 900 * 125, bias + 900 * 130
         values = {multiply(value, fixed_point(scale)) for value in (lowest, highest)}
         assert len(values) == 1
-        assert not any(found.filter)
+        assert not np.any(found.rows)
     else:
         assert scale >= 0.5

@@ -28,12 +28,12 @@ class FastWeights:
     """As MltqFastWeights.
 
     Attributes:
-      filter: Rows with their padding, one after the other.
+      rows: The filter, (output channels, values of a window), int8.
       biases, unsigned_biases: Of every channel.
       factors: Of every channel, or one for all.
     """
 
-    filter: list[int]
+    rows: np.ndarray
     biases: list[int]
     unsigned_biases: list[int]
     factors: list[Factor]
@@ -42,6 +42,12 @@ class FastWeights:
 def row_bytes(size: int) -> int:
     """Bytes of a row of the filter, with its padding."""
     return -(-size // _ROW_UNIT) * _ROW_UNIT
+
+
+def padded_filter(rows: np.ndarray) -> list[int]:
+    """The filter of a convolution or fully connected layer, each row with its padding."""
+    padded = np.pad(rows, ((0, 0), (0, row_bytes(rows.shape[1]) - rows.shape[1])))
+    return [*padded.reshape(-1).tolist(), *[0] * _TAIL]
 
 
 def fast_weights(
@@ -82,10 +88,8 @@ def fast_weights(
         folded[i] = 4 * (value - output_zero_point)
     totals = filled.sum(axis=1)
     kept = of_channels if per_channel or len({*of_channels}) > 1 else of_channels[:1]
-    padding = row_bytes(rows.shape[1]) - rows.shape[1]
-    padded = np.pad(filled, ((0, 0), (0, padding)))
     return FastWeights(
-        filter=[*padded.reshape(-1).tolist(), *[0] * _TAIL],
+        rows=filled.astype(np.int8),
         biases=folded,
         unsigned_biases=[
             bias - _UNSIGNED_OFFSET * int(total) for bias, total in zip(folded, totals, strict=True)

@@ -10,13 +10,15 @@ from ai_edge_litert import schema_py_generated as schema
 
 from tfmot_mltq.cost_model.tflite_call import sized_call, window_padding
 from tfmot_mltq.export.c_code import Array, Call, Layer, Scratch, Struct
-from tfmot_mltq.export.fast_weights import fast_weights, row_bytes
+from tfmot_mltq.export.fast_weights import fast_weights, padded_filter, row_bytes
 from tfmot_mltq.export.fixed_point import fixed_point
 from tfmot_mltq.export.reader import PackedTensor, Reader, Step, Tensor
 from tfmot_mltq.helpers import flatbuffer
 from tfmot_mltq.packing.format import CUSTOM_OP_NAMES, OperatorKind, Padding
 from tfmot_mltq.packing.packed_layer import Geometry
 
+# Channels that the fast depthwise kernel takes together, and so the fewest.
+_DEPTHWISE_TOGETHER = 4
 _FAST_FULLY_CONNECTED = "mltq_stock_fully_connected_fast_s8"
 _KINDS = {name: kind for kind, name in CUSTOM_OP_NAMES.items()}
 
@@ -53,8 +55,14 @@ def convolution(op: str) -> Callable[[Reader], Step]:
         stride = options.strideH, options.strideW
         window = window_of(reader, filter_shape[1:3], stride, dilation)
         ends = reader.source(), reader.target()
-        if op == "conv_2d" and groups == 1:
-            fast = _fast_weights(weights, reader, channels=filter_shape[0], of_convolution=True)
+        is_deep = op == "depthwise_conv_2d"
+        if is_deep and filter_shape[3] == channels >= _DEPTHWISE_TOGETHER:
+            fast = _fast_weights(weights, reader, op)
+            if fast is not None:
+                call = Call("mltq_stock_depthwise_conv_2d_fast_s8", (window, fast, *ends))
+                return reader.step(*reader.image_calls(call))
+        if not is_deep and groups == 1:
+            fast = _fast_weights(weights, reader, op)
             if fast is not None:
                 call = Call("mltq_stock_conv_2d_fast_s8", (window, fast, *ends, Scratch()))
                 scratch = 5 * row_bytes(int(np.prod(filter_shape[1:]))) + 48
@@ -99,7 +107,7 @@ def fully_connected(reader: Reader) -> Step:
         reader.input().size == rows * inputs and reader.output().size == rows * outputs,
         "its filter does not fit the tensors",
     )
-    fast = _fast_weights(weights, reader, channels=outputs, of_convolution=False)
+    fast = _fast_weights(weights, reader, "fully_connected")
     function = "mltq_stock_fully_connected_s8" if fast is None else _FAST_FULLY_CONNECTED
     arguments = (rows, inputs, outputs, fast or weights, reader.source(), reader.target())
     return reader.step(Call(function, arguments))
@@ -207,32 +215,31 @@ def _weights(
     )
 
 
-def _fast_weights(
-    weights: Struct, reader: Reader, *, channels: int, of_convolution: bool
-) -> Struct | None:
-    """The same weights for a fast kernel, or None where they are beyond it."""
-    fields = weights.fields
-    rows = np.array(fields["filter"].values, np.int8).reshape(channels, -1)
+def _fast_weights(weights: Struct, reader: Reader, op: str) -> Struct | None:
+    """The same weights for the fast kernel of an operator, or None where they are beyond it."""
+    fields, values = weights.fields, _filter(reader)
+    is_deep = op == "depthwise_conv_2d"
+    rows = values.reshape(-1, values.shape[3]).T if is_deep else values.reshape(len(values), -1)
     found = fast_weights(
         rows,
-        [0] * channels if fields["biases"] is None else fields["biases"].values,
+        [0] * len(rows) if fields["biases"] is None else fields["biases"].values,
         fields["factors"].values,
         input_zero_point=reader.input().zero_point,
         output_zero_point=reader.output().zero_point,
         clamp=(fields["activation_min"], fields["activation_max"]),
-        per_channel=of_convolution,
+        per_channel=op != "fully_connected",
     )
     if found is None:
         return None
+    made = found.rows.T.reshape(-1).tolist() if is_deep else padded_filter(found.rows)
+    of_unsigned = Array("UnsignedBiases", "int32_t", found.unsigned_biases)
     return Struct(
         "Weights",
         "MltqFastWeights",
         {
-            "filter": Array("Filter", "int8_t", found.filter),
+            "filter": Array("Filter", "int8_t", made),
             "biases": Array("Biases", "int32_t", found.biases),
-            "unsigned_biases": Array("UnsignedBiases", "int32_t", found.unsigned_biases)
-            if of_convolution
-            else None,
+            "unsigned_biases": of_unsigned if op == "conv_2d" else None,
             "factors": Array("Factors", "MltqFastFactor", found.factors),
             "factor_step": int(len(found.factors) > 1),
             "input_zero_point": reader.input().zero_point,
