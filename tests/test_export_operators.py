@@ -212,6 +212,8 @@ CASES = {
     "transpose conv wide": transpose_conv(IMAGE, (2, 2), (3, 3), SAME, (1, 18, 15, 2), False),
     "transpose conv one": transpose_conv(IMAGE, (4, 5), (1, 1), SAME, (1, 6, 5, 3)),
     "mean image": reduction("MEAN", IMAGE, (1, 2), (1, 4), 0.03, 4),
+    "mean image of seven": reduction("MEAN", (1, 3, 5, 7), (1, 2), (1, 7), 0.03, 4),
+    "mean image of two": reduction("MEAN", (1, 3, 5, 2), (1, 2), (1, 2), 0.03, 4),
     "mean channels": reduction("MEAN", IMAGE, (3,), (1, 6, 5, 1), 0.03, 4, True),
     "mean rows": reduction("MEAN", IMAGE, (-3,), (1, 5, 4), 0.02, -4),
     "mean two": reduction("MEAN", IMAGE, (1, 3), (1, 5), 0.02, -4),

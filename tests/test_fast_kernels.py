@@ -5,9 +5,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tfmot_mltq.emulation.targets import TARGETS
 from tfmot_mltq.export.affine_sum import affine_sum, sums_of_all
 from tfmot_mltq.export.fast_weights import fast_weights, padded_filter
 from tfmot_mltq.export.fixed_point import add_factors, fixed_point, multiply
+from tfmot_mltq.helpers.c_sources import c_folder
 
 VALUES = np.arange(-128, 128)
 zero_points = st.integers(-128, 127)
@@ -115,3 +117,50 @@ def test_what_the_kernels_do_not_take_is_refused_or_constant(bias, scale):
         assert not np.any(found.rows)
     else:
         assert scale >= 0.5
+
+
+FIXED_POINT = r"""
+#include <stdio.h>
+#include "mltq_fixed_point.h"
+static const int32_t kValues[] = {0, 1, -1, 2, -2, 0x7FFF, 0x8000, 0xFFFF, 0x10000, -0x8000,
+  -0x8001, -0x10000, 0x3FFFFFFF, -0x3FFFFFFF, 0x40000000, -0x40000000, INT32_MAX, -INT32_MAX,
+  INT32_MIN, 0x12345678, -0x12345678, 0x5A827999, -0x3FFF8000, 0x3FFF7FFF, 0x40008000};
+static uint32_t state = 2463534242u;
+static int32_t next(int i) {
+  const int count = sizeof kValues / sizeof kValues[0];
+  if (i < count * count) return kValues[i % count];
+  state ^= state << 13; state ^= state >> 17; state ^= state << 5;
+  return (int32_t)state >> (i % 20);
+}
+int main(void) {
+  const int count = sizeof kValues / sizeof kValues[0];
+  for (int i = 0; i < 5000; i++) {
+    const int32_t a = next(i), b = i < count * count ? kValues[i / count] : next(i);
+    const int64_t p = (int64_t)a * b;
+    const int64_t nudge = p >= 0 ? INT64_C(1) << 30 : 1 - (INT64_C(1) << 30);
+    int32_t want = (int32_t)((p + nudge) / (INT64_C(1) << 31));
+    if (a == INT32_MIN && b == INT32_MIN) want = INT32_MAX;
+    if (mltq_fixed_point_high_product(a, b) != want) return printf("high %d\n", i);
+    if (a > -0x40000000 && a < 0x40000000 && b >= 0 &&
+        mltq_fixed_point_bounded_product(a, b) != want) return printf("bounded %d\n", i);
+    for (int e = 0; e < 32; e++) {
+      const int64_t size = a < 0 ? -(int64_t)a : a;
+      const int64_t rounded = (size + ((INT64_C(1) << e) >> 1)) >> e;
+      if (mltq_fixed_point_divide(a, e) != (a < 0 ? -rounded : rounded))
+        return printf("divide %d by 2^%d\n", i, e);
+    }
+  }
+  printf("ok\n");
+  return 0;
+}
+"""
+
+
+@pytest.mark.parametrize("target", ["cortex-m0", "cortex-m3", "cortex-m4", "rv32imc"])
+def test_products_of_fixed_point_are_those_of_64_bits(target, tmp_path):
+    """With a multiplication of 32 bits to 32, to 64, and SMMULR; as gemmlowp defines them."""
+    source, program = tmp_path / "main.c", tmp_path / "main.elf"
+    source.write_text(FIXED_POINT)
+    flags = ["-O2", f"-I{c_folder('stock')}"]
+    TARGETS[target].build([source], program, flags)
+    assert TARGETS[target].run(program) == "ok\n"
