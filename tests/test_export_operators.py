@@ -547,6 +547,7 @@ def test_on_xtensa(tmp_path):
         ("dense", True),
         ("dense of one scale", True),
         ("dense of large scales", False),
+        ("dense of three outputs", False),
         ("add halved", True),
         ("add of high zero points", True),
         ("add without a short form", False),

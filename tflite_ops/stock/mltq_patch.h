@@ -63,8 +63,10 @@ static inline uint8_t* mltq_patch_fill(uint8_t* to, uint8_t value, int32_t count
 static MLTQ_NOINLINE uint8_t* mltq_patch_edge(const MltqWindow* window, uint8_t padding,
                                               const int8_t* values, int32_t left, uint8_t* to) {
   const int32_t channels = window->input_channels;
-  for (int32_t kx = 0; kx < window->filter_w; kx++, left += window->dilation_w) {
-    if (values != NULL && left >= 0 && left < window->input_w) {
+  int32_t taps = window->filter_w;
+  if (values == NULL) return mltq_patch_fill(to, padding, taps * channels);
+  for (; taps > 0; taps--, left += window->dilation_w) {
+    if (left >= 0 && left < window->input_w) {
       to = mltq_patch_copy(to, values + left * channels, channels);
     } else {
       to = mltq_patch_fill(to, padding, channels);
@@ -73,23 +75,30 @@ static MLTQ_NOINLINE uint8_t* mltq_patch_edge(const MltqWindow* window, uint8_t 
   return to;
 }
 
+/* Rows of taps that are neighbours in the input, all of them inside. */
+static MLTQ_NOINLINE void mltq_patch_rows(const int8_t* from, int32_t pitch, int32_t rows,
+                                          int32_t count, uint8_t* to) {
+  for (; rows > 0; rows--, from += pitch) to = mltq_patch_copy(to, from, count);
+}
+
 /* One patch; padding is the zero point. */
 static inline void mltq_patch_gather(const MltqWindow* window, int32_t zero_point,
                                      const int8_t* input, MltqCorner corner, uint8_t* to) {
-  const int32_t left = corner.left;
-  int32_t top = corner.top;
   const int32_t channels = window->input_channels;
-  const int32_t width = window->filter_w;
-  const bool inside = left >= 0 && left + width <= window->input_w && window->dilation_w == 1;
   const int32_t pitch = window->input_w * channels;
+  const int32_t reach = (window->filter_h - 1) * window->dilation_h;
+  int32_t top = corner.top;
+  if (window->dilation_w == 1 && corner.left >= 0 &&
+      corner.left + window->filter_w <= window->input_w && top >= 0 &&
+      top + reach < window->input_h) {
+    mltq_patch_rows(input + top * pitch + corner.left * channels, window->dilation_h * pitch,
+                    window->filter_h, window->filter_w * channels, to);
+    return;
+  }
   for (int32_t ky = window->filter_h; ky > 0; ky--, top += window->dilation_h) {
-    const bool row_inside = top >= 0 && top < window->input_h;
-    if (row_inside && inside) {
-      to = mltq_patch_copy(to, input + top * pitch + left * channels, width * channels);
-    } else {
-      to = mltq_patch_edge(window, (uint8_t)(zero_point ^ MLTQ_PATCH_SIGN),
-                           row_inside ? input + top * pitch : NULL, left, to);
-    }
+    const bool is_input = top >= 0 && top < window->input_h;
+    to = mltq_patch_edge(window, (uint8_t)(zero_point ^ MLTQ_PATCH_SIGN),
+                         is_input ? input + top * pitch : NULL, corner.left, to);
   }
 }
 

@@ -92,8 +92,8 @@ typedef struct {
 void mltq_stock_conv_2d_fast_s8(const MltqWindow* window, const MltqFastWeights* weights,
                                 const int8_t* input, int8_t* output, int8_t* scratch);
 
-/* As depthwise_conv_2d, with as many channels of the output as of the input, at least four; the
- * filter is not padded. */
+/* As those above: depthwise with as many channels of the output as of the input, and a filter that
+ * is not padded; both with at least four outputs. */
 void mltq_stock_depthwise_conv_2d_fast_s8(const MltqWindow* window, const MltqFastWeights* weights,
                                           const int8_t* input, int8_t* output);
 void mltq_stock_fully_connected_fast_s8(int32_t rows, int32_t inputs, int32_t outputs,

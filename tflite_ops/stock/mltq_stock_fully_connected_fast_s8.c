@@ -113,21 +113,18 @@ static inline void multiply(const int8_t* input, int32_t inputs, const int8_t* f
 
 #endif
 
-/* Of an output number that four does not divide, the last are made once more, and where there are
- * fewer than four, the row of a single one stands for all. */
+/* Where four do not divide the outputs, some of the last are made once more. */
 void mltq_stock_fully_connected_fast_s8(int32_t rows, int32_t inputs, int32_t outputs,
                                         const MltqFastWeights* weights, const int8_t* input,
                                         int8_t* output) {
-  const int32_t together = outputs >= TOGETHER ? TOGETHER : 1;
   const int32_t row = MLTQ_FAST_ROW(inputs);
-  const int32_t apart = together == 1 ? 0 : row;
   int8_t* to = output;
   for (int32_t i = 0; i < rows; i++, input += inputs, to += outputs) {
-    for (int32_t next = 0; next < outputs; next += together) {
-      const int32_t first = next < outputs - together ? next : outputs - together;
+    for (int32_t next = 0; next < outputs; next += TOGETHER) {
+      const int32_t first = next < outputs - TOGETHER ? next : outputs - TOGETHER;
       int32_t sums[TOGETHER] = {0, 0, 0, 0};
-      multiply(input, inputs, weights->filter + first * row, apart, sums);
-      for (int32_t j = 0; j < together; j++) {
+      multiply(input, inputs, weights->filter + first * row, row, sums);
+      for (int32_t j = 0; j < TOGETHER; j++) {
         const int32_t channel = first + j;
         const MltqFastFactor* factor = weights->factors + (size_t)channel * weights->factor_step;
         to[channel] = mltq_requantize_sum(*factor, weights->biases[channel] + sums[j]);

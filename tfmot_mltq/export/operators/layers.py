@@ -17,8 +17,8 @@ from tfmot_mltq.helpers import flatbuffer
 from tfmot_mltq.packing.format import CUSTOM_OP_NAMES, OperatorKind, Padding
 from tfmot_mltq.packing.packed_layer import Geometry
 
-# Channels that the fast depthwise kernel takes together, and so the fewest.
-_DEPTHWISE_TOGETHER = 4
+# Channels that the fast depthwise and fully connected kernels take together, and so the fewest.
+_TOGETHER = 4
 _FAST_FULLY_CONNECTED = "mltq_stock_fully_connected_fast_s8"
 _KINDS = {name: kind for kind, name in CUSTOM_OP_NAMES.items()}
 
@@ -56,7 +56,7 @@ def convolution(op: str) -> Callable[[Reader], Step]:
         window = window_of(reader, filter_shape[1:3], stride, dilation)
         ends = reader.source(), reader.target()
         is_deep = op == "depthwise_conv_2d"
-        if is_deep and filter_shape[3] == channels >= _DEPTHWISE_TOGETHER:
+        if is_deep and filter_shape[3] == channels >= _TOGETHER:
             fast = _fast_weights(weights, reader, op)
             if fast is not None:
                 call = Call("mltq_stock_depthwise_conv_2d_fast_s8", (window, fast, *ends))
@@ -107,7 +107,7 @@ def fully_connected(reader: Reader) -> Step:
         reader.input().size == rows * inputs and reader.output().size == rows * outputs,
         "its filter does not fit the tensors",
     )
-    fast = _fast_weights(weights, reader, "fully_connected")
+    fast = _fast_weights(weights, reader, "fully_connected") if outputs >= _TOGETHER else None
     function = "mltq_stock_fully_connected_s8" if fast is None else _FAST_FULLY_CONNECTED
     arguments = (rows, inputs, outputs, fast or weights, reader.source(), reader.target())
     return reader.step(Call(function, arguments))
