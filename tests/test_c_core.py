@@ -17,6 +17,7 @@ from packed_layers import (
 from tfmot_mltq.packing import format as fmt
 from tfmot_mltq.packing import packed_layer, plane_codec
 from tfmot_mltq.packing.encodings import CODED, Planes
+from tfmot_mltq.packing.encodings.byte_indices import BYTE_INDICES
 from tfmot_mltq.packing.packed_layer import Geometry
 from tfmot_mltq.reference import ops
 from tfmot_mltq.runtime.operator_library import run_packed_layer
@@ -96,6 +97,59 @@ def test_both_families_of_kernels(kind, binary, rng):
     assert len(distinct) > 100
 
 
+def test_byte_indices(rng):
+    """Rows of one and of several blocks, of which the last may be shorter, and more output channels
+    than are accumulated at once.
+    """
+    distinct = set()
+    sizes = [(1, 1), (8, 128), (127, 33), (128, 32), (129, 7), (300, 70), (640, 20)]
+    for inputs, outputs in sizes:
+        for density in (0.0, 0.02, 0.1, 0.4, 1.0):
+            geometry = Geometry(fmt.OperatorKind.FULLY_CONNECTED, inputs, outputs)
+            layer = random_layer(rng, None, density=density, geometry=geometry)
+            if rng.random() < 0.3:
+                layer = with_activation(rng, layer, int(rng.integers(1, 5)))
+            encodings = [BYTE_INDICES.code] * layer.levels
+            expected = check_same(layer, random_input(rng, geometry), encodings)
+            distinct.update(np.unique(expected).tolist())
+            decoded = packed_layer.decode(packed_layer.encode(layer, encodings))
+            for field in dataclasses.fields(layer):
+                if field.name != "activation_table":
+                    np.testing.assert_array_equal(
+                        getattr(decoded, field.name), getattr(layer, field.name)
+                    )
+    assert len(distinct) > 200
+
+
+@pytest.mark.parametrize(
+    ("level", "message"),
+    [
+        ([2, 3, 133, 1, 1, 0, 0, 0], None),
+        ([2, 3, 3, 0], "planes do not decode"),
+        ([2, 133, 3, 0], "planes do not decode"),
+        ([0, 1, 2, 0], "planes do not decode"),
+        ([0, 1, 130, 0], "planes do not decode"),
+        ([0, 3, 0, 1], "planes do not decode"),
+        ([3, 1, 2, 3], "planes do not decode"),
+        ([0, 0, 0, 0, 0, 0, 0, 0], "planes do not decode"),
+        ([0, 255, *range(255), 0, 0, 0], "planes do not decode"),
+    ],
+)
+def test_hostile_indices_are_refused(level, message, rng):
+    """A row of 130 entries has a block of 128 and one of 2."""
+    geometry = Geometry(fmt.OperatorKind.FULLY_CONNECTED, 130, 1)
+    layer = random_layer(rng, None, levels=1, density=0.0, geometry=geometry)
+    data = packed_layer.encode(layer, [BYTE_INDICES.code])
+    data = patched(data[:-4] + bytes(level), "total_bytes", len(data) - 4 + len(level))
+    x = random_input(rng, geometry)
+    for reference in (False, True):
+        if message is None:
+            run_packed_layer(data, geometry.kind, x, (len(x), 1), reference=reference)
+        else:
+            with pytest.raises(ValueError, match=message):
+                run_packed_layer(data, geometry.kind, x, (len(x), 1), reference=reference)
+
+
 @pytest.mark.parametrize("kind", fmt.OperatorKind)
 def test_outputs_with_levels(kind, rng):
     """What a reader would look up, in the place of the int8 output; also behind a cut input."""
@@ -172,7 +226,9 @@ def test_extreme_values(rng):
                 activation_min=-128,
                 activation_max=127,
             )
-            check_same(layer, np.full((1, 3000), value, np.int8))
+            x = np.full((1, 3000), value, np.int8)
+            check_same(layer, x)
+            check_same(layer, x, [BYTE_INDICES.code] * 4)
 
 
 def test_fully_connected_takes_any_rank(rng):
@@ -202,6 +258,8 @@ def patched(data, field, value):
         ("activation_levels", 1, "activation_levels"),
         ("encoding", bytes([9, 0, 0, 0]), "encoding"),
         ("encoding", bytes([0xC4, 0, 0, 0]), "encoding"),
+        ("encoding", bytes([63, 63, 0, 0]), "encoding is bits"),
+        ("encoding", bytes([61, 61, 0, 0]), "encoding is byte indices"),
         ("level_offsets", bytes(16), "level_offsets"),
         ("total_bytes", 7, "total_bytes"),
         ("input_channels", 0, "input_channels"),
@@ -235,13 +293,23 @@ def test_overflowing_tables_are_refused(rng):
         geometry=Geometry(fmt.OperatorKind.FULLY_CONNECTED, 3000, 1),
     )
     layer = dataclasses.replace(layer, multipliers=np.full((1, 1), 32767, np.int16))
-    with pytest.raises(ValueError, match="overflow 32 bits"):
-        run_packed_layer(
-            packed_layer.encode(layer),
-            fmt.OperatorKind.FULLY_CONNECTED,
-            np.zeros((1, 3000), np.int8),
-            (1, 1),
-        )
+    for encoding in (0, BYTE_INDICES.code):
+        data = packed_layer.encode(layer, [encoding])
+        with pytest.raises(ValueError, match="overflow 32 bits"):
+            run_packed_layer(
+                data, fmt.OperatorKind.FULLY_CONNECTED, np.zeros((1, 3000), np.int8), (1, 1)
+            )
+
+
+def test_ways_to_store_planes_do_not_mix(rng):
+    layer = random_layer(rng, fmt.OperatorKind.FULLY_CONNECTED, levels=2, density=0.3)
+    data = packed_layer.encode(layer, [BYTE_INDICES.code] * 2)
+    x = random_input(rng, layer.geometry)
+    outputs = (len(x), layer.geometry.output_channels)
+    for encodings in ([61, 5], [5, 61], [63, 61]):
+        changed = patched(data, "encoding", bytes([*encodings, 0, 0]))
+        with pytest.raises(ValueError, match="encoding is bits"):
+            run_packed_layer(changed, fmt.OperatorKind.FULLY_CONNECTED, x, outputs)
 
 
 @pytest.mark.parametrize(

@@ -9,11 +9,13 @@ import pytest
 import tensorflow as tf
 import tf_keras as keras
 from backend_runs import BACKENDS
+from packed_layers import packed_operators
 
 import tfmot_mltq as mltq
 from tfmot_mltq.converter.match import filter_operators, match
 from tfmot_mltq.helpers import flatbuffer
 from tfmot_mltq.packing import packed_layer
+from tfmot_mltq.packing.encodings.byte_indices import BYTE_INDICES
 from tfmot_mltq.packing.format import CUSTOM_OP_NAMES
 
 layers = keras.layers
@@ -251,6 +253,29 @@ def test_encodings_for_speed_give_the_same_outputs(graph, images):
         mltq.convert(q, optimize="flash")
     with pytest.raises(ValueError, match="target must be one of"):
         mltq.convert(q, target="z80")
+
+
+def test_fast_fully_connected_layers_give_the_same_outputs(rng):
+    """Several positions too: a time series."""
+    model = keras.Sequential([
+        keras.Input((3, 150)),
+        layers.Dense(40, activation="relu"),
+        layers.Flatten(),
+        layers.Dense(140, activation="relu"),
+        layers.Dense(5),
+    ])  # fmt: skip
+    q = mltq.quantize_model(model, levels=2, include_first_layer=True, include_last_layer=True)
+    x = rng.normal(size=(8, 3, 150)).astype(np.float32)
+    mltq.calibrate(q, x)
+    small, fast = mltq.convert(q), mltq.convert(q, optimize="speed")
+    for runtime in ("tflm", "litert"):
+        runs = (mltq.Interpreter(tflite, runtime=runtime).predict(x) for tflite in (small, fast))
+        np.testing.assert_array_equal(*runs)
+    for ours, theirs in zip(packed_layers(fast), packed_layers(small), strict=True):
+        np.testing.assert_array_equal(ours.biases, theirs.biases)
+        np.testing.assert_array_equal(ours.planes, theirs.planes)
+    codes = [operator.encodings for operator in packed_operators(fast).values()]
+    assert codes == [[BYTE_INDICES.code] * 2] * 3
 
 
 def test_encodings_can_be_forced(graph, images):

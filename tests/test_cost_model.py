@@ -13,6 +13,7 @@ from tfmot_mltq.kernels.plane_counts import count_planes
 from tfmot_mltq.packing import plane_codec
 from tfmot_mltq.packing.encodings import CODED
 from tfmot_mltq.packing.encodings.bits import BIT_PLANES, SIGN_BITS
+from tfmot_mltq.packing.encodings.byte_indices import BYTE_INDICES
 from tfmot_mltq.packing.format import OperatorKind, Padding
 from tfmot_mltq.packing.packed_layer import Geometry
 
@@ -103,6 +104,24 @@ def test_the_family_of_kernels_is_chosen_by_cost(rng):
     assert choose_encodings(three, planes, "speed", "cortex-m0") == [SIGN_BITS.code] * 3
     # An int8 input has no bits.
     assert choose_encodings(CONV, dense, "size") != [SIGN_BITS.code]
+
+
+def test_one_position_is_added_up_by_byte_indices(rng):
+    """Where speed counts; they take more bytes unless planes are very sparse."""
+    call = Call(Geometry(OperatorKind.FULLY_CONNECTED, 128, 128))
+    indices = [BYTE_INDICES.code] * 2
+    planes = random_planes(rng, (2, 128, 128), 0.1)
+    for target in predict.targets():
+        smallest = choose_encodings(call, planes, "size", target)
+        assert set(smallest) <= set(CODED)
+        for optimize in ("speed", "balanced"):
+            assert choose_encodings(call, planes, optimize, target) == indices
+        count, size = cost(call, planes, indices, target)
+        other_count, other_size = cost(call, planes, smallest, target)
+        assert count < 0.6 * other_count
+        assert other_size < size < 1.35 * other_size
+    planes = random_planes(rng, (2, 128, 128), 0.004)
+    assert choose_encodings(call, planes, "size") == indices
 
 
 def test_less_scratch_may_decide_the_family(rng):

@@ -16,6 +16,7 @@ ENTRIES = [
     "resnet8/m2/d0.10",
     "dscnn/m2/d0.10",
     "autoencoder/m2/d0.10",
+    "autoencoder/m2/d0.10/indices",
     "resnet8/m2/d0.10/k2",
     "resnet8/m2/d0.20/k1/bits",
     "rebnet/m1/d1.0/k1/binary",
@@ -111,6 +112,26 @@ def test_a_network_that_was_not_fitted_is_predicted(target, folder, monkeypatch)
         result = device_benchmark.measure(target, entry, folder)
         counts = [layer["instructions"] for layer in result["layers"]]
         assert sum(predicted(target, entry)) == pytest.approx(sum(counts), rel=0.15)
+        check_scratch(target, entry, result)
+
+
+@pytest.mark.parametrize("target", TARGETS)
+def test_fully_connected_layers_that_were_not_fitted_are_predicted(target, tmp_path, monkeypatch):
+    """Of the shapes of classifiers, and larger, with byte indices."""
+    sizes = [(64, 10), (256, 2), (300, 50), (1000, 3)]
+    shapes = [
+        {
+            "op": "FULLY_CONNECTED", "in_shape": [1, inputs], "filter_shape": [outputs, inputs],
+            "stride": None, "padding": None, "out_shape": [1, outputs], "name": "dense", "macs": 0,
+        }
+        for inputs, outputs in sizes
+    ]  # fmt: skip
+    monkeypatch.setitem(MODELS, "dense", {"layers": shapes})
+    for name in ("dense/m2/d0.15/indices", "dense/m3/d0.04/indices", "dense/m1/d0.5/k1/indices"):
+        entry = device_benchmark.synthetic_entry(name)
+        result = device_benchmark.measure(target, entry, tmp_path)
+        counts = [layer["instructions"] for layer in result["layers"]]
+        assert predicted(target, entry) == pytest.approx(counts, rel=0.15)
         check_scratch(target, entry, result)
 
 

@@ -11,14 +11,14 @@ from packed_layers import random_layer
 from tfmot_mltq import config
 from tfmot_mltq.packing import encodings, packed_layer
 from tfmot_mltq.packing import format as fmt
-from tfmot_mltq.packing.encodings import bits, gap_codes, trits
+from tfmot_mltq.packing.encodings import bits, byte_indices, gap_codes, trits
 from tfmot_mltq.packing.packed_layer import Geometry
 from tfmot_mltq.runtime.operator_library import run_packed_layer
 
 ROOT = pathlib.Path(__file__).parent.parent
 HEADERS = "\n".join(
     (ROOT / "tflite_ops/core" / f"mltq_{name}.h").read_text()
-    for name in ("format", "trits", "gap_codes", "bits")
+    for name in ("format", "trits", "gap_codes", "byte_indices", "bits")
 )
 DEFINES = {
     name: int(value, 0)
@@ -96,8 +96,10 @@ def test_constants_of_encodings():
     gap_codes_in_c = [*(codes for codes in range(32) if mask >> codes & 1), 32]
     assert gap_codes_in_c == [encoding.code for encoding in gap_codes.ENCODINGS]
     assert DEFINES["TRITS_PER_BYTE"] == trits.TRITS_PER_BYTE
+    assert DEFINES["INDEX_BLOCK"] == byte_indices.BLOCK
     for name, encoding in (
         ("TRITS", trits.TRITS),
+        ("BYTE_INDICES", byte_indices.BYTE_INDICES),
         ("SIGN_BITS", bits.SIGN_BITS),
         ("BIT_PLANES", bits.BIT_PLANES),
     ):

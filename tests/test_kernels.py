@@ -12,7 +12,7 @@ from tfmot_mltq.cost_model import predict
 from tfmot_mltq.cost_model.tflite_call import sized_call
 from tfmot_mltq.cost_model.tflite_operators import read_operators
 from tfmot_mltq.emulation.targets import CORE_SOURCES, TARGETS
-from tfmot_mltq.export.needed_sources import kernel_table, needed_core, needed_kernels
+from tfmot_mltq.export.needed_sources import model_sources, needed_core, needed_kernels
 from tfmot_mltq.kernels import KERNELS, kernel_of
 from tfmot_mltq.kernels.plane_counts import count_planes
 from tfmot_mltq.packing import packed_layer, plane_codec
@@ -118,7 +118,8 @@ def random_case(rng, kind):
     layer = random_layer(rng, None, levels=number(3), density=0.0, geometry=geometry)
     if bits or rng.random() < 0.3:
         layer = with_activation(rng, layer, number(4))
-    way = Planes.BITS if bits else Planes.CODED
+    indices = kind == Kind.FULLY_CONNECTED and not bits and rng.random() < 0.5
+    way = Planes.BITS if bits else Planes.INDICES if indices else Planes.CODED
     return layer, plane_codec.best_encodings(layer.planes, [way]), shapes
 
 
@@ -188,8 +189,9 @@ def test_a_model_gets_the_kernels_that_it_runs_on(rng):
         shape = (1, 4, 9, geometry.input_channels)
         operators = read_operators(model_of(rng, geometry, shape, (1, 4, 9, 2)))
         assert [kernel.name for kernel in needed_kernels(operators)] == names
-        (table,) = kernel_table(operators).values()
-        assert re.findall(r"&(\w+)", table) == names
+        written = model_sources(operators)
+        assert re.findall(r"&(\w+)", written["core/mltq_kernels.c"]) == names
+        assert "MLTQ_PLANES_READ (MLTQ_PLANES_CODED)\n" in written["core/mltq_planes_read.h"]
         files = {path.name for path in needed_core(operators)}
         for kernel in KERNELS:
             assert (kernel.name in names) == (set(kernel.files) <= files)

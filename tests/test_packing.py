@@ -12,6 +12,7 @@ from tfmot_mltq.packing import fixed_point, packed_layer, plane_codec
 from tfmot_mltq.packing import format as fmt
 from tfmot_mltq.packing.encodings import CODED, ENCODINGS, Planes
 from tfmot_mltq.packing.encodings.bits import BIT_PLANES, SIGN_BITS
+from tfmot_mltq.packing.encodings.byte_indices import BYTE_INDICES
 from tfmot_mltq.packing.encodings.machine_words import count_bits
 
 
@@ -75,13 +76,80 @@ def test_bits_need_activation_levels(rng):
         layer = random_layer(rng, kind, levels=1, density=0.5)
         if levels:
             layer = with_activation(rng, layer, levels)
-        with pytest.raises(ValueError, match="activation levels that is not depthwise"):
+        with pytest.raises(ValueError, match="bits need activation levels and no depthwise"):
             packed_layer.encode(layer, [BIT_PLANES.code])
     layer = with_activation(
         rng, random_layer(rng, fmt.OperatorKind.CONV_2D, levels=2, density=0.5), 1
     )
     with pytest.raises(ValueError, match="must be those of all levels"):
         packed_layer.encode(layer, [BIT_PLANES.code, 5])
+
+
+@given(
+    rows=st.integers(1, 6),
+    size=st.integers(1, 700),
+    density=st.floats(0, 1),
+    seed=st.integers(0, 2**32 - 1),
+)
+def test_byte_indices_at_every_density(rows, size, density, seed):
+    plane = random_planes(np.random.default_rng(seed), (rows, size), density)
+    packed = plane_codec.encode_plane(plane, BYTE_INDICES.code)
+    assert plane_codec.plane_bytes(plane, BYTE_INDICES.code) == len(packed)
+    data = b"word" + packed + b"tail"
+    decoded, end = plane_codec.decode_plane(data, 4, rows, size, BYTE_INDICES.code)
+    np.testing.assert_array_equal(decoded, plane)
+    assert end == len(packed) + 4
+    with pytest.raises(ValueError, match="truncated"):
+        plane_codec.decode_plane(packed[:-4], 0, rows, size, BYTE_INDICES.code)
+
+
+def test_bytes_that_are_no_plane():
+    def decode(*data, size=130):
+        return plane_codec.decode_plane(bytes(data), 0, 1, size, BYTE_INDICES.code)
+
+    plane, end = decode(2, 3, 128 + 5, 1, 1, 0, 0, 0)
+    assert end == 8
+    assert {i: int(plane[0, i]) for i in np.flatnonzero(plane)} == {3: 1, 5: -1, 129: 1}
+    for data, message in (
+        ((2, 3, 3, 0), "do not rise"),
+        ((2, 5, 3, 0), "do not rise"),
+        ((2, 3, 128 + 3, 0), "positive and negative"),
+        ((0, 1, 2, 0), "outside its row"),
+        ((0, 3, 1, 2), "truncated"),
+        ((0, 1, 0), "truncated"),
+        ((0,), "truncated"),
+        ((), "truncated"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            decode(*data)
+
+
+def test_byte_indices_are_for_fully_connected_layers(rng):
+    layer = random_layer(rng, fmt.OperatorKind.CONV_2D, levels=1, density=0.5)
+    with pytest.raises(ValueError, match="byte indices a fully connected layer"):
+        packed_layer.encode(layer, [BYTE_INDICES.code])
+    layer = random_layer(rng, fmt.OperatorKind.FULLY_CONNECTED, levels=2, density=0.5)
+    with pytest.raises(ValueError, match="must be those of all levels"):
+        packed_layer.encode(layer, [BYTE_INDICES.code, 5])
+
+
+def test_biases_of_byte_indices_count_from_the_least_sums():
+    geometry = packed_layer.Geometry(fmt.OperatorKind.FULLY_CONNECTED, 3, 2)
+    layer = packed_layer.PackedLayer(
+        geometry=geometry,
+        planes=np.array([[[1, 1, -1], [0, 0, 0]], [[0, -1, 0], [0, 1, 0]]], np.int8),
+        multipliers=np.array([[100, 7], [5, 32767]], np.int16),
+        biases=np.array([1000, -(2**31)], np.int32),
+        shifts=np.zeros(2, np.uint8),
+        input_zero_point=-28,
+        activation_min=-128,
+        activation_max=127,
+    )
+    data = packed_layer.encode(layer, [BYTE_INDICES.code] * 2)
+    stored = np.frombuffer(data, "<u4", 2, 56)
+    first = 1000 - 100 * (2 * 100 + 155) - 7 * 155
+    assert stored.tolist() == [first % 2**32, (-(2**31) - 32767 * 100) % 2**32]
+    np.testing.assert_array_equal(packed_layer.decode(data).biases, layer.biases)
 
 
 @pytest.mark.parametrize("encoding", CODED)

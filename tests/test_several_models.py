@@ -14,6 +14,7 @@ from tfmot_mltq.export.golden import golden_outputs, random_inputs
 from tfmot_mltq.export.project_formats import PROJECT_FORMATS
 from tfmot_mltq.export.tflm_project import plan_tflm_project
 from tfmot_mltq.packing import packed_layer
+from tfmot_mltq.packing.encodings.byte_indices import BYTE_INDICES
 from tfmot_mltq.packing.format import CUSTOM_OP_NAMES, OperatorKind, Padding
 from tfmot_mltq.packing.packed_layer import Geometry
 
@@ -33,12 +34,14 @@ int main(void) {
 """
 
 
-def model_of(rng, geometry, shape, output_shape):
-    """A packed layer alone; its kernel is the only one that the model has."""
+def model_of(rng, geometry, shape, output_shape, encoding):
+    """A packed layer alone; its kernel, and the reader of its planes, are the only ones that the
+    model has.
+    """
     layer = random_layer(rng, geometry.kind, levels=2, density=0.3, geometry=geometry)
     builder = Builder()
     x, y = builder.tensor(T(shape)), builder.tensor(T(output_shape))
-    packed = np.frombuffer(packed_layer.encode(layer), np.uint8)
+    packed = np.frombuffer(packed_layer.encode(layer, [encoding] * 2), np.uint8)
     planes = builder.tensor(constant(packed))
     builder.add(CUSTOM_OP_NAMES[geometry.kind], [x, planes], [y])
     return builder.finish([x], [y])
@@ -49,8 +52,8 @@ def models(rng):
     conv = Geometry(OperatorKind.CONV_2D, 3, 4, (3, 3), padding=Padding.SAME)
     dense = Geometry(OperatorKind.FULLY_CONNECTED, 40, 6)
     return {
-        "conv": model_of(rng, conv, (1, 7, 6, 3), (1, 7, 6, 4)),
-        "dense": model_of(rng, dense, (1, 40), (1, 6)),
+        "conv": model_of(rng, conv, (1, 7, 6, 3), (1, 7, 6, 4), 5),
+        "dense": model_of(rng, dense, (1, 40), (1, 6), BYTE_INDICES.code),
     }
 
 
@@ -86,6 +89,9 @@ def test_folders_side_by_side(models, tmp_path):
     tables = {path.relative_to(tmp_path).parts[0]: path.read_text() for path in kernels}
     assert "&mltq_conv_2d_s8," in tables["conv"]
     assert "&mltq_conv_2d_s8," not in tables["dense"]
+    headers = {name: tmp_path / name / "mltq/core/mltq_planes_read.h" for name in models}
+    assert "(MLTQ_PLANES_CODED)" in headers["conv"].read_text()
+    assert "(MLTQ_PLANES_INDICES)" in headers["dense"].read_text()
     link_and_run(tmp_path, sources, [tmp_path / "conv", tmp_path / "dense"])
 
 

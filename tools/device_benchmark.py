@@ -9,7 +9,8 @@ QEMU, checks that the outputs are those of the NumPy twin, and writes to --outpu
 the same figures per layer and in total; code_size.json, the bytes of code of the operators; and
 device.png. The planes are random with a fixed seed: speed does not depend on which bits are set.
 With /bits the planes, but those of depthwise layers, are stored as bits, for the bitwise kernel;
-with /binary too, and neither side has zeros: multi-level binary networks.
+with /binary too, and neither side has zeros: multi-level binary networks. With /indices those of
+fully connected layers are stored as byte indices.
 With /whole instead, the entry is the whole network with random weights, as code without an
 interpreter: instructions of each operator, those that are not ours too, arena, stack and flash.
 With --check, fails if a total has more than 2% more instructions than the one in --baseline.
@@ -63,16 +64,22 @@ ENTRIES = [
     "autoencoder/m2/d1.0/k1/binary",
     "autoencoder/m1/d0.50/k2/bits",
     *(f"{model}/m2/d0.10/whole" for model in MLPERF_TINY["models"]),
+    *(f"autoencoder/m{m}/d{d}/indices" for m, d in ((1, "0.333"), (2, "0.10"), (3, "0.02"))),
+    "autoencoder/m2/d0.05/k2/indices",
+    "classifiers/m2/d0.10/indices",
+    "classifiers/m1/d0.333/k1/indices",
 ]
 MARGIN = 1.02
 OPTIMIZE = "-O3"
 CODE_SIZES = ("-Os", "-O2", "-O3")
-MODELS = MLPERF_TINY["models"] | json.loads((DEVICE / "rebnet.json").read_text())["models"]
+MODELS = dict(MLPERF_TINY["models"])
+for _name in ("rebnet", "classifiers"):
+    MODELS |= json.loads((DEVICE / f"{_name}.json").read_text())["models"]
 
 FLAGS = flags.FLAGS
 flags.DEFINE_list("targets", list(TARGETS), "Emulated cores.")
 flags.DEFINE_list(
-    "entries", ENTRIES, "model/m<levels>/d<density>[/k<activation levels>[/bits|/binary]]."
+    "entries", ENTRIES, "model/m<levels>/d<density>[/k<activation levels>][/bits|/binary|/indices]."
 )
 flags.DEFINE_list("models", [], ".tflite files: their MLTQ layers, in the place of the entries.")
 flags.DEFINE_string("output", "build/benchmarks", "Folder for device.json.")
@@ -213,14 +220,15 @@ class Entry:
 def synthetic_entry(name: str) -> Entry:
     """The layers of an entry of the benchmark, with random planes."""
     model, levels, density, *options = name.split("/")
-    activation_levels = int(options[0][1:]) if options else 0
-    bitwise = options[1:] in (["bits"], ["binary"])
-    kind = "binary" if options[1:] == ["binary"] else "ternary"
+    activation_levels = int(options.pop(0)[1:]) if options[:1] and options[0][0] == "k" else 0
+    stored = {"bits": Planes.BITS, "binary": Planes.BITS, "indices": Planes.INDICES}
+    wanted = stored[options[0]] if options else Planes.CODED
+    kind = "binary" if options == ["binary"] else "ternary"
     entry = Entry(
         name,
         {
             "model": model, "levels": int(levels[1:]), "density": float(density[1:]), "seed": 1,
-            "activation_levels": activation_levels, "kind": kind, "bitwise": bitwise,
+            "activation_levels": activation_levels, "kind": kind, "planes": wanted.name.lower(),
         },
     )  # fmt: skip
     rng = np.random.default_rng(1)
@@ -228,8 +236,8 @@ def synthetic_entry(name: str) -> Entry:
         layer = random_layer(shapes, entry.config["levels"], entry.config["density"], rng)
         if activation_levels:
             layer = with_activation_levels(layer, activation_levels, kind)
-        ways = ways_to_store(layer.geometry.kind, layer.activation_levels if bitwise else 0)
-        way = Planes.BITS if Planes.BITS in ways else Planes.CODED
+        ways = ways_to_store(layer.geometry.kind, layer.activation_levels)
+        way = wanted if wanted in ways else Planes.CODED
         encodings = [plane_codec.best_encoding(plane, way) for plane in layer.planes]
         entry.add(shapes, layer_call(shapes), layer, encodings)
     return entry

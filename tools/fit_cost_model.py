@@ -1,10 +1,11 @@
 """Fits the cost model to the counts of `make bench`.
 
-    python tools/fit_cost_model.py
+    python tools/fit_cost_model.py [--kernels=BYTE_INDICES]
 
 Reads device.json, finds for every target and operator what each kind of work costs (least squares
 of relative errors, no cost below zero), writes tfmot_mltq/cost_model/coefficients.json, and prints
 how far off the predictions are: those of the fit, and those of layers that were left out of it.
+The costs of targets and kernels that device.json has nothing of stay as they are.
 """
 
 import json
@@ -26,6 +27,7 @@ FOLDS = 5
 
 FLAGS = flags.FLAGS
 flags.DEFINE_string("benchmark", "build/benchmarks/device.json", "Result of make bench.")
+flags.DEFINE_list("kernels", [], "Names of the costs to fit; by default all.")
 
 
 def fit(samples: list[tuple[dict, float]]) -> dict[str, float]:
@@ -93,19 +95,22 @@ def main(_):
     def cell(errors: np.ndarray) -> str:
         return f"{np.mean(np.abs(errors)):.1%}, {np.max(np.abs(errors)):.1%}"
 
-    model = {}
+    model = json.loads(COEFFICIENTS_PATH.read_text())
     console = Console(width=100)
     for target in results:
         if target not in device_benchmark.MLPERF_TINY["competitors"]:
             console.print(f"{target} is left out: mlperf_tiny.json has no int8 kernels for it.")
             continue
-        model[target] = {"variant": TARGETS[target].variant, "costs": {}, "int8_costs": {}}
+        fitted = model.setdefault(target, {"costs": {}, "int8_costs": {}})
+        fitted["variant"] = TARGETS[target].variant
         int8 = int8_samples(target)
         for name, samples in samples_of(results, entries, target).items():
-            costs = model[target]["costs"][name] = fit(samples)
+            if FLAGS.kernels and name not in FLAGS.kernels:
+                continue
+            costs = fitted["costs"][name] = fit(samples)
             int8_errors = None
             if name in int8:
-                int8_costs = model[target]["int8_costs"][name] = fit(int8[name])
+                int8_costs = fitted["int8_costs"][name] = fit(int8[name])
                 int8_errors = relative_errors(int8_costs, int8[name])
             table.add_row(
                 target, name, str(len(samples)), cell(relative_errors(costs, samples)),

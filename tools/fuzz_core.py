@@ -24,8 +24,9 @@ from packed_layers import random_bitwise_layer, random_layer, with_activation  #
 from tfmot_mltq.packing import packed_layer  # noqa: E402
 from tfmot_mltq.packing.encodings import CODED  # noqa: E402
 from tfmot_mltq.packing.encodings.bits import BIT_PLANES, SIGN_BITS  # noqa: E402
+from tfmot_mltq.packing.encodings.byte_indices import BYTE_INDICES  # noqa: E402
 from tfmot_mltq.packing.format import OperatorKind  # noqa: E402
-from tfmot_mltq.packing.packed_layer import PackedLayer  # noqa: E402
+from tfmot_mltq.packing.packed_layer import Geometry, PackedLayer  # noqa: E402
 
 SOURCES = [
     *sorted((ROOT / "tflite_ops" / "core").glob("*.c")),
@@ -59,6 +60,10 @@ def write_seeds(folder: pathlib.Path) -> None:
                 write_seed(
                     folder, f"{kind.name.lower()}_{encoding}_{density}", layer, encoding, rng
                 )
+    for inputs, density in itertools.product((5, 128, 300), DENSITIES):
+        geometry = Geometry(OperatorKind.FULLY_CONNECTED, inputs, 5)
+        layer = random_layer(rng, None, density=density, geometry=geometry)
+        write_seed(folder, f"indices_{inputs}_{density}", layer, BYTE_INDICES.code, rng)
     for kind in (OperatorKind.CONV_2D, OperatorKind.FULLY_CONNECTED):
         for binary in itertools.product((False, True), repeat=2):
             layer = random_bitwise_layer(rng, kind, binary=binary)

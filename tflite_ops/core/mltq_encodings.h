@@ -7,8 +7,10 @@
 #include <stdint.h>
 
 #include "mltq_bits.h"
+#include "mltq_byte_indices.h"
 #include "mltq_gap_codes.h"
 #include "mltq_layer.h"
+#include "mltq_planes_read.h"
 #include "mltq_trits.h"
 
 #ifdef __cplusplus
@@ -21,33 +23,51 @@ extern "C" {
 static inline bool mltq_encoding_is_known(uint8_t byte) {
   const uint8_t encoding = byte & MLTQ_ENCODING_MASK;
   if ((byte >> MLTQ_COUNT_BITS_SHIFT) > 2) return false;
-  return mltq_is_trits(encoding) || mltq_is_gap_codes(encoding) || mltq_is_bits(encoding);
+  return mltq_is_trits(encoding) || mltq_is_gap_codes(encoding) || mltq_is_bits(encoding) ||
+         mltq_is_byte_indices(encoding);
 }
 
 /* How an encoding stores planes: a MLTQ_PLANES_*. */
 static inline uint32_t mltq_encoding_planes(uint8_t byte) {
-  return mltq_is_bits(byte & MLTQ_ENCODING_MASK) ? MLTQ_PLANES_BITS : MLTQ_PLANES_CODED;
+  if (mltq_is_bits(byte & MLTQ_ENCODING_MASK)) return MLTQ_PLANES_BITS;
+  return mltq_is_byte_indices(byte & MLTQ_ENCODING_MASK) ? MLTQ_PLANES_INDICES : MLTQ_PLANES_CODED;
+}
+
+/* Whether an encoding stores planes in a way, and this program reads them. */
+static inline bool mltq_encoding_is(uint8_t encoding, uint32_t way) {
+  return (MLTQ_PLANES_READ & way) != 0u && mltq_encoding_planes(encoding) == way;
 }
 
 /* For mltq_plane_reader.h. Returns false where the level is too short for so many rows. */
 static inline bool mltq_encoding_start(MltqPlaneReader* reader, uint32_t rows) {
-  return !mltq_is_gap_codes(reader->encoding) || mltq_gap_codes_start(reader, rows);
+  if (!mltq_encoding_is(reader->encoding, MLTQ_PLANES_CODED)) return true;
+  return mltq_is_trits(reader->encoding) || mltq_gap_codes_start(reader, rows);
 }
 
 static inline void mltq_encoding_begin_row(MltqPlaneReader* reader) {
-  if (mltq_is_trits(reader->encoding)) {
-    mltq_trits_begin_row(reader);
-  } else if (mltq_is_bits(reader->encoding)) {
+  if (mltq_encoding_is(reader->encoding, MLTQ_PLANES_BITS)) {
     mltq_bits_begin_row(reader);
-  } else {
-    mltq_gap_codes_begin_row(reader);
+  } else if (mltq_encoding_is(reader->encoding, MLTQ_PLANES_INDICES)) {
+    mltq_byte_indices_begin_row(reader);
+  } else if (mltq_encoding_is(reader->encoding, MLTQ_PLANES_CODED)) {
+    if (mltq_is_trits(reader->encoding)) {
+      mltq_trits_begin_row(reader);
+    } else {
+      mltq_gap_codes_begin_row(reader);
+    }
   }
 }
 
 static inline bool mltq_encoding_next(MltqPlaneReader* reader, uint32_t* index, int32_t* sign) {
-  if (mltq_is_trits(reader->encoding)) return mltq_trits_next(reader, index, sign);
-  if (mltq_is_bits(reader->encoding)) return mltq_bits_next(reader, index, sign);
-  return mltq_gap_codes_next(reader, index, sign);
+  if (mltq_encoding_is(reader->encoding, MLTQ_PLANES_BITS)) {
+    return mltq_bits_next(reader, index, sign);
+  }
+  if (mltq_encoding_is(reader->encoding, MLTQ_PLANES_INDICES)) {
+    return mltq_byte_indices_next(reader, index, sign);
+  }
+  if (!mltq_encoding_is(reader->encoding, MLTQ_PLANES_CODED)) return false;
+  return mltq_is_trits(reader->encoding) ? mltq_trits_next(reader, index, sign)
+                                         : mltq_gap_codes_next(reader, index, sign);
 }
 
 /* Without checks, for mltq_code_stream.h: the encodings of MLTQ_PLANES_CODED ------------------- */

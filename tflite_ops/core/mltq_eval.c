@@ -5,11 +5,10 @@
 
 #include "mltq.h"
 #include "mltq_activation.h"
-#include "mltq_encodings.h"
 
 static bool takes(const MltqKernel* kernel, const MltqLayer* layer) {
   return ((uint32_t)kernel->kinds >> layer->kind & 1u) != 0u &&
-         (kernel->planes & mltq_encoding_planes(layer->encoding[0])) != 0u;
+         (kernel->planes & layer->planes) != 0u;
 }
 
 MltqStatus mltq_scratch_bytes_with(const MltqKernel* const* kernels, const MltqLayer* layer,

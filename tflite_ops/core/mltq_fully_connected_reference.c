@@ -21,7 +21,7 @@ static MltqStatus run(const MltqLayer* layer, const MltqShape* shape, const int8
     MltqPlaneReader readers[MLTQ_MAX_LEVELS];
     mltq_plane_readers_init(layer, readers);
     for (uint32_t channel = 0; channel < layer->output_channels; channel++) {
-      int32_t accumulator = mltq_layer_bias(layer, channel);
+      uint32_t accumulator = (uint32_t)mltq_layer_bias(layer, channel);
       for (uint32_t level = 0; level < layer->levels; level++) {
         int32_t sum = 0;
         uint32_t index;
@@ -29,11 +29,12 @@ static MltqStatus run(const MltqLayer* layer, const MltqShape* shape, const int8
         mltq_plane_reader_begin_row(&readers[level]);
         while (mltq_plane_reader_next(&readers[level], &index, &sign)) {
           sum += sign * (map != NULL ? map[(uint8_t)input[index]]
-                                     : input[index] - layer->input_zero_point);
+                                     : input[index] - layer->input_zero_point) +
+                 mltq_layer_offset(layer, sign);
         }
-        accumulator += mltq_layer_multiplier(layer, channel, level) * sum;
+        accumulator += (uint32_t)mltq_layer_multiplier(layer, channel, level) * (uint32_t)sum;
       }
-      output[channel] = mltq_layer_requantize(layer, channel, accumulator);
+      output[channel] = mltq_layer_requantize(layer, channel, (int32_t)accumulator);
     }
     input += layer->input_channels;
     output += layer->output_channels;
@@ -43,7 +44,7 @@ static MltqStatus run(const MltqLayer* layer, const MltqShape* shape, const int8
 
 const MltqKernel mltq_fully_connected_reference = {
     .kinds = MLTQ_TAKES_FULLY_CONNECTED,
-    .planes = MLTQ_PLANES_CODED | MLTQ_PLANES_BITS,
+    .planes = MLTQ_PLANES_CODED | MLTQ_PLANES_BITS | MLTQ_PLANES_INDICES,
     .scratch_bytes = scratch_bytes,
     .run = run,
 };

@@ -25,6 +25,13 @@
  * reader's table, whose sum of levels takes its place, and the reader's input is int8 with the zero
  * point 0.
  *
+ * Where planes are stored as byte indices, sums are counted from the least that S can be, with
+ * inputs from -128 to 127, which the bias is computed for:
+ *
+ *     S[m] + (128 + z) * (number of +1 in T[c,m]) + (127 - z) * (number of -1)
+ *
+ * takes the place of S[m]. acc is the same as above; it is computed modulo 2^32.
+ *
  * |x - z| is at most 255, which bounds S by the number of entries of each sign; mltq_parse.c
  * refuses a channel whose acc could leave 32 bits, so no kernel needs a wider type.
  * tfmot_mltq/reference/ops.py is the same arithmetic in NumPy.
@@ -60,7 +67,8 @@ typedef struct {
   uint16_t stride_w;
   uint16_t dilation_h;
   uint16_t dilation_w;
-  uint8_t encoding[MLTQ_MAX_LEVELS]; /* of all levels or of none, bitwise */
+  uint8_t encoding[MLTQ_MAX_LEVELS];
+  uint8_t planes; /* MLTQ_PLANES_*: how all levels are stored */
   uint8_t kind;
   uint8_t levels;
   uint8_t activation_levels; /* 0: the input is int8 as it is */
@@ -87,8 +95,9 @@ typedef struct {
 } MltqShape;
 
 /* How the planes of a layer are stored, all of them or none. */
-#define MLTQ_PLANES_CODED 1u /* entry after entry: trits and gap codes */
-#define MLTQ_PLANES_BITS 2u  /* for logic on machine words: sign bits and bit planes */
+#define MLTQ_PLANES_CODED 1u   /* entry after entry: trits and gap codes */
+#define MLTQ_PLANES_BITS 2u    /* for logic on machine words: sign bits and bit planes */
+#define MLTQ_PLANES_INDICES 4u /* for sums of one position: byte indices */
 
 static inline int32_t mltq_layer_bias(const MltqLayer* layer, uint32_t channel) {
   const uint8_t* bytes = layer->biases + 4u * (size_t)channel;
@@ -100,6 +109,13 @@ static inline int32_t mltq_layer_multiplier(const MltqLayer* layer, uint32_t cha
                                             uint32_t level) {
   const uint8_t* bytes = layer->multipliers + 2u * ((size_t)channel * layer->levels + level);
   return (int16_t)(uint16_t)((uint32_t)bytes[0] | ((uint32_t)bytes[1] << 8));
+}
+
+/* What planes of byte indices count for an entry above T * (x - z): their sums start from the least
+ * that S can be. */
+static inline int32_t mltq_layer_offset(const MltqLayer* layer, int32_t sign) {
+  if (layer->planes != MLTQ_PLANES_INDICES) return 0;
+  return sign > 0 ? 128 + layer->input_zero_point : 127 - layer->input_zero_point;
 }
 
 /* clamp(floor(accumulator / 2^shift), minimum, maximum), for bounds of int8. */

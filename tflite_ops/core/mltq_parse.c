@@ -57,13 +57,17 @@ static MltqStatus parse_header(const uint8_t* packed, size_t packed_bytes, uint8
     layer->encoding[level] = packed[MLTQ_OFFSET_ENCODING + level];
     if (!mltq_encoding_is_known(layer->encoding[level])) return MLTQ_ERROR_ENCODING;
   }
-  const uint32_t planes = mltq_encoding_planes(layer->encoding[0]);
-  if (planes == MLTQ_PLANES_BITS &&
+  layer->planes = (uint8_t)mltq_encoding_planes(layer->encoding[0]);
+  if ((layer->planes & MLTQ_PLANES_READ) == 0u) return MLTQ_ERROR_ENCODING;
+  if (layer->planes == MLTQ_PLANES_BITS &&
       (layer->activation_levels == 0 || kind == MLTQ_KIND_DEPTHWISE_CONV_2D)) {
     return MLTQ_ERROR_BITWISE;
   }
+  if (layer->planes == MLTQ_PLANES_INDICES && kind != MLTQ_KIND_FULLY_CONNECTED) {
+    return MLTQ_ERROR_INDICES;
+  }
   for (uint32_t level = 0; level < layer->levels; level++) {
-    if (mltq_encoding_planes(layer->encoding[level]) != planes) return MLTQ_ERROR_BITWISE;
+    if (mltq_encoding_planes(layer->encoding[level]) != layer->planes) return MLTQ_ERROR_MIXED;
   }
   if (layer->input_channels == 0 || layer->input_channels > MAX_CHANNELS ||
       layer->output_channels == 0 || layer->output_channels > MAX_CHANNELS) {
@@ -140,7 +144,8 @@ static MltqStatus check_planes(MltqLayer* layer) {
   layer->max_sums = 1; /* also without any entry: such a channel is stored as one sum times 0 */
   for (uint32_t channel = 0; channel < layer->output_channels; channel++) {
     if (layer->shifts[channel] > MLTQ_MAX_SHIFT) return MLTQ_ERROR_SHIFT;
-    int64_t bound = magnitude(mltq_layer_bias(layer, channel));
+    uint32_t bias = (uint32_t)mltq_layer_bias(layer, channel);
+    int64_t bound = 0;
     uint32_t sums = 0;
     for (uint32_t level = 0; level < layer->levels; level++) {
       int64_t positive = 0;
@@ -160,11 +165,17 @@ static MltqStatus check_planes(MltqLayer* layer) {
         return MLTQ_ERROR_PLANES;
       }
       sums += mltq_lane_sums((uint32_t)positive, (uint32_t)negative);
+      const int32_t multiplier = mltq_layer_multiplier(layer, channel, level);
       const int64_t largest = positive * above + negative * below;
       const int64_t smallest = positive * below + negative * above;
-      bound += magnitude(mltq_layer_multiplier(layer, channel, level)) *
-               (largest > smallest ? largest : smallest);
+      bound += magnitude(multiplier) * (largest > smallest ? largest : smallest);
+      if (mltq_encoding_is(layer->encoding[0], MLTQ_PLANES_INDICES)) {
+        bias +=
+            (uint32_t)multiplier * ((uint32_t)positive * (uint32_t)mltq_layer_offset(layer, 1) +
+                                    (uint32_t)negative * (uint32_t)mltq_layer_offset(layer, -1));
+      }
     }
+    bound += magnitude((int32_t)bias);
     if (bound > INT32_MAX) return MLTQ_ERROR_ACCUMULATOR;
     if (sums > layer->max_sums) layer->max_sums = sums;
   }

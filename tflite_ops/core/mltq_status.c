@@ -21,8 +21,12 @@ const char* mltq_status_message(MltqStatus status) {
     case MLTQ_ERROR_ENCODING:
       return "packed tensor: encoding is unknown";
     case MLTQ_ERROR_BITWISE:
-      return "packed tensor: encoding of all levels or of none is bits, which need activation "
-             "levels and no depthwise filter";
+      return "packed tensor: encoding is bits, which need activation levels and no depthwise "
+             "filter";
+    case MLTQ_ERROR_INDICES:
+      return "packed tensor: encoding is byte indices, which only fully connected layers may have";
+    case MLTQ_ERROR_MIXED:
+      return "packed tensor: encoding is bits, or byte indices, in some levels and not in others";
     case MLTQ_ERROR_LEVEL_OFFSETS:
       return "packed tensor: level_offsets must ascend in multiples of 4 bytes";
     case MLTQ_ERROR_TOTAL_BYTES:

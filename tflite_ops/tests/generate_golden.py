@@ -24,6 +24,7 @@ from packed_layers import (  # noqa: E402
 
 from tfmot_mltq.packing import packed_layer, plane_codec  # noqa: E402
 from tfmot_mltq.packing.encodings import CODED, Planes  # noqa: E402
+from tfmot_mltq.packing.encodings.byte_indices import BYTE_INDICES  # noqa: E402
 from tfmot_mltq.packing.format import MAX_LEVELS, OperatorKind, Padding  # noqa: E402
 from tfmot_mltq.packing.packed_layer import Geometry  # noqa: E402
 from tfmot_mltq.reference import ops  # noqa: E402
@@ -94,6 +95,20 @@ def layers(rng):
         layer = random_layer(rng, None, levels=len(encodings), density=0.3, geometry=geometry)
         name = "_".join(map(str, encodings))
         yield f"conv_2d_encodings_{name}", layer, encodings, random_input(rng, geometry)
+    for inputs, outputs, levels in ((30, 5, 3), (150, 4, 2), (128, 34, 1)):
+        # Several blocks of entries, and more channels than are accumulated at once.
+        geometry = Geometry(OperatorKind.FULLY_CONNECTED, inputs, outputs)
+        layer = random_layer(rng, None, levels=levels, density=0.2, geometry=geometry)
+        encodings = [BYTE_INDICES.code] * levels
+        yield f"byte_indices_{inputs}", layer, encodings, random_input(rng, geometry)
+    # More channels than Helium copies at once, of which several read one input.
+    geometry = Geometry(
+        OperatorKind.DEPTHWISE_CONV_2D, 9, 27, (3, 2), (1, 2), (2, 1), padding=Padding.SAME
+    )
+    layer = random_layer(rng, None, levels=2, density=0.3, geometry=geometry)
+    x = rng.integers(-128, 128, (1, 6, 11, 9), dtype=np.int8)
+    yield "depthwise_conv_2d_wide", layer, None, x
+    yield "depthwise_conv_2d_wide_activation_levels", with_activation(rng, layer, 2), None, x
 
 
 def bitwise_layers(rng):

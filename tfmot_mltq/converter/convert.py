@@ -71,8 +71,8 @@ def convert(
       target: Microcontroller whose instructions count, for example "cortex-m4", "rv32imc" or
         "xtensa". Files run on all of them.
       encoding: Forces the encoding of all planes: 0 for dense trits, 2 to 32 for the gap codes
-        to a machine word, 62 for sign bits, 63 for bit planes, which the bitwise kernel takes; see
-        docs/packed_format.md.
+        to a machine word, 61 for byte indices, which only fully connected layers may have, 62 for
+        sign bits, 63 for bit planes, which the bitwise kernel takes; see docs/packed_format.md.
       max_scratch_bytes: Refuse a model with a layer that needs more scratch on the target. Scratch
         is part of the arena.
       runtime: "tflm" for a file that runs on TensorFlow Lite Micro, and on LiteRT; "litert" for one

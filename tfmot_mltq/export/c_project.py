@@ -9,7 +9,7 @@ from typing import Any
 from tfmot_mltq.cost_model.tflite_operators import TfliteOperator, read_operators
 from tfmot_mltq.export.c_code import Code, Layer, Place, Scratch, State, array_body
 from tfmot_mltq.export.memory_plan import ALIGNMENT, Buffer, plan_memory
-from tfmot_mltq.export.needed_sources import kernel_table, kernels_of, needed_core, needed_stock
+from tfmot_mltq.export.needed_sources import kernels_of, model_sources, needed_core, needed_stock
 from tfmot_mltq.export.project import Project, check_name
 from tfmot_mltq.export.reader import Step, Tensor
 from tfmot_mltq.export.step import Steps, read_steps
@@ -59,7 +59,7 @@ def plan_c_project(
             "core": needed_core(operators, functions),
             "stock": needed_stock(functions),
         },
-        generated_sources=kernel_table(operators),
+        generated_sources=model_sources(operators),
         templates={
             f"{name}.h": "c/model.h.j2",
             f"{name}.c": "c/model.c.j2",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pathlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from tfmot_mltq.cost_model.tflite_operators import TfliteOperator
 from tfmot_mltq.helpers.c_sources import c_sources
@@ -11,6 +11,7 @@ from tfmot_mltq.kernels import KERNELS, Kernel, kernel_of
 from tfmot_mltq.kernels.kernel import VARIANTS
 
 _TABLE = "mltq_kernels.c"
+_PLANES_READ = "mltq_planes_read.h"
 # Operators without planes: a kernel, and checks that only the adapters of interpreters make.
 _WITHOUT_PLANES = ("mltq_lookup", "mltq_normalization", "mltq_tensor", "mltq_status_text")
 # Functions that share a file with others; all else is in the file of its name.
@@ -46,7 +47,7 @@ def needed_kernels(operators: Iterable[TfliteOperator]) -> list[Kernel]:
 def needed_core(
     operators: Iterable[TfliteOperator], functions: Iterable[str] | None = None
 ) -> list[pathlib.Path]:
-    """The core, with the kernels that the model runs on; without their table.
+    """The core, with the kernels that the model runs on; without what ``model_sources`` writes.
 
     Args:
       operators: Of the model.
@@ -54,7 +55,7 @@ def needed_core(
     """
     needed = needed_kernels(operators)
     without = {file for kernel in KERNELS if kernel not in needed for file in kernel.files}
-    without.add(_TABLE)
+    without |= {_TABLE, _PLANES_READ}
     if functions is not None:
         called = {*functions}
         without |= {
@@ -67,8 +68,26 @@ def needed_core(
     return [path for path in c_sources("core") if path.name not in without]
 
 
-def kernel_table(operators: Iterable[TfliteOperator]) -> dict[str, str]:
-    """The table of the kernels that the model runs on, as a file of the core."""
+def model_sources(operators: Sequence[TfliteOperator]) -> dict[str, str]:
+    """Files of the core that are written for a model: the table of the kernels that it runs on, and
+    how its planes are stored.
+    """
+    return {f"core/{_TABLE}": _table(operators), f"core/{_PLANES_READ}": _planes_read(operators)}
+
+
+def _planes_read(operators: Iterable[TfliteOperator]) -> str:
+    ways = {operator.counts.planes for operator in operators if operator.counts is not None}
+    flags = " | ".join(f"MLTQ_PLANES_{way.name}" for way in sorted(ways)) or "0u"
+    guard = "MLTQ_PLANES_READ_H_"
+    return (
+        f"#ifndef {guard}\n#define {guard}\n\n"
+        '#include "mltq_layer.h"\n\n'
+        "/* How the planes of this model are stored. */\n"
+        f"#define MLTQ_PLANES_READ ({flags})\n\n#endif\n"
+    )
+
+
+def _table(operators: Iterable[TfliteOperator]) -> str:
     names = [kernel.name for kernel in needed_kernels(operators)]
     lines = [
         '#include "mltq_kernels.h"\n\n#include <stddef.h>\n\n',
@@ -78,7 +97,7 @@ def kernel_table(operators: Iterable[TfliteOperator]) -> dict[str, str]:
         *(f"    &{name},\n" for name in names),
         "    NULL,\n};\n",
     ]
-    return {f"core/{_TABLE}": "".join(lines)}
+    return "".join(lines)
 
 
 def needed_stock(functions: Iterable[str]) -> list[pathlib.Path]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tfmot_mltq.cost_model.tflite_operators import read_operators
-from tfmot_mltq.export.needed_sources import kernel_table, needed_core
+from tfmot_mltq.export.needed_sources import model_sources, needed_core
 from tfmot_mltq.export.project import Project, check_name
 from tfmot_mltq.helpers.c_sources import c_sources
 from tfmot_mltq.runtime.interpreter import Interpreter
@@ -36,7 +36,7 @@ def plan_tflm_project(
         arena_bytes=interpreter.arena_bytes,
         constant_bytes=len(tflite),
         sources={"core": needed_core(operators), "tflm": c_sources("tflm")},
-        generated_sources=kernel_table(operators),
+        generated_sources=model_sources(operators),
         templates={
             f"{name}.h": "tflm/model.h.j2",
             f"{name}.cpp": "tflm/model.cpp.j2",

@@ -7,6 +7,7 @@ through ``KERNELS``.
 from __future__ import annotations
 
 from tfmot_mltq.kernels.bit_planes import BIT_PLANES
+from tfmot_mltq.kernels.byte_indices import BYTE_INDICES
 from tfmot_mltq.kernels.call import Call
 from tfmot_mltq.kernels.conv_2d import CONV_2D
 from tfmot_mltq.kernels.depthwise_conv_2d import DEPTHWISE_CONV_2D
@@ -18,6 +19,7 @@ from tfmot_mltq.kernels.reference import CONV_2D_REFERENCE, FULLY_CONNECTED_REFE
 # In the order of the table in tflite_ops/core/mltq_kernels.c.
 KERNELS: tuple[Kernel, ...] = (
     BIT_PLANES,
+    BYTE_INDICES,
     CONV_2D,
     DEPTHWISE_CONV_2D,
     FULLY_CONNECTED,

@@ -12,6 +12,8 @@ from tfmot_mltq.packing.encodings import ENCODINGS, Planes, reads_of
 MAX_LANE_ENTRIES = 128
 # So many levels of one sum each have a loop of their own that stores them.
 _SPECIALISED_LEVELS = 3
+# Output channels of a vector of Helium's depthwise convolution.
+_VECTOR_ROWS = 4
 
 
 @dataclasses.dataclass(frozen=True)
@@ -23,6 +25,7 @@ class PlaneCounts:
       planes: How they are stored.
       bits: Non-zero entries of all planes.
       words: Weights with at least one of them.
+      word_vectors: The same, where four rows that follow each other count once.
       rows: Rows with at least one entry, of all planes.
       sums: 16-bit sums that these rows are cut into.
       max_sums: The most of one output channel, at least 1.
@@ -35,6 +38,7 @@ class PlaneCounts:
     planes: Planes
     bits: int
     words: int
+    word_vectors: int
     rows: int
     sums: int
     max_sums: int
@@ -58,6 +62,7 @@ def count_planes(planes: np.ndarray, encodings: Sequence[int]) -> PlaneCounts:
     general = (sums > 1).any(0) | (np.count_nonzero(sums, axis=0) > _SPECIALISED_LEVELS)
     way = ENCODINGS[encodings[0]].planes
     read = dict.fromkeys(reads_of(way), 0)
+    words = np.asarray(planes.any(axis=0))
     for plane, encoding in zip(planes, encodings, strict=True):
         for name, count in ENCODINGS[encoding].counts(plane).items():
             read[name] += count
@@ -65,7 +70,11 @@ def count_planes(planes: np.ndarray, encodings: Sequence[int]) -> PlaneCounts:
         levels=len(planes),
         planes=way,
         bits=int(np.count_nonzero(planes)),
-        words=int(np.count_nonzero(planes.any(axis=0))),
+        words=int(np.count_nonzero(words)),
+        word_vectors=sum(
+            int(np.count_nonzero(words[row : row + _VECTOR_ROWS].any(axis=0)))
+            for row in range(0, len(words), _VECTOR_ROWS)
+        ),
         rows=int(np.count_nonzero(sums)),
         sums=int(sums.sum()),
         max_sums=max(1, int(sums.sum(0).max())),

@@ -34,6 +34,7 @@ class FullyConnectedReference(_Reference):
     """Without scratch."""
 
     name = "mltq_fully_connected_reference"
+    planes = Planes.CODED | Planes.BITS | Planes.INDICES
     files = ("mltq_fully_connected_reference.c",)
     kinds = frozenset({OperatorKind.FULLY_CONNECTED})
 

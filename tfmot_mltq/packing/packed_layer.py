@@ -11,7 +11,7 @@ import numpy as np
 
 from tfmot_mltq.packing import format as fmt
 from tfmot_mltq.packing import plane_codec
-from tfmot_mltq.packing.encodings import ENCODINGS, Planes
+from tfmot_mltq.packing.encodings import ENCODINGS, Planes, byte_indices
 
 
 @dataclasses.dataclass(frozen=True)
@@ -164,7 +164,7 @@ def encode(layer: PackedLayer, encodings: Sequence[int] | None = None) -> bytes:
     if encodings is None:
         encodings = plane_codec.best_encodings(layer.planes)
     _check(layer, encodings)
-    tables = _encode_tables(layer)
+    tables = _encode_tables(layer, _stored_biases(layer, encodings))
     streams = list(map(plane_codec.encode_plane, layer.planes, encodings))
     offsets = np.cumsum([_HEADER_BYTES + len(tables), *map(len, streams)])
     return _encode_header(layer, encodings, offsets) + tables + b"".join(streams)
@@ -181,23 +181,37 @@ def _check(layer: PackedLayer, encodings: Sequence[int]) -> None:
     found = [ENCODINGS[code] for code in encodings]
     fits = all(encoding.fits(geometry.kind, layer.activation_levels) for encoding in found)
     if not fits or len({encoding.planes for encoding in found}) > 1:
-        bits = sorted({e.code for e in found if e.planes == Planes.BITS})
         raise ValueError(
-            f"Encodings {bits} must be those of all levels, of a layer with activation levels that "
-            "is not depthwise."
+            f"Encodings {encodings} do not fit the layer: bits need activation levels and no "
+            "depthwise filter, byte indices a fully connected layer, and both must be those of "
+            "all levels."
         )
     if layer.activation_table is not None and layer.input_zero_point != 0:
         raise ValueError("A layer with activation levels has the input zero point 0.")
 
 
-def _encode_tables(layer: PackedLayer) -> bytes:
+def _bias_offsets(planes: np.ndarray, multipliers: np.ndarray, zero_point: int) -> np.ndarray:
+    """What biases are less where planes are stored as byte indices, shape (output_channels,)."""
+    least = byte_indices.least_sums(planes, zero_point)
+    return -(multipliers.astype(np.int64) * least).sum(1)
+
+
+def _stored_biases(layer: PackedLayer, encodings: Sequence[int]) -> np.ndarray:
+    """The biases of the packed format, uint32."""
+    biases = layer.biases.astype(np.int64)
+    if ENCODINGS[encodings[0]].planes == Planes.INDICES:
+        biases -= _bias_offsets(layer.planes, layer.multipliers, layer.input_zero_point)
+    return (biases % 2**32).astype(np.uint32)
+
+
+def _encode_tables(layer: PackedLayer, biases: np.ndarray) -> bytes:
     """What is between the header and the planes."""
     tables = (layer.activation_table, layer.output_activation_table)
     present = [table for table in tables if table is not None]
     size = _planes_offset(layer.geometry.output_channels, layer.levels, len(present))
     return b"".join(
         [
-            layer.biases.astype("<i4").tobytes(),
+            biases.astype("<u4").tobytes(),
             layer.multipliers.astype("<i2").tobytes(),
             layer.shifts.astype("u1").tobytes(),
             *(table.to_bytes() for table in present),
@@ -265,9 +279,14 @@ def decode(data: bytes) -> PackedLayer:
         padding=fmt.Padding(header["padding"]),
     )
     tables, offset = _read_tables(data, header)
+    planes = _read_planes(data, header, geometry, offset)
+    if ENCODINGS[header["encoding"][0] & fmt.ENCODING_MASK].planes == Planes.INDICES:
+        offsets = _bias_offsets(planes, tables["multipliers"], header["input_zero_point"])
+        biases = (tables["biases"] + offsets) % 2**32
+        tables["biases"] = biases.astype(np.uint32).view(np.int32)
     return PackedLayer(
         geometry=geometry,
-        planes=_read_planes(data, header, geometry, offset),
+        planes=planes,
         **tables,
         input_zero_point=header["input_zero_point"],
         activation_min=header["activation_min"],

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from tfmot_mltq.packing.encodings import bits, gap_codes, trits
+from tfmot_mltq.packing.encodings import bits, byte_indices, gap_codes, trits
 from tfmot_mltq.packing.encodings.encoding import Encoding, Planes
 from tfmot_mltq.packing.format import OperatorKind
 
-_MODULES = (trits, gap_codes, bits)
+_MODULES = (trits, gap_codes, byte_indices, bits)
 
 ENCODINGS: dict[int, Encoding] = {
     encoding.code: encoding for module in _MODULES for encoding in module.ENCODINGS
@@ -22,6 +22,7 @@ def codes_of(planes: Planes) -> tuple[int, ...]:
 
 CODED = codes_of(Planes.CODED)
 BITS = codes_of(Planes.BITS)
+INDICES = codes_of(Planes.INDICES)
 
 
 def ways_to_store(kind: OperatorKind, activation_levels: int) -> list[Planes]:

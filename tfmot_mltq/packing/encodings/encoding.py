@@ -20,6 +20,7 @@ class Planes(enum.IntFlag):
 
     CODED = 1
     BITS = 2
+    INDICES = 4
 
 
 class Encoding(abc.ABC):
