@@ -102,6 +102,7 @@ def test_code_that_no_layer_needs_is_left_out(rng, tmp_path):
     assert "mltq_fully_connected_s8.c" in core
     assert not core & {
         "mltq_conv_2d_s8.c", "mltq_conv_2d_s8_helium.c", "mltq_depthwise_conv_2d_s8.c",
+        "mltq_depthwise_conv_2d_s8_helium.c",
         "mltq_bit_planes_s8.c",
     }  # fmt: skip
     table = (tmp_path / "project/mltq/core/mltq_kernels.c").read_text()

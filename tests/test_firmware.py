@@ -4,9 +4,9 @@ import cifar10
 import keras
 import numpy as np
 import pytest
-from tfmot_mltq.cost_model.tflite_operators import read_operators
 
 import tfmot_mltq as mltq
+from tfmot_mltq.cost_model.tflite_operators import read_operators
 from tfmot_mltq.emulation.firmware import run_firmware
 from tfmot_mltq.emulation.targets import DeviceError
 

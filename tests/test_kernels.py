@@ -118,7 +118,7 @@ def random_case(rng, kind):
     layer = random_layer(rng, None, levels=number(3), density=0.0, geometry=geometry)
     if bits or rng.random() < 0.3:
         layer = with_activation(rng, layer, number(4))
-    indices = kind == Kind.FULLY_CONNECTED and not bits and rng.random() < 0.5
+    indices = kind == OperatorKind.FULLY_CONNECTED and not bits and rng.random() < 0.5
     way = Planes.BITS if bits else Planes.INDICES if indices else Planes.CODED
     return layer, plane_codec.best_encodings(layer.planes, [way]), shapes
 

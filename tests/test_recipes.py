@@ -114,7 +114,7 @@ static inline void mltq_pairs_begin_row(MltqPlaneReader* reader) { reader->left 
 static inline bool mltq_pairs_next(MltqPlaneReader* reader, uint32_t* index, int32_t* sign) {
   while (reader->position < reader->row_size) {
     if (reader->left == 0) {
-      reader->bits = mltq_take_word(reader);
+      reader->bits = mltq_take_machine_word(reader);
       reader->left = 16;
     }
     const uint32_t pair = reader->bits & 3u;
@@ -157,7 +157,7 @@ static inline void mltq_pairs_count(MltqCodeStream* stream) {
     stream->positive += pair == 1u;
     stream->negative += pair == 2u;
   }
-  stream->cursor += (size_t)(stream->row_size + 15u) / 16u * MLTQ_WORD_BYTES;
+  stream->cursor += (size_t)(stream->row_size + 15u) / 16u * MLTQ_MACHINE_WORD_BYTES;
 }
 
 #define MLTQ_READ_PAIRS(take, more)                                         \\
@@ -174,7 +174,7 @@ import numpy as np
 
 from tfmot_mltq.packing.encodings.encoding import Encoding, Planes
 
-DESCRIPTION = """**Pairs** (1): two bits an entry, 1 for +1 and 2 for -1; rows end a word."""
+DESCRIPTION = """**Pairs** (1): two bits an entry, 1 for +1 and 2 for -1; rows end a machine word."""
 
 
 class Pairs(Encoding):
@@ -213,12 +213,12 @@ def add_encoding(copy):
         ('#include "mltq_trits.h"', '#include "mltq_pairs.h"\n'),
         ("  return mltq_is_trits(encoding) ||", "  if (mltq_is_pairs(encoding)) return true;\n"),
         (
-            "  if (mltq_is_trits(reader->encoding)) {",
-            "  if (mltq_is_pairs(reader->encoding)) {\n    mltq_pairs_begin_row(reader);\n"
-            "  } else\n",
+            "    if (mltq_is_trits(reader->encoding)) {",
+            "    if (mltq_is_pairs(reader->encoding)) {\n      mltq_pairs_begin_row(reader);\n"
+            "    } else\n",
         ),
         (
-            "  if (mltq_is_trits(reader->encoding)) return",
+            "  return mltq_is_trits(reader->encoding) ?",
             "  if (mltq_is_pairs(reader->encoding)) return mltq_pairs_next(reader, index, sign);\n",
         ),
         (

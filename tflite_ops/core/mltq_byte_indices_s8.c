@@ -4,7 +4,7 @@
 #include "mltq_byte_indices.h"
 #include "mltq_compiler.h"
 #include "mltq_kernel.h"
-#include "mltq_word.h"
+#include "mltq_machine_word.h"
 
 #if MLTQ_HELIUM
 #include <arm_mve.h>

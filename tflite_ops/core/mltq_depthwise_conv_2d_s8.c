@@ -6,9 +6,7 @@
 #include "mltq_compiler.h"
 #include "mltq_kernel.h"
 
-#if MLTQ_HELIUM
-#include <arm_mve.h>
-#endif
+#if !MLTQ_HELIUM
 
 /* Depthwise convolution. Few entries share an input here, so lanes are not worth their packing.
  * Instead the levels are added up, tap by tap:
@@ -160,47 +158,13 @@ static void fill_band(const MltqLayer* layer, const MltqShape* shape, const Band
   }
 }
 
-#if MLTQ_HELIUM
-
-/* `rows` rows of outputs, whose inputs are `down` apart. `stride` is a constant where this is
- * inlined, if it is 1. */
-static inline void filter_rows(const Filter* filter, const int8_t* band, size_t down, uint32_t rows,
-                               uint32_t stride, const bool clamp, int8_t* out) {
-  const size_t pitch = filter->pitch;
-  const uint32x4_t input_offsets = vmulq_n_u32(vidupq_n_u32(0, 1), stride);
-  const uint32x4_t output_offsets = vmulq_n_u32(vidupq_n_u32(0, 1), (uint32_t)pitch);
-  const int32x4_t minimum = vdupq_n_s32(filter->minimum);
-  const int32x4_t maximum = vdupq_n_s32(filter->maximum);
-  (void)clamp;
-  for (; rows > 0; rows--, band += down, out += filter->width * pitch) {
-    const int8_t* input = band;
-    int8_t* to = out;
-    for (int32_t left = (int32_t)filter->width; left > 0; left -= 4) {
-      const mve_pred16_t inside = vctp32q((uint32_t)left);
-      int32x4_t value = vdupq_n_s32((int32_t)filter->bias);
-      for (const Tap* tap = filter->taps; tap != filter->end; tap++) {
-        const int8_t* at = input + tap->offset;
-        const int32x4_t x = stride == 1u ? vldrbq_z_s32(at, inside)
-                                         : vldrbq_gather_offset_z_s32(at, input_offsets, inside);
-        value = vmlaq_n_s32(value, x, tap->coefficient);
-      }
-      value = vshlq_r_s32(value, -(int32_t)filter->shift);
-      value = vminq_s32(vmaxq_s32(value, minimum), maximum);
-      vstrbq_scatter_offset_p_s32(to, output_offsets, value, inside);
-      input += 4u * stride;
-      to += 4u * pitch;
-    }
-  }
-}
-
-#else
-
 static inline uint32_t load(const int8_t* value) {
   const int32_t widened = *value;
   return (uint32_t)widened;
 }
 
-/* The same. `clamp`, which is false for bounds that are those of int8, is a constant too. */
+/* `rows` rows of outputs, whose inputs are `down` apart. `stride` is a constant where this is
+ * inlined, if it is 1, and so is `clamp`, which is false for bounds that are those of int8. */
 static inline void filter_rows(const Filter* filter, const int8_t* band, size_t down, uint32_t rows,
                                uint32_t stride, const bool clamp, int8_t* out) {
   for (; rows > 0; rows--, band += down) {
@@ -246,8 +210,6 @@ static inline void filter_rows(const Filter* filter, const int8_t* band, size_t 
     }
   }
 }
-
-#endif
 
 /* Each in a function of its own: the loop needs all registers. */
 #define FILTER_ROWS(name, stride, clamp)                                                \
@@ -321,3 +283,5 @@ const MltqKernel mltq_depthwise_conv_2d_s8 = {
     .scratch_bytes = scratch_bytes,
     .run = run,
 };
+
+#endif /* !MLTQ_HELIUM */

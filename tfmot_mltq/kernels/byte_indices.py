@@ -7,7 +7,7 @@ from tfmot_mltq.kernels.kernel import Kernel
 from tfmot_mltq.kernels.plane_counts import PlaneCounts
 from tfmot_mltq.packing.encodings import Planes
 from tfmot_mltq.packing.encodings.byte_indices import BLOCK
-from tfmot_mltq.packing.format import Kind
+from tfmot_mltq.packing.format import OperatorKind
 
 
 class ByteIndices(Kernel):
@@ -15,7 +15,7 @@ class ByteIndices(Kernel):
 
     name = "mltq_byte_indices_s8"
     files = ("mltq_byte_indices_s8.c",)
-    kinds = frozenset({Kind.FULLY_CONNECTED})
+    kinds = frozenset({OperatorKind.FULLY_CONNECTED})
     planes = Planes.INDICES
     title = "byte indices"
     costs = "BYTE_INDICES"
@@ -31,8 +31,8 @@ class ByteIndices(Kernel):
         gathers = variant == "helium"
         return {
             "entries": 0 if gathers else counts.bits * call.positions,
-            "gathers": counts.gathers * call.positions if gathers else 0,
-            "blocks": counts.blocks * call.positions,
+            "gathers": counts.read["gathers"] * call.positions if gathers else 0,
+            "blocks": counts.read["blocks"] * call.positions,
             "rows": counts.levels * channels * call.positions,
             "outputs": channels * call.positions,
             "inputs": inputs,

@@ -14,6 +14,10 @@ _STEP_BYTES = 4096
 _MAX_BAND_BYTES = 1 << 24
 _MAX_TAPS = 65535
 _TAP_BYTES = 8 + 4 + 2
+_HELIUM_TAP_BYTES = 20 + 2
+# Channels of a vector, and the most of a band.
+_HELIUM_LANES = 4
+_HELIUM_BAND_CHANNELS = 16
 
 
 @dataclasses.dataclass(frozen=True)
@@ -29,7 +33,7 @@ class DepthwiseConv2D(Kernel):
     """One multiplication for every tap that is not zero in all levels."""
 
     name = "mltq_depthwise_conv_2d_s8"
-    files = ("mltq_depthwise_conv_2d_s8.c",)
+    files = ("mltq_depthwise_conv_2d_s8.c", "mltq_depthwise_conv_2d_s8_helium.c")
     kinds = frozenset({OperatorKind.DEPTHWISE_CONV_2D})
     planes = Planes.CODED
     title = "gather-add"
@@ -37,19 +41,19 @@ class DepthwiseConv2D(Kernel):
 
     def scratch_bytes(self, call: Call, counts: PlaneCounts, variant: str) -> int | None:
         """See ``Kernel``."""
-        plan = _plan(call)
+        plan = _plan(call, variant)
         return None if plan is None else plan.scratch_bytes
 
     def work(self, call: Call, counts: PlaneCounts, variant: str) -> dict[str, float] | None:
         """See ``Kernel``."""
-        plan = _plan(call)
+        plan = _plan(call, variant)
         if plan is None:
             return None
         height, width = call.output_size
         channels = call.geometry.output_channels
         tiles, single = divmod(width, 4)
         if variant == "helium":
-            tiles, single = tiles + (single > 0), 0
+            return _helium_work(call, counts, plan)
         rows = plan.input_rows * call.geometry.input_channels
         inputs = rows * call.input_size[1]
         return {
@@ -71,11 +75,43 @@ class DepthwiseConv2D(Kernel):
 DEPTHWISE_CONV_2D = DepthwiseConv2D()
 
 
-def _plan(call: Call) -> _Plan | None:
+def _helium_work(call: Call, counts: PlaneCounts, plan: _Plan) -> dict[str, float]:
+    height, width = call.output_size
+    channels = call.geometry.output_channels
+    tiles, single = divmod(width, 4)
+    vectors = -(-channels // _HELIUM_LANES)
+    rows = plan.input_rows * -(-channels // _band_channels(call))
+    pixels = rows * call.input_size[1]
+    return {
+        **counts.decoding(plan.steps),
+        "taps": counts.word_vectors * height * tiles,
+        "single_taps": counts.word_vectors * height * single,
+        "tiles": vectors * height * tiles,
+        "singles": vectors * height * single,
+        "output_rows": vectors * height,
+        "channels": channels * plan.steps,
+        "rows": channels * counts.levels * plan.steps,
+        "pixels": pixels,
+        "input_rows": rows,
+        "table": call.geometry.row_size * vectors * plan.steps,
+        "maps": int(call.activation_levels > 0),
+    }
+
+
+def _band_channels(call: Call) -> int:
+    vectors = -(-call.geometry.output_channels // _HELIUM_LANES)
+    return min(vectors * _HELIUM_LANES, _HELIUM_BAND_CHANNELS)
+
+
+def _plan(call: Call, variant: str) -> _Plan | None:
     """None where the layer is too large."""
     geometry = call.geometry
     stride = geometry.stride[0]
     _, pitch = call.reach(1)
+    tap_bytes = _TAP_BYTES
+    if variant == "helium":
+        pitch *= _band_channels(call)
+        tap_bytes = _HELIUM_TAP_BYTES
     span = (geometry.filter_size[0] - 1) * geometry.dilation[0] + 1
     if geometry.row_size > _MAX_TAPS or pitch * span > _MAX_BAND_BYTES:
         return None
@@ -89,7 +125,7 @@ def _plan(call: Call) -> _Plan | None:
     return _Plan(
         steps=steps,
         input_rows=steps * input_rows,
-        scratch_bytes=geometry.row_size * _TAP_BYTES
+        scratch_bytes=geometry.row_size * tap_bytes
         + 2 * MAX_LANE_ENTRIES * INDEX_BYTES
         + input_rows * pitch,
     )

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from tfmot_mltq.packing.encodings.encoding import Encoding, Planes
-from tfmot_mltq.packing.encodings.words import padded, round_up
-from tfmot_mltq.packing.format import Kind
+from tfmot_mltq.packing.encodings.machine_words import padded, round_up
+from tfmot_mltq.packing.format import OperatorKind
 
 DESCRIPTION = """\
 **Byte indices** (61), for sparse planes of fully connected layers: all levels of a layer have this
@@ -33,10 +33,12 @@ class ByteIndices(Encoding):
 
     code = 61
     planes = Planes.INDICES
+    # Blocks, and vectors of the entries in them.
+    reads = ("blocks", "gathers")
 
-    def fits(self, kind: Kind, activation_levels: int) -> bool:
+    def fits(self, kind: OperatorKind, activation_levels: int) -> bool:
         """Other layers have positions to share the decoding."""
-        return kind == Kind.FULLY_CONNECTED
+        return kind == OperatorKind.FULLY_CONNECTED
 
     def encode(self, plane: np.ndarray) -> bytes:
         """See ``Encoding``."""
@@ -84,6 +86,7 @@ class ByteIndices(Encoding):
 _GATHERED = 16
 
 BYTE_INDICES = ByteIndices()
+ENCODINGS = (BYTE_INDICES,)
 
 
 def least_sums(planes: np.ndarray, input_zero_point: int) -> np.ndarray:
