@@ -76,7 +76,9 @@ class Copy:
 
     def test(self, *arguments):
         """Runs tests; returns how many passed."""
-        printed = self.run("-m", "pytest", "-q", "-p", "no:cacheprovider", *arguments)
+        printed = self.run(
+            "-m", "pytest", "-q", "-p", "no:cacheprovider", "-m", "not slow", *arguments
+        )
         return int(re.search(r"^(\d+) passed", printed, re.MULTILINE)[1])
 
     def changed(self):
@@ -174,7 +176,7 @@ import numpy as np
 
 from tfmot_mltq.packing.encodings.encoding import Encoding, Planes
 
-DESCRIPTION = """**Pairs** (1): two bits an entry, 1 for +1 and 2 for -1; rows end a machine word."""
+DESCRIPTION = """**Pairs** (1): two bits an entry, 1 for +1, 2 for -1; rows end a machine word."""
 
 
 class Pairs(Encoding):

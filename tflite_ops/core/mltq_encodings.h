@@ -41,7 +41,7 @@ static inline bool mltq_encoding_is(uint8_t encoding, uint32_t way) {
 /* For mltq_plane_reader.h. Returns false where the level is too short for so many rows. */
 static inline bool mltq_encoding_start(MltqPlaneReader* reader, uint32_t rows) {
   if (!mltq_encoding_is(reader->encoding, MLTQ_PLANES_CODED)) return true;
-  return mltq_is_trits(reader->encoding) || mltq_gap_codes_start(reader, rows);
+  return !mltq_is_gap_codes(reader->encoding) || mltq_gap_codes_start(reader, rows);
 }
 
 static inline void mltq_encoding_begin_row(MltqPlaneReader* reader) {
