@@ -30,13 +30,16 @@ def build(folder, program, flags, without=()):
     sources = [path for path in sorted(folder.rglob("*.c")) if path.name not in without]
     operators = [path for path in sources if path.is_relative_to(folder / "mltq")]
     own = [path for path in sources if path not in operators]
-    objects = [_operator_object(source, flags) for source in operators]
+    # One of them says which encodings the model has.
+    headers = b"".join(path.read_bytes() for path in sorted((folder / "mltq").rglob("*.h")))
+    objects = [_operator_object(source, headers, flags) for source in operators]
     command = ["cc", *FLAGS, *flags, *map(str, own + objects), "-o", str(program)]
     subprocess.run(command, check=True)
 
 
-def _operator_object(source, flags):
-    digest = hashlib.sha256(source.read_bytes() + " ".join(flags).encode()).hexdigest()[:16]
+def _operator_object(source, headers, flags):
+    content = source.read_bytes() + headers + " ".join(flags).encode()
+    digest = hashlib.sha256(content).hexdigest()[:16]
     made = pathlib.Path(operator_objects().name, f"{source.stem}_{digest}.o")
     if not made.exists():
         flags = [flag for flag in flags if flag != "-shared"]

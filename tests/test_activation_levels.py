@@ -163,7 +163,7 @@ def test_both_families_give_the_same_bytes(trained, images):
     assert not any(families(adding).values())
     expected = mltq.Interpreter(adding).predict(images)
     np.testing.assert_array_equal(mltq.Interpreter(smallest).predict(images), expected)
-    with pytest.raises(mltq.ConversionError, match=r"'quant_dw': .*not depthwise"):
+    with pytest.raises(mltq.ConversionError, match=r"'quant_dw': .*no depthwise filter"):
         mltq.convert(trained, encoding=BIT_PLANES.code)
 
 
