@@ -17,6 +17,7 @@ from typing import Any
 
 import wrapt
 
+from tfmot_mltq.helpers import moved_modules
 from tfmot_mltq.layout.frameworks import FRAMEWORKS, import_with_extra
 
 # Where each public name lives; imported on first use, as not all users have every dependency.
@@ -69,6 +70,7 @@ def _import_tfmot(_: object) -> None:
         importlib.import_module("tensorflow_model_optimization")
 
 
+moved_modules.register()
 wrapt.register_post_import_hook(_register_for_keras, "keras")
 wrapt.register_post_import_hook(_register_for_tfmot, "tensorflow_model_optimization")
 wrapt.register_post_import_hook(_import_tfmot, "tf_keras")
