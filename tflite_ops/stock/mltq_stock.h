@@ -1,6 +1,7 @@
-/* The stock int8 operators that generated code needs beside ours, in plain form: same results as
- * TensorFlow Lite Micro's reference kernels, byte for byte. The exporter derives all fields; a test
- * compares the operators with TensorFlow Lite Micro.
+/* The stock int8 operators that generated code needs beside ours: same results as TensorFlow Lite
+ * Micro's reference kernels, byte for byte. Those named fast have conditions, and twins in plain
+ * form without them. The exporter derives all fields; a test compares the operators with TensorFlow
+ * Lite Micro.
  *
  * With x an int8 value and z its zero point, offsets of inputs are -z, and that of the output is
  * its zero point. Tensors are NHWC. */

@@ -49,11 +49,11 @@ class DepthwiseConv2D(Kernel):
         plan = _plan(call, variant)
         if plan is None:
             return None
+        if variant == "helium":
+            return _helium_work(call, counts, plan)
         height, width = call.output_size
         channels = call.geometry.output_channels
         tiles, single = divmod(width, 4)
-        if variant == "helium":
-            return _helium_work(call, counts, plan)
         rows = plan.input_rows * call.geometry.input_channels
         inputs = rows * call.input_size[1]
         return {
